@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One sector read at one place: a valid copy of an identity, or why not.
+
+use core::fmt;
+
+use uuid::Uuid;
+
+use crate::field::{Fields, FieldsError};
+use crate::identity::{Identity, check_uuid};
+use crate::sector::{HEADER_LEN, MAGIC, RawSector, SECTOR_LEN, TRAILER_LEN, VERSION, offset};
+
+/// Why a sector with our magic holds no identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// The header length is impossible in any version.
+    HeaderLen {
+        /// Length found, in bytes.
+        found: u16,
+    },
+    /// The checksum differs.
+    Crc {
+        /// As stored.
+        stored: u32,
+        /// As it should be.
+        computed: u32,
+    },
+    /// Intact, but written for another place: somebody copied the sector.
+    OwnLba {
+        /// The LBA that the sector was written for.
+        stored: u32,
+    },
+    /// Intact, but its header or padding breaks a rule of this version.
+    Header,
+    /// Intact, but its fields break a rule of this version.
+    Fields(FieldsError),
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HeaderLen { found } => write!(f, "its header length is {found}"),
+            Self::Crc { stored, computed } => {
+                write!(f, "its checksum is {stored:08x}, its content's {computed:08x}")
+            }
+            Self::OwnLba { stored } => write!(f, "it was written for LBA {stored} and copied here"),
+            Self::Header => f.write_str("its header breaks the format's rules"),
+            Self::Fields(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// Why an intact sector cannot be used by this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newer {
+    /// A later format version.
+    Version(u16),
+    /// A field type that must be understood and is not.
+    Field(u8),
+}
+
+impl fmt::Display for Newer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => {
+                write!(f, "it has format version {version}, this program knows {VERSION}")
+            }
+            Self::Field(kind) => {
+                write!(f, "it has a field of critical type 0x{kind:02x}, which this program does not know")
+            }
+        }
+    }
+}
+
+/// Why a sector is not a valid copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotACopy {
+    /// Every byte is zero.
+    Blank,
+    /// Something else's data.
+    Foreign,
+    /// Ours, and damaged.
+    Corrupt(Defect),
+    /// Ours, intact, and beyond this program.
+    Newer(Newer),
+}
+
+/// A valid copy: every rule of the format has been checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Copy<'a> {
+    raw: &'a RawSector,
+    fields: Fields<'a>,
+}
+
+impl<'a> Copy<'a> {
+    /// Reads the sector that was found at `lba`.
+    ///
+    /// # Errors
+    /// [`NotACopy`], by the first check that fails, in this order: blank, magic, header length, checksum, version,
+    /// place, header, fields.
+    pub fn parse(bytes: &'a [u8; SECTOR_LEN], lba: u32) -> Result<Self, NotACopy> {
+        let raw = RawSector::of(bytes);
+        if raw.magic != MAGIC {
+            return Err(if bytes.iter().all(|&byte| byte == 0) {
+                NotACopy::Blank
+            } else {
+                NotACopy::Foreign
+            });
+        }
+        check_intact(raw).map_err(NotACopy::Corrupt)?;
+        if raw.version.get() > VERSION {
+            return Err(NotACopy::Newer(Newer::Version(raw.version.get())));
+        }
+        if raw.own_lba.get() != lba {
+            return Err(NotACopy::Corrupt(Defect::OwnLba { stored: raw.own_lba.get() }));
+        }
+        let fields = check_header(raw).ok_or(NotACopy::Corrupt(Defect::Header))?;
+        let fields = Fields::check(fields).map_err(|error| match error {
+            FieldsError::Critical { kind } => NotACopy::Newer(Newer::Field(kind)),
+            error => NotACopy::Corrupt(Defect::Fields(error)),
+        })?;
+        Ok(Self { raw, fields })
+    }
+
+    /// The UUID.
+    pub fn uuid(&self) -> Uuid {
+        Uuid::from_bytes(self.raw.uuid)
+    }
+
+    /// Where this copy lies.
+    pub fn own_lba(&self) -> u32 {
+        self.raw.own_lba.get()
+    }
+
+    /// Where the other copy lies.
+    pub fn peer_lba(&self) -> u32 {
+        self.raw.peer_lba.get()
+    }
+
+    /// How often the identity has been written.
+    pub fn generation(&self) -> u32 {
+        self.raw.generation.get()
+    }
+
+    /// The fields.
+    pub fn fields(&self) -> Fields<'a> {
+        self.fields
+    }
+
+    /// The identity, free of its place.
+    pub fn identity(&self) -> Identity {
+        Identity::of_checked(self.uuid(), self.generation(), self.fields)
+    }
+}
+
+/// What holds for all versions: the fields can only start behind the frozen header, and the checksum fits.
+fn check_intact(raw: &RawSector) -> Result<(), Defect> {
+    let found = raw.header_len.get();
+    if !(offset::OWN_LBA..=offset::TRAILER).contains(&usize::from(found)) {
+        return Err(Defect::HeaderLen { found });
+    }
+    let (stored, computed) = (raw.crc.get(), raw.compute_crc());
+    if stored == computed { Ok(()) } else { Err(Defect::Crc { stored, computed }) }
+}
+
+/// This version's header and padding; returns the bytes of the fields.
+fn check_header(raw: &RawSector) -> Option<&[u8]> {
+    let (fields, padding) = raw.fields.split_at_checked(usize::from(raw.fields_len.get()))?;
+    let (own, peer) = (raw.own_lba.get(), raw.peer_lba.get());
+    let good = raw.version.get() == VERSION
+        && raw.header_len.get() == HEADER_LEN
+        && raw.reserved.get() == 0
+        && raw.trailer == [0; TRAILER_LEN]
+        && raw.generation.get() > 0
+        && own != 0
+        && peer != 0
+        && peer != own
+        && check_uuid(Uuid::from_bytes(raw.uuid)).is_ok()
+        && padding.iter().all(|&byte| byte == 0);
+    good.then_some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::kind;
+    use crate::identity::Draft;
+    use crate::mac::Mac;
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+    use zerocopy::FromBytes;
+    use zerocopy::byteorder::little_endian::{U16, U32};
+
+    fn sector() -> [u8; SECTOR_LEN] {
+        let mut draft = Draft::new(Uuid::from_u128(0x9e3c1d40_5a37_4c8e_9f0b_6d2a81e4c7f5)).unwrap();
+        draft.set_text(kind::PROFILE, "panda").unwrap();
+        draft.finish().unwrap().encode(52, 6607)
+    }
+
+    /// Changes a sector and makes its checksum right again.
+    fn patched(change: impl Fn(&mut RawSector)) -> [u8; SECTOR_LEN] {
+        let bytes = sector();
+        let mut raw = RawSector::read_from_bytes(&bytes).unwrap();
+        change(&mut raw);
+        raw.crc = U32::new(raw.compute_crc());
+        *raw.bytes()
+    }
+
+    #[test]
+    fn blank_and_foreign() {
+        assert_eq!(Copy::parse(&[0; SECTOR_LEN], 52).unwrap_err(), NotACopy::Blank);
+        assert_eq!(Copy::parse(&[0xff; SECTOR_LEN], 52).unwrap_err(), NotACopy::Foreign);
+        let mut last = [0; SECTOR_LEN];
+        last[511] = 1;
+        assert_eq!(Copy::parse(&last, 52).unwrap_err(), NotACopy::Foreign);
+    }
+
+    #[test]
+    fn checks_in_order() {
+        let bad_header = patched(|raw| raw.header_len = U16::new(15));
+        assert_eq!(
+            Copy::parse(&bad_header, 52).unwrap_err(),
+            NotACopy::Corrupt(Defect::HeaderLen { found: 15 })
+        );
+
+        let mut bad_crc = sector();
+        bad_crc[100] ^= 1;
+        assert!(matches!(Copy::parse(&bad_crc, 52), Err(NotACopy::Corrupt(Defect::Crc { .. }))));
+
+        let version = patched(|raw| {
+            raw.version = U16::new(2);
+            raw.header_len = U16::new(64);
+        });
+        // A later version may lay out everything behind the frozen part anew, so the place is not looked at.
+        assert_eq!(Copy::parse(&version, 99).unwrap_err(), NotACopy::Newer(Newer::Version(2)));
+
+        assert_eq!(Copy::parse(&sector(), 53).unwrap_err(), NotACopy::Corrupt(Defect::OwnLba { stored: 52 }));
+    }
+
+    #[test]
+    fn header_rules() {
+        let rules: [fn(&mut RawSector); 11] = [
+            |raw| raw.version = U16::new(0),
+            |raw| raw.header_len = U16::new(49),
+            |raw| raw.reserved = U16::new(1),
+            |raw| raw.trailer = [0x55, 0xaa],
+            |raw| raw.generation = U32::new(0),
+            |raw| raw.peer_lba = U32::new(0),
+            |raw| raw.peer_lba = U32::new(52),
+            |raw| raw.uuid = [0; 16],
+            |raw| raw.uuid = [0xff; 16],
+            |raw| raw.fields_len = U16::new(463),
+            |raw| raw.fields[461] = 1,
+        ];
+        for (number, rule) in rules.into_iter().enumerate() {
+            let error = Copy::parse(&patched(rule), 52).unwrap_err();
+            assert_eq!(error, NotACopy::Corrupt(Defect::Header), "rule {number}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields() {
+        let with = |field: u8| {
+            patched(move |raw| {
+                let len = usize::from(raw.fields_len.get());
+                raw.fields[len..len + 3].copy_from_slice(&[field, 1, 7]);
+                raw.fields_len = U16::new(raw.fields_len.get() + 3);
+            })
+        };
+        let skipped = with(0x40);
+        let copy = Copy::parse(&skipped, 52).unwrap();
+        assert_eq!(copy.identity().profile(), "panda");
+        // Kept, not lost, when the identity is written again.
+        assert_eq!(copy.identity().encode(52, 6607), skipped);
+        assert_eq!(Copy::parse(&with(0xc0), 52).unwrap_err(), NotACopy::Newer(Newer::Field(0xc0)));
+    }
+
+    fn drafts() -> impl Strategy<Value = Draft> {
+        (
+            1..u128::MAX,
+            1..u32::MAX,
+            "[A-Za-z0-9][A-Za-z0-9._+-]{0,62}",
+            proptest::option::of("[a-z0-9]{1,20}(\\.[a-z0-9]{1,20}){0,2}"),
+            proptest::option::of("[!-~]{1,63}"),
+            btree_map(any::<u8>(), any::<[u8; 6]>(), 0..6),
+            btree_map("[a-z][a-z0-9_]{0,20}", "\\PC{0,30}", 0..6),
+            proptest::option::of(any::<[u8; 16]>()),
+        )
+            .prop_map(|(uuid, generation, profile, hostname, serial, macs, variables, cid)| {
+                let mut draft = Draft::new(Uuid::from_u128(uuid)).unwrap();
+                draft.set_generation(generation);
+                draft.set_text(kind::PROFILE, &profile).unwrap();
+                if let Some(hostname) = hostname {
+                    draft.set_text(kind::HOSTNAME, &hostname).unwrap();
+                }
+                if let Some(serial) = serial {
+                    draft.set_text(kind::SERIAL, &serial).unwrap();
+                }
+                for (index, bytes) in macs {
+                    draft.set_mac(index, Mac::locally_administered(bytes)).unwrap();
+                }
+                for (key, value) in variables {
+                    draft.set_variable(&key, &value).unwrap();
+                }
+                if let Some(cid) = cid.filter(|cid| cid[..15] != [0; 15]) {
+                    draft.set_card(cid).unwrap();
+                }
+                draft
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn encode_and_parse_are_inverse(draft in drafts(), own in 1..u32::MAX, peer in 1..u32::MAX) {
+            prop_assume!(own != peer);
+            let Ok(identity) = draft.finish() else { return Ok(()) };
+            let bytes = identity.encode(own, peer);
+            let copy = Copy::parse(&bytes, own).unwrap();
+            prop_assert_eq!((copy.own_lba(), copy.peer_lba()), (own, peer));
+            prop_assert_eq!(copy.identity(), identity);
+        }
+
+        #[test]
+        fn an_accepted_sector_is_the_only_encoding(at in 0..SECTOR_LEN, byte: u8, draft in drafts()) {
+            let Ok(identity) = draft.finish() else { return Ok(()) };
+            let mut bytes = identity.encode(52, 6607);
+            bytes[at] = byte;
+            let mut raw = RawSector::read_from_bytes(&bytes).unwrap();
+            raw.crc = U32::new(raw.compute_crc());
+            let bytes = raw.bytes();
+            if let Ok(copy) = Copy::parse(bytes, 52) {
+                prop_assert_eq!(&copy.identity().encode(copy.own_lba(), copy.peer_lba()), bytes);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), SECTOR_LEN), ours: bool, lba: u32) {
+            let mut bytes: [u8; SECTOR_LEN] = bytes.try_into().unwrap();
+            if ours {
+                bytes[..8].copy_from_slice(&MAGIC);
+            }
+            let mut raw = RawSector::read_from_bytes(&bytes).unwrap();
+            raw.crc = U32::new(raw.compute_crc());
+            let _ = Copy::parse(raw.bytes(), lba);
+        }
+    }
+}

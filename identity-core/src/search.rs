@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which sector to read next, and what the sectors read so far say together.
+//!
+//! The caller owns the device: it asks [`Search::next`] for an LBA, reads that sector, hands it to
+//! [`Search::give`], and goes on until `next` returns `None`; then [`Search::state`] is the answer. This order of
+//! calls is the same for a card with its identity in the first slot and for a survey of all slots.
+
+use crc::{CRC_32_ISCSI, Crc, NoTable};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::copy::{Copy, NotACopy};
+use crate::slot::{COUNT, READING_ORDER};
+use crate::state::State;
+
+/// The slots, a hint, and a few places outside the slots that copies name.
+const SEEN_MAX: usize = COUNT + 4;
+
+/// How far to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Up to the first copy: what a bootloader needs, normally one sector.
+    First,
+    /// The first copy and the one that it names as the other.
+    Pair,
+    /// Every slot, and every place that a copy names.
+    All,
+}
+
+/// What was read at one LBA.
+#[derive(Clone, Copy, Debug)]
+pub enum Reading<'a> {
+    /// The sector, parsed for that LBA.
+    Sector(Result<Copy<'a>, NotACopy>),
+    /// The device is shorter than that.
+    Absent,
+    /// The device failed to read it.
+    Unreadable,
+}
+
+/// What one sector was found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The device ends before it.
+    Absent,
+    /// All zero.
+    Blank,
+    /// Something else's data.
+    Foreign,
+    /// A valid copy.
+    Valid,
+    /// A damaged copy.
+    Corrupt,
+    /// A copy beyond this program.
+    Newer,
+    /// The device failed to read it.
+    Unreadable,
+}
+
+impl Condition {
+    const ALL: [Self; 7] =
+        [Self::Absent, Self::Blank, Self::Foreign, Self::Valid, Self::Corrupt, Self::Newer, Self::Unreadable];
+
+    /// The condition's name in JSON and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Blank => "blank",
+            Self::Foreign => "foreign",
+            Self::Valid => "valid",
+            Self::Corrupt => "corrupt",
+            Self::Newer => "newer",
+            Self::Unreadable => "unreadable",
+        }
+    }
+
+    fn code(self) -> u8 {
+        let position = Self::ALL.iter().position(|&condition| condition == self);
+        position.and_then(|position| u8::try_from(position).ok()).unwrap_or(0)
+    }
+
+    fn of_code(code: u8) -> Self {
+        Self::ALL.get(usize::from(code)).copied().unwrap_or(Self::Absent)
+    }
+}
+
+/// One sector that was looked at. Plain numbers: C holds a search between calls, and every bit pattern is harmless.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Seen {
+    lba: u32,
+    peer_lba: u32,
+    generation: u32,
+    content: u32,
+    uuid: [u8; 16],
+    condition: u8,
+    padding: [u8; 3],
+}
+
+impl Seen {
+    fn of(lba: u32, reading: Reading<'_>) -> Self {
+        let plain = |condition: Condition| Self { lba, condition: condition.code(), ..Self::default() };
+        match reading {
+            Reading::Sector(Ok(copy)) => Self {
+                peer_lba: copy.peer_lba(),
+                generation: copy.generation(),
+                content: content(&copy),
+                uuid: *copy.uuid().as_bytes(),
+                ..plain(Condition::Valid)
+            },
+            Reading::Sector(Err(NotACopy::Blank)) => plain(Condition::Blank),
+            Reading::Sector(Err(NotACopy::Foreign)) => plain(Condition::Foreign),
+            Reading::Sector(Err(NotACopy::Corrupt(_))) => plain(Condition::Corrupt),
+            Reading::Sector(Err(NotACopy::Newer(_))) => plain(Condition::Newer),
+            Reading::Absent => plain(Condition::Absent),
+            Reading::Unreadable => plain(Condition::Unreadable),
+        }
+    }
+
+    /// Where it was read.
+    pub fn lba(&self) -> u32 {
+        self.lba
+    }
+
+    /// What it was found to be.
+    pub fn condition(&self) -> Condition {
+        Condition::of_code(self.condition)
+    }
+
+    /// How often the identity in it had been written; 0 unless valid.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    fn is(&self, condition: Condition) -> bool {
+        self.condition() == condition
+    }
+
+    /// Whether both hold the same identity, written at the same time.
+    fn is_twin_of(&self, other: &Self) -> bool {
+        self.uuid == other.uuid && self.generation == other.generation && self.content == other.content
+    }
+
+    /// Whether both cannot be right: two UUIDs, or two contents with one generation.
+    fn contradicts(&self, other: &Self) -> bool {
+        self.uuid != other.uuid || (self.generation == other.generation && self.content != other.content)
+    }
+}
+
+/// Tells two versions of one identity apart; not a protection, the copy's own checksum is that.
+fn content(copy: &Copy<'_>) -> u32 {
+    Crc::<u32, NoTable>::new(&CRC_32_ISCSI).checksum(copy.fields().bytes())
+}
+
+/// A search under way.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Search {
+    hint_lba: u32,
+    depth: u16,
+    seen_len: u16,
+    seen: [Seen; SEEN_MAX],
+}
+
+impl Search {
+    /// A search that looks at `hint_lba` first, if there is one, and then at the slots in their order.
+    pub fn new(depth: Depth, hint_lba: Option<u32>) -> Self {
+        let depth = match depth {
+            Depth::First => 0,
+            Depth::Pair => 1,
+            Depth::All => 2,
+        };
+        Self { hint_lba: hint_lba.unwrap_or(0), depth, seen_len: 0, seen: [Seen::default(); SEEN_MAX] }
+    }
+
+    fn depth(&self) -> Depth {
+        match self.depth {
+            0 => Depth::First,
+            1 => Depth::Pair,
+            _ => Depth::All,
+        }
+    }
+
+    /// Every sector looked at so far, in that order.
+    pub fn seen(&self) -> &[Seen] {
+        self.seen.get(..usize::from(self.seen_len)).unwrap_or(&self.seen)
+    }
+
+    /// The copy that decides: the first that is valid, or intact and beyond this program.
+    pub fn primary(&self) -> Option<&Seen> {
+        self.seen().iter().find(|seen| seen.is(Condition::Valid) || seen.is(Condition::Newer))
+    }
+
+    fn unseen(&self, lba: u32) -> Option<u32> {
+        let full = self.seen().len() >= SEEN_MAX;
+        (lba != 0 && !full && !self.seen().iter().any(|seen| seen.lba == lba)).then_some(lba)
+    }
+
+    /// The next sector to read; `None` when the search is over.
+    pub fn next(&self) -> Option<u32> {
+        match (self.depth(), self.primary()) {
+            (Depth::First, Some(_)) => return None,
+            (Depth::Pair, Some(primary)) => return self.unseen(primary.peer_lba),
+            _ => (),
+        }
+        let slots = READING_ORDER.iter().map(|slot| slot.lba);
+        let peers = self.seen().iter().map(|seen| seen.peer_lba);
+        [self.hint_lba].into_iter().chain(slots).chain(peers).find_map(|lba| self.unseen(lba))
+    }
+
+    /// Takes what was read at `lba`, which is what [`Search::next`] returned.
+    ///
+    /// # Errors
+    /// `Err(())` if `lba` is not the sector that was asked for, or the copy not from there; nothing is taken then.
+    #[allow(clippy::result_unit_err)]
+    pub fn give(&mut self, lba: u32, reading: Reading<'_>) -> Result<Condition, ()> {
+        if self.next() != Some(lba) || matches!(reading, Reading::Sector(Ok(copy)) if copy.own_lba() != lba) {
+            return Err(());
+        }
+        let seen = Seen::of(lba, reading);
+        let slot = self.seen.get_mut(usize::from(self.seen_len)).ok_or(())?;
+        *slot = seen;
+        self.seen_len = self.seen_len.saturating_add(1);
+        Ok(seen.condition())
+    }
+
+    /// What the sectors read so far say together.
+    pub fn state(&self) -> State {
+        let any = |condition| self.seen().iter().any(|seen| seen.is(condition));
+        match self.primary() {
+            Some(primary) if primary.is(Condition::Newer) => State::Newer,
+            Some(primary) => self.state_of_valid(primary),
+            None if any(Condition::Corrupt) => State::Corrupt,
+            None if any(Condition::Unreadable) => State::Unreadable,
+            None => State::Blank,
+        }
+    }
+
+    fn state_of_valid(&self, primary: &Seen) -> State {
+        let others = || self.seen().iter().filter(|seen| seen.lba != primary.lba);
+        if others().any(|seen| seen.is(Condition::Valid) && seen.contradicts(primary)) {
+            return State::Conflict;
+        }
+        let is_good = |seen: &Seen| {
+            if seen.lba == primary.peer_lba {
+                seen.is(Condition::Valid) && seen.is_twin_of(primary) && seen.peer_lba == primary.lba
+            } else {
+                !matches!(seen.condition(), Condition::Valid | Condition::Corrupt | Condition::Newer)
+            }
+        };
+        if others().all(is_good) { State::Valid } else { State::Degraded }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::kind;
+    use crate::identity::{Draft, Identity};
+    use crate::sector::SECTOR_LEN;
+    use std::collections::HashMap;
+    use std::vec::Vec;
+    use uuid::Uuid;
+
+    type Card = HashMap<u32, [u8; SECTOR_LEN]>;
+
+    fn identity(uuid: u128, generation: u32) -> Identity {
+        let mut draft = Draft::new(Uuid::from_u128(uuid)).unwrap();
+        draft.set_text(kind::PROFILE, "panda").unwrap();
+        draft.set_generation(generation);
+        draft.finish().unwrap()
+    }
+
+    fn stamped(identity: &Identity, a: u32, b: u32) -> Card {
+        HashMap::from([(a, identity.encode(a, b)), (b, identity.encode(b, a))])
+    }
+
+    fn run(card: &Card, depth: Depth, hint: Option<u32>) -> (State, Vec<u32>) {
+        let mut search = Search::new(depth, hint);
+        while let Some(lba) = search.next() {
+            let sector = card.get(&lba).copied().unwrap_or([0; SECTOR_LEN]);
+            search.give(lba, Reading::Sector(Copy::parse(&sector, lba))).unwrap();
+        }
+        (search.state(), search.seen().iter().map(|seen| seen.lba).collect())
+    }
+
+    fn damaged(card: &Card, lba: u32) -> Card {
+        let mut card = card.clone();
+        card.get_mut(&lba).unwrap()[60] ^= 1;
+        card
+    }
+
+    #[test]
+    fn one_sector_is_enough() {
+        let card = stamped(&identity(1, 1), 52, 6607);
+        assert_eq!(run(&card, Depth::First, None), (State::Valid, std::vec![52]));
+        assert_eq!(run(&card, Depth::Pair, None), (State::Valid, std::vec![52, 6607]));
+        assert_eq!(run(&card, Depth::First, Some(6607)), (State::Valid, std::vec![6607]));
+        let (state, seen) = run(&card, Depth::All, None);
+        assert_eq!((state, seen.len()), (State::Valid, COUNT));
+    }
+
+    #[test]
+    fn blank_card() {
+        for depth in [Depth::First, Depth::Pair, Depth::All] {
+            let (state, seen) = run(&Card::new(), depth, None);
+            assert_eq!((state, seen.len()), (State::Blank, COUNT));
+        }
+    }
+
+    #[test]
+    fn a_damaged_first_copy_degrades_at_every_depth() {
+        let card = damaged(&stamped(&identity(1, 1), 52, 6607), 52);
+        for depth in [Depth::First, Depth::Pair, Depth::All] {
+            assert_eq!(run(&card, depth, None).0, State::Degraded);
+        }
+    }
+
+    #[test]
+    fn a_missing_second_copy_degrades_where_it_is_looked_at() {
+        let mut card = stamped(&identity(1, 1), 52, 6607);
+        card.remove(&6607);
+        assert_eq!(run(&card, Depth::First, None).0, State::Valid);
+        assert_eq!(run(&card, Depth::Pair, None).0, State::Degraded);
+        assert_eq!(run(&card, Depth::All, None).0, State::Degraded);
+    }
+
+    #[test]
+    fn both_damaged() {
+        let card = damaged(&damaged(&stamped(&identity(1, 1), 52, 6607), 52), 6607);
+        assert_eq!(
+            run(&card, Depth::First, None),
+            (State::Corrupt, READING_ORDER.map(|slot| slot.lba).to_vec())
+        );
+    }
+
+    #[test]
+    fn two_identities_are_a_conflict() {
+        let mut card = stamped(&identity(1, 1), 52, 6607);
+        card.insert(6607, identity(2, 1).encode(6607, 52));
+        assert_eq!(run(&card, Depth::Pair, None).0, State::Conflict);
+        let mut card = stamped(&identity(1, 1), 52, 6607);
+        card.insert(7, identity(2, 1).encode(7, 5));
+        assert_eq!(run(&card, Depth::Pair, None).0, State::Valid);
+        assert_eq!(run(&card, Depth::All, None).0, State::Conflict);
+    }
+
+    #[test]
+    fn an_older_copy_degrades_whichever_it_is() {
+        for (first, second) in [(1, 2), (2, 1)] {
+            let card = HashMap::from([
+                (52, identity(1, first).encode(52, 6607)),
+                (6607, identity(1, second).encode(6607, 52)),
+            ]);
+            assert_eq!(run(&card, Depth::Pair, None).0, State::Degraded);
+        }
+    }
+
+    #[test]
+    fn a_third_copy_degrades() {
+        let mut card = stamped(&identity(1, 1), 52, 6607);
+        card.insert(5, identity(1, 1).encode(5, 52));
+        assert_eq!(run(&card, Depth::All, None).0, State::Degraded);
+    }
+
+    #[test]
+    fn a_copied_sector_is_no_identity() {
+        let card = HashMap::from([(54, identity(1, 1).encode(52, 6607))]);
+        assert_eq!(run(&card, Depth::First, None).0, State::Corrupt);
+    }
+
+    #[test]
+    fn places_outside_the_slots_are_followed() {
+        let card = stamped(&identity(1, 1), 52, 300);
+        let (state, seen) = run(&card, Depth::All, None);
+        assert_eq!((state, seen.last()), (State::Valid, Some(&300)));
+        assert_eq!(run(&stamped(&identity(1, 1), 300, 301), Depth::First, None).0, State::Blank);
+        assert_eq!(run(&stamped(&identity(1, 1), 300, 301), Depth::All, Some(301)).0, State::Valid);
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_taken() {
+        let mut search = Search::new(Depth::First, None);
+        assert_eq!(search.give(53, Reading::Absent), Err(()));
+        assert!(search.seen().is_empty());
+    }
+
+    #[test]
+    fn unreadable_and_absent() {
+        let all = |reading: fn(u32) -> Reading<'static>| {
+            let mut search = Search::new(Depth::First, None);
+            while let Some(lba) = search.next() {
+                search.give(lba, reading(lba)).unwrap();
+            }
+            search.state()
+        };
+        assert_eq!(all(|_| Reading::Absent), State::Blank);
+        assert_eq!(
+            all(|lba| if lba == 52 { Reading::Unreadable } else { Reading::Absent }),
+            State::Unreadable
+        );
+    }
+
+    #[test]
+    fn any_bytes_from_c_are_harmless() {
+        for byte in [0xff, 0x01, 0x80] {
+            let bytes = [byte; size_of::<Search>()];
+            let mut search = Search::read_from_bytes(&bytes).unwrap();
+            let _ = search.state();
+            while let Some(lba) = search.next() {
+                search.give(lba, Reading::Absent).unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The 512 bytes of a copy: where each part lies, and the checksum over them. `docs/FORMAT.md` is the prose.
+
+use crc::{CRC_32_ISCSI, Crc, NoTable};
+use zerocopy::byteorder::little_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_ref};
+
+/// Length of a sector in bytes: SD cards have no other (SD Physical Layer Specification 3.01, section 4.3.2).
+pub const SECTOR_LEN: usize = 512;
+
+/// First bytes of every copy of every version. The first byte is neither ASCII nor any boot ROM's magic.
+pub const MAGIC: [u8; 8] = *b"\xb1IDENT\r\n";
+/// The format version that this crate reads and writes.
+pub const VERSION: u16 = 1;
+/// Length of this version's header, which is where its fields start, in bytes.
+pub const HEADER_LEN: u16 = 48;
+/// Space for fields, in bytes.
+pub const FIELDS_CAPACITY: usize = 462;
+/// Space at the end that is always zero, in bytes, so that no copy looks like a boot sector.
+pub const TRAILER_LEN: usize = 2;
+
+/// Byte positions in the sector, as the tables of `docs/FORMAT.md` give them.
+pub mod offset {
+    /// Magic, 8 bytes; frozen for all versions.
+    pub const MAGIC: usize = 0;
+    /// CRC-32/ISCSI over all other bytes, u32; frozen for all versions.
+    pub const CRC: usize = 8;
+    /// Header length, u16; frozen for all versions.
+    pub const HEADER_LEN: usize = 12;
+    /// Format version, u16; frozen for all versions.
+    pub const VERSION: usize = 14;
+    /// LBA of this sector, u32.
+    pub const OWN_LBA: usize = 16;
+    /// LBA of the other copy, u32.
+    pub const PEER_LBA: usize = 20;
+    /// Number of writes of this identity, u32.
+    pub const GENERATION: usize = 24;
+    /// Length of all fields together, u16.
+    pub const FIELDS_LEN: usize = 28;
+    /// Zero, u16.
+    pub const RESERVED: usize = 30;
+    /// UUID, 16 bytes in RFC 9562 order.
+    pub const UUID: usize = 32;
+    /// First field.
+    pub const FIELDS: usize = 48;
+    /// Two zero bytes; frozen for all versions.
+    pub const TRAILER: usize = 510;
+}
+
+/// A copy's sector, cut into its parts; nothing about the values has been checked.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub(crate) struct RawSector {
+    pub magic: [u8; 8],
+    pub crc: U32,
+    pub header_len: U16,
+    pub version: U16,
+    pub own_lba: U32,
+    pub peer_lba: U32,
+    pub generation: U32,
+    pub fields_len: U16,
+    pub reserved: U16,
+    pub uuid: [u8; 16],
+    pub fields: [u8; FIELDS_CAPACITY],
+    pub trailer: [u8; TRAILER_LEN],
+}
+
+impl RawSector {
+    pub fn of(bytes: &[u8; SECTOR_LEN]) -> &Self {
+        transmute_ref!(bytes)
+    }
+
+    pub fn bytes(&self) -> &[u8; SECTOR_LEN] {
+        transmute_ref!(self)
+    }
+
+    /// CRC-32/ISCSI (check value E3069283) over every byte except the four of the CRC itself.
+    pub fn compute_crc(&self) -> u32 {
+        let (magic, rest) = self.bytes().split_at(offset::CRC);
+        let (_, rest) = rest.split_at(size_of::<U32>());
+        let mut digest = CASTAGNOLI.digest();
+        digest.update(magic);
+        digest.update(rest);
+        digest.finalize()
+    }
+}
+
+/// Without a table: 1 KiB is a quarter of what the whole bootloader object may take.
+const CASTAGNOLI: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISCSI);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::offset_of;
+
+    #[test]
+    fn offsets_are_the_struct() {
+        assert_eq!(size_of::<RawSector>(), SECTOR_LEN);
+        for (constant, field) in [
+            (offset::MAGIC, offset_of!(RawSector, magic)),
+            (offset::CRC, offset_of!(RawSector, crc)),
+            (offset::HEADER_LEN, offset_of!(RawSector, header_len)),
+            (offset::VERSION, offset_of!(RawSector, version)),
+            (offset::OWN_LBA, offset_of!(RawSector, own_lba)),
+            (offset::PEER_LBA, offset_of!(RawSector, peer_lba)),
+            (offset::GENERATION, offset_of!(RawSector, generation)),
+            (offset::FIELDS_LEN, offset_of!(RawSector, fields_len)),
+            (offset::RESERVED, offset_of!(RawSector, reserved)),
+            (offset::UUID, offset_of!(RawSector, uuid)),
+            (offset::FIELDS, offset_of!(RawSector, fields)),
+            (offset::TRAILER, offset_of!(RawSector, trailer)),
+        ] {
+            assert_eq!(constant, field);
+        }
+        assert_eq!(offset::FIELDS, usize::from(HEADER_LEN));
+    }
+
+    #[test]
+    fn crc_is_castagnoli() {
+        assert_eq!(CASTAGNOLI.checksum(b"123456789"), 0xe306_9283);
+    }
+
+    #[test]
+    fn crc_covers_all_but_itself() {
+        let mut bytes = [0x5a; SECTOR_LEN];
+        let clean = RawSector::of(&bytes).compute_crc();
+        for at in 0..SECTOR_LEN {
+            bytes[at] ^= 0x10;
+            let covered = RawSector::of(&bytes).compute_crc() != clean;
+            assert_eq!(covered, !(offset::CRC..offset::HEADER_LEN).contains(&at), "byte {at}");
+            bytes[at] ^= 0x10;
+        }
+    }
+}

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Debian packages: which ones the tests need, and how to fetch from Debian without touching the machine's own apt setup.
+# Sourced after common.sh.
+# shellcheck shell=bash
+
+# What `tests/run --quick` needs beside Rust.
+quick_packages=(
+    ca-certificates gcc libc6-dev
+    python3 uuid-runtime             # second opinions on the derived values
+    dosfstools mtools fdisk gdisk    # make and judge real cards
+    libubootenv-tool                 # an environment that U-Boot would read
+    valgrind                         # the C interface
+    shellcheck
+)
+
+# What the boards need on top.
+board_packages=(
+    make bison flex bc swig python3-dev python3-setuptools device-tree-compiler libssl-dev libgnutls28-dev uuid-dev efitools
+    bzip2 xz-utils cpio kmod patch ccache
+    gcc-arm-linux-gnueabi gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu libc6-dev-armhf-cross
+    qemu-system-arm ipxe-qemu
+)
+
+# What builds Rust code for a target whose libraries rustup has not installed: a compiler that comes with their source.
+# Debian 12 has a current compiler under a name of its own.
+rust_packages() {
+    if apt-cache show rustc-web >/dev/null 2>&1; then
+        echo rustc-web cargo-web rust-web-src
+    else
+        echo rustc cargo rust-src
+    fi
+}
+
+# need_packages PACKAGE...: installs what is missing when root, says how to otherwise.
+need_packages() {
+    local -A have=()
+    local package missing=()
+    if ! command -v dpkg-query >/dev/null; then
+        say "no dpkg here: taking it that these (or their like) are installed: $*"
+        return
+    fi
+    while read -r status package; do
+        if [[ $status == installed ]]; then have[$package]=1; fi
+    done < <(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
+    for package; do
+        if [[ -z ${have[$package]:-} ]]; then missing+=("$package"); fi
+    done
+    if ((${#missing[@]} == 0)); then return; fi
+    if ((EUID)); then
+        die "packages are missing; this installs them:" \
+            "sudo apt-get install --no-install-recommends ${missing[*]}"
+    fi
+    logged "install ${#missing[@]} packages" install_packages "${missing[@]}"
+}
+
+# The package lists may be absent or out of date: then, and only then, they are fetched. Whether that went well is judged by
+# the installation, as one index of many being unavailable counts as an error too.
+install_packages() {
+    export DEBIAN_FRONTEND=noninteractive
+    local install=(apt-get install --yes --no-install-recommends "$@")
+    "${install[@]}" && return
+    apt-get update || true
+    "${install[@]}"
+}
+
+# private_apt_setup DIR ARCHITECTURE TYPE SUITE...: prepares package lists of their own in DIR, from the Debian mirror that
+# the machine already uses.
+private_apt_setup() {
+    local dir=$1 architecture=$2 type=$3 codename mirror suite target=Packages
+    shift 3
+    command -v apt-get >/dev/null || die "this needs apt, which this system does not have"
+    codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
+    # shellcheck disable=SC2016 # the $(...) are for apt-get
+    mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v codename="$codename" '
+            $1 == codename || $1 ~ /^((old)*stable|testing|unstable|sid|bullseye|bookworm|trixie|forky)$/ { print $2; exit }')
+    [[ -n $mirror ]] || die "no Debian mirror among this machine's package sources"
+    if [[ $type == deb-src ]]; then target=Sources; fi
+    mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+    touch "$dir/status"
+    for suite; do
+        # "target" leaves out what else a machine's apt may be set up to fetch, software catalogues and the like.
+        printf '%s [target=%s signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
+            "$type" "$target" "$mirror" "$suite"
+    done >"$dir/sources.list"
+    printf '%s\n' "$architecture" >"$dir/architecture"
+    # See install_packages about the exit status.
+    private_apt "$dir" apt-get update || true
+}
+
+# private_apt DIR COMMAND ARGUMENT...: an apt command on those lists. It sees no installed package.
+private_apt() {
+    local dir=$1 command=$2 architecture
+    architecture=$(<"$dir/architecture")
+    shift 2
+    "$command" \
+        -o Dir::Etc::sourcelist="$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
+        -o Dir::State="$dir" -o Dir::State::lists=lists -o Dir::State::status="$dir/status" -o Dir::Cache="$dir/cache" \
+        -o APT::Architecture="$architecture" -o APT::Architectures="$architecture" \
+        -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none \
+        "$@"
+}

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The functions that C calls, and all unsafe code of the project: turning C's pointers into references.
+//!
+//! Every type behind these pointers is made of plain integers, so that any content is a valid value.
+
+#![allow(unsafe_code, non_camel_case_types)]
+
+use core::slice;
+
+use identity_core::search::{Condition, Depth, Reading};
+use identity_core::{Copy, SECTOR_LEN, Search};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::record::{Record, write_text};
+use crate::status::{
+    IDENTITY_ABSENT, IDENTITY_BAD_ARGUMENT, IDENTITY_BAD_POINTER, IDENTITY_BAD_SIZE, IDENTITY_OK,
+    IDENTITY_READ, of_state, state_name,
+};
+
+/// Version of this interface; [`identity_abi_version`] returns the library's.
+pub const IDENTITY_ABI_VERSION: u32 = 1;
+
+/// Look up to the first copy: normally one sector.
+pub const IDENTITY_DEPTH_FIRST: u32 = 0;
+/// Look at the first copy and the one that it names as the other.
+pub const IDENTITY_DEPTH_PAIR: u32 = 1;
+/// Look at every slot.
+pub const IDENTITY_DEPTH_ALL: u32 = 2;
+
+/// The device ends before the sector.
+pub const IDENTITY_SKIP_ABSENT: u32 = 1;
+/// The device failed to read the sector.
+pub const IDENTITY_SKIP_UNREADABLE: u32 = 2;
+
+/// A sector that was looked at.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub struct identity_seen {
+    /// Where, in sectors.
+    pub lba: u32,
+    /// One of IDENTITY_CONDITION_….
+    pub condition: u32,
+    /// How often the identity in it had been written; 0 unless valid.
+    pub generation: u32,
+}
+
+/// The device ends before it.
+pub const IDENTITY_CONDITION_ABSENT: u32 = 1;
+/// All zero.
+pub const IDENTITY_CONDITION_BLANK: u32 = 2;
+/// Something else's data.
+pub const IDENTITY_CONDITION_FOREIGN: u32 = 3;
+/// A valid copy.
+pub const IDENTITY_CONDITION_VALID: u32 = 4;
+/// A damaged copy.
+pub const IDENTITY_CONDITION_CORRUPT: u32 = 5;
+/// An intact copy that this library is too old for.
+pub const IDENTITY_CONDITION_NEWER: u32 = 6;
+/// The device failed to read it.
+pub const IDENTITY_CONDITION_UNREADABLE: u32 = 7;
+
+/// Words of a search, [`identity_search`].
+const SEARCH_WORDS: usize = 128;
+
+/// A search under way. Belongs to the caller; its content belongs to this library.
+#[repr(C)]
+pub struct identity_search {
+    size: u32,
+    words: [u32; SEARCH_WORDS],
+}
+
+/// A checked identity. Belongs to the caller; its content belongs to this library.
+pub type identity_record = Record;
+
+const _: () = {
+    assert!(size_of::<Search>() == SEARCH_WORDS * size_of::<u32>());
+    assert!(align_of::<Search>() == align_of::<u32>());
+};
+
+impl identity_search {
+    const SIZE: u32 = 516;
+
+    fn get(&self) -> Result<&Search, i32> {
+        if self.size != Self::SIZE {
+            return Err(IDENTITY_BAD_SIZE);
+        }
+        Search::ref_from_bytes(self.words.as_bytes()).map_err(|_| IDENTITY_BAD_SIZE)
+    }
+
+    fn get_mut(&mut self) -> Result<&mut Search, i32> {
+        if self.size != Self::SIZE {
+            return Err(IDENTITY_BAD_SIZE);
+        }
+        Search::mut_from_bytes(self.words.as_mut_bytes()).map_err(|_| IDENTITY_BAD_SIZE)
+    }
+}
+
+const _: () = {
+    assert!(size_of::<identity_search>() == 516);
+    assert!(size_of::<Record>() == 496);
+};
+
+fn status(result: Result<i32, i32>) -> i32 {
+    match result {
+        Ok(status) | Err(status) => status,
+    }
+}
+
+/// # Safety
+/// If `pointer` is neither NULL nor unaligned, it must point to a `T` that nobody changes during the call.
+unsafe fn shared<'a, T>(pointer: *const T) -> Result<&'a T, i32> {
+    if !pointer.is_aligned() {
+        return Err(IDENTITY_BAD_POINTER);
+    }
+    // SAFETY: NULL gives None; aligned by the check above; the caller vouches for the rest.
+    unsafe { pointer.as_ref() }.ok_or(IDENTITY_BAD_POINTER)
+}
+
+/// # Safety
+/// If `pointer` is neither NULL nor unaligned, it must point to a `T` that nobody else uses during the call.
+unsafe fn exclusive<'a, T>(pointer: *mut T) -> Result<&'a mut T, i32> {
+    if !pointer.is_aligned() {
+        return Err(IDENTITY_BAD_POINTER);
+    }
+    // SAFETY: NULL gives None; aligned by the check above; the caller vouches for the rest.
+    unsafe { pointer.as_mut() }.ok_or(IDENTITY_BAD_POINTER)
+}
+
+/// # Safety
+/// If `pointer` is not NULL, it must point to `len` bytes that nobody else uses during the call.
+unsafe fn buffer<'a>(pointer: *mut u8, len: u32) -> Result<&'a mut [u8], i32> {
+    let len = usize::try_from(len).map_err(|_| IDENTITY_BAD_SIZE)?;
+    if pointer.is_null() {
+        return Err(IDENTITY_BAD_POINTER);
+    }
+    if isize::try_from(len).is_err() {
+        return Err(IDENTITY_BAD_SIZE);
+    }
+    // SAFETY: not NULL and not longer than a slice may be, both checked above; bytes need no alignment and have
+    // no invalid values; the caller vouches for the rest.
+    Ok(unsafe { slice::from_raw_parts_mut(pointer, len) })
+}
+
+/// Whether two objects share a byte, which Rust's references may not.
+fn check_apart(objects: &[(usize, usize)]) -> Result<(), i32> {
+    for (position, &(start, len)) in objects.iter().enumerate() {
+        for &(other, other_len) in objects.iter().skip(position.saturating_add(1)) {
+            if start < other.saturating_add(other_len) && other < start.saturating_add(len) {
+                return Err(IDENTITY_BAD_POINTER);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn extent<T>(pointer: *const T) -> (usize, usize) {
+    (pointer.addr(), size_of::<T>())
+}
+
+/// The library's IDENTITY_ABI_VERSION: a caller built with another header must not go on.
+#[unsafe(no_mangle)]
+pub extern "C" fn identity_abi_version() -> u32 {
+    IDENTITY_ABI_VERSION
+}
+
+/// Begins a search. `size` is sizeof(struct identity_search); `depth` one of IDENTITY_DEPTH_…; `hint_lba` a sector
+/// to look at before the slots, or 0.
+///
+/// Returns IDENTITY_OK, IDENTITY_BAD_POINTER, IDENTITY_BAD_SIZE or IDENTITY_BAD_ARGUMENT.
+///
+/// # Safety
+/// `search` is NULL or points to a struct identity_search.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn identity_search_begin(
+    search: *mut identity_search,
+    size: u32,
+    depth: u32,
+    hint_lba: u32,
+) -> i32 {
+    let begin = || {
+        if size != identity_search::SIZE {
+            return Err(IDENTITY_BAD_SIZE);
+        }
+        let depth = match depth {
+            IDENTITY_DEPTH_FIRST => Depth::First,
+            IDENTITY_DEPTH_PAIR => Depth::Pair,
+            IDENTITY_DEPTH_ALL => Depth::All,
+            _ => return Err(IDENTITY_BAD_ARGUMENT),
+        };
+        if search.is_null() || !search.is_aligned() {
+            return Err(IDENTITY_BAD_POINTER);
+        }
+        let hint_lba = Some(hint_lba).filter(|&lba| lba != 0);
+        // SAFETY: not NULL and aligned, both checked above; plain integers, so writing over uninitialised memory
+        // drops nothing; the caller vouches for the rest.
+        unsafe {
+            (*search).size = identity_search::SIZE;
+            // The words are all of a Search, checked at compile time.
+            search.byte_add(size_of::<u32>()).cast::<Search>().write(Search::new(depth, hint_lba));
+        }
+        Ok(IDENTITY_OK)
+    };
+    status(begin())
+}
+
+/// What to do next: IDENTITY_READ and the LBA in `*lba`; or, when the search is over, the card's state
+/// (IDENTITY_BLANK … IDENTITY_UNREADABLE) with `*lba` untouched.
+///
+/// # Safety
+/// `search` is NULL or points to a struct that identity_search_begin has filled; `lba` is NULL or points to a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn identity_search_next(search: *const identity_search, lba: *mut u32) -> i32 {
+    let next = || {
+        check_apart(&[extent(search), extent(lba)])?;
+        // SAFETY: apart, checked above; the caller vouches for the rest.
+        let (search, lba) = unsafe { (shared(search)?, exclusive(lba)?) };
+        let search = search.get()?;
+        Ok(match search.next() {
+            Some(next) => {
+                *lba = next;
+                IDENTITY_READ
+            }
+            None => of_state(search.state()),
+        })
+    };
+    status(next())
+}
+
+/// Hands over the sector that was read at `lba`; `len` is 512. `*record` is written if this is the search's first
+/// valid copy; IDENTITY_ABSENT says that it is not.
+///
+/// Returns IDENTITY_OK, IDENTITY_ABSENT, or an error, with which nothing is taken.
+///
+/// # Safety
+/// Each pointer is NULL or points to what its type says, `sector` to `len` bytes of any alignment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn identity_search_give(
+    search: *mut identity_search,
+    lba: u32,
+    sector: *const u8,
+    len: u32,
+    record: *mut identity_record,
+    record_size: u32,
+) -> i32 {
+    let give = || {
+        if record_size != Record::SIZE || usize::try_from(len) != Ok(SECTOR_LEN) {
+            return Err(IDENTITY_BAD_SIZE);
+        }
+        let sector: *const [u8; SECTOR_LEN] = sector.cast();
+        check_apart(&[extent(search), extent(sector), extent(record)])?;
+        if record.is_null() || !record.is_aligned() {
+            return Err(IDENTITY_BAD_POINTER);
+        }
+        // SAFETY: apart, checked above; `len` is the array's length; the caller vouches for the rest.
+        let (search, sector) = unsafe { (exclusive(search)?.get_mut()?, shared(sector)?) };
+        let first = search.primary().is_none();
+        let parsed = Copy::parse(sector, lba);
+        search.give(lba, Reading::Sector(parsed)).map_err(|()| IDENTITY_BAD_ARGUMENT)?;
+        match parsed {
+            Ok(copy) if first => {
+                // SAFETY: not NULL and aligned, both checked above; plain integers, so nothing is dropped; the
+                // caller vouches for the rest.
+                unsafe { record.write(Record::of(&copy)) };
+                Ok(IDENTITY_OK)
+            }
+            _ => Err(IDENTITY_ABSENT),
+        }
+    };
+    status(give())
+}
+
+/// Says that the sector at `lba` cannot be had; `reason` is one of IDENTITY_SKIP_….
+///
+/// Returns IDENTITY_OK or an error, with which nothing is taken.
+///
+/// # Safety
+/// `search` is NULL or points to a struct that identity_search_begin has filled.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn identity_search_skip(search: *mut identity_search, lba: u32, reason: u32) -> i32 {
+    let skip = || {
+        let reading = match reason {
+            IDENTITY_SKIP_ABSENT => Reading::Absent,
+            IDENTITY_SKIP_UNREADABLE => Reading::Unreadable,
+            _ => return Err(IDENTITY_BAD_ARGUMENT),
+        };
+        // SAFETY: the only reference; the caller vouches for the rest.
+        let search = unsafe { exclusive(search)? }.get_mut()?;
+        search.give(lba, reading).map_err(|()| IDENTITY_BAD_ARGUMENT)?;
+        Ok(IDENTITY_OK)
+    };
+    status(skip())
+}
+
+/// The sector that was looked at as number `number`, from 0. `size` is sizeof(struct identity_seen).
+///
+/// Returns IDENTITY_OK, IDENTITY_ABSENT behind the last, or an error.
+///
+/// # Safety
+/// Each pointer is NULL or points to what its type says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn identity_search_seen(
+    search: *const identity_search,
+    number: u32,
+    seen: *mut identity_seen,
+    size: u32,
+) -> i32 {
+    let get = || {
+        if usize::try_from(size) != Ok(size_of::<identity_seen>()) {
+            return Err(IDENTITY_BAD_SIZE);
+        }
+        check_apart(&[extent(search), extent(seen)])?;
+        // SAFETY: apart, checked above; the caller vouches for the rest.
+        let (search, out) = unsafe { (shared(search)?, exclusive(seen)?) };
+        let number = usize::try_from(number).map_err(|_| IDENTITY_ABSENT)?;
+        let seen = search.get()?.seen().get(number).ok_or(IDENTITY_ABSENT)?;
+        *out = identity_seen {
+            lba: seen.lba(),
+            condition: condition(seen.condition()),
+            generation: seen.generation(),
+        };
+        Ok(IDENTITY_OK)
+    };
+    status(get())
+}
+
+fn condition(condition: Condition) -> u32 {
+    match condition {
+        Condition::Absent => IDENTITY_CONDITION_ABSENT,
+        Condition::Blank => IDENTITY_CONDITION_BLANK,
+        Condition::Foreign => IDENTITY_CONDITION_FOREIGN,
+        Condition::Valid => IDENTITY_CONDITION_VALID,
+        Condition::Corrupt => IDENTITY_CONDITION_CORRUPT,
+        Condition::Newer => IDENTITY_CONDITION_NEWER,
+        Condition::Unreadable => IDENTITY_CONDITION_UNREADABLE,
+    }
+}
+
+/// # Safety
+/// As for [`shared`].
+unsafe fn record<'a>(pointer: *const identity_record) -> Result<&'a Record, i32> {
+    // SAFETY: the caller vouches.
+    let record = unsafe { shared(pointer)? };
+    if record.size() == Record::SIZE { Ok(record) } else { Err(IDENTITY_BAD_SIZE) }
+}
+
+/// Writes a text of the identity and a NUL; `what` is one of IDENTITY_TEXT_…; 64 bytes are always enough.
+///
+/// Returns IDENTITY_OK, IDENTITY_ABSENT, IDENTITY_TOO_SMALL, or an error.
+///
+/// # Safety
+/// Each pointer is NULL or points to what its type says, `out` to `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn identity_record_text(
+    identity: *const identity_record,
+    what: u32,
+    out: *mut u8,
+    len: u32,
+) -> i32 {
+    let text = || {
+        check_apart(&[extent(identity), (out.addr(), usize::try_from(len).unwrap_or(usize::MAX))])?;
+        // SAFETY: apart, checked above; the caller vouches for the rest.
+        let (identity, out) = unsafe { (record(identity)?, buffer(out, len)?) };
+        identity.text(what, out).map(|()| IDENTITY_OK)
+    };
+    status(text())
+}
+
+/// Writes the six bytes of the MAC address of ethernet`index`, and IDENTITY_SOURCE_… to `*source`.
+///
+/// Returns IDENTITY_OK or an error.
+///
+/// # Safety
+/// Each pointer is NULL or points to what its type says, `mac` to six bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn identity_record_mac(
+    identity: *const identity_record,
+    index: u32,
+    mac: *mut u8,
+    source: *mut u32,
+) -> i32 {
+    let get = || {
+        let mac: *mut [u8; 6] = mac.cast();
+        check_apart(&[extent(identity), extent(mac), extent(source)])?;
+        // SAFETY: apart, checked above; the caller vouches for the rest.
+        let (identity, mac, source) = unsafe { (record(identity)?, exclusive(mac)?, exclusive(source)?) };
+        (*mac, *source) = identity.mac(index);
+        Ok(IDENTITY_OK)
+    };
+    status(get())
+}
+
+/// Writes key and value of variable number `number`, from 0, each with a NUL; 64 and 192 bytes are always enough.
+///
+/// Returns IDENTITY_OK, IDENTITY_ABSENT behind the last, IDENTITY_TOO_SMALL, or an error.
+///
+/// # Safety
+/// Each pointer is NULL or points to what its type says, `key` and `value` to as many bytes as are said.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn identity_record_variable(
+    identity: *const identity_record,
+    number: u32,
+    key: *mut u8,
+    key_len: u32,
+    value: *mut u8,
+    value_len: u32,
+) -> i32 {
+    let get = || {
+        let len = |len: u32| usize::try_from(len).unwrap_or(usize::MAX);
+        check_apart(&[extent(identity), (key.addr(), len(key_len)), (value.addr(), len(value_len))])?;
+        // SAFETY: apart, checked above; the caller vouches for the rest.
+        let (identity, key, value) =
+            unsafe { (record(identity)?, buffer(key, key_len)?, buffer(value, value_len)?) };
+        identity.variable(number, key, value).map(|()| IDENTITY_OK)
+    };
+    status(get())
+}
+
+/// Writes the 16 bytes of the CID that the identity is bound to, the last one (CRC) zero.
+///
+/// Returns IDENTITY_OK, IDENTITY_ABSENT if it is not bound, or an error.
+///
+/// # Safety
+/// Each pointer is NULL or points to what its type says, `cid` to 16 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn identity_record_card(identity: *const identity_record, cid: *mut u8) -> i32 {
+    let get = || {
+        let cid: *mut [u8; 16] = cid.cast();
+        check_apart(&[extent(identity), extent(cid)])?;
+        // SAFETY: apart, checked above; the caller vouches for the rest.
+        let (identity, cid) = unsafe { (record(identity)?, exclusive(cid)?) };
+        *cid = identity.card().ok_or(IDENTITY_ABSENT)?;
+        Ok(IDENTITY_OK)
+    };
+    status(get())
+}
+
+/// Writes the name of the state that `state` (IDENTITY_BLANK … IDENTITY_UNREADABLE) stands for, and a NUL; 16 bytes
+/// are always enough.
+///
+/// Returns IDENTITY_OK, IDENTITY_BAD_ARGUMENT if it is no state, IDENTITY_TOO_SMALL, or an error.
+///
+/// # Safety
+/// `out` is NULL or points to `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn identity_state_name(state: i32, out: *mut u8, len: u32) -> i32 {
+    let name = || {
+        // SAFETY: the only reference; the caller vouches for the rest.
+        let out = unsafe { buffer(out, len)? };
+        write_text(state_name(state).ok_or(IDENTITY_BAD_ARGUMENT)?, out).map(|()| IDENTITY_OK)
+    };
+    status(name())
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Status numbers of the C ABI: positive, never reused, appended only.
+
+use identity_core::State;
+
+/// The output has been written.
+pub const IDENTITY_OK: i32 = 1;
+/// Read the sector at the LBA that was written and hand it to the search.
+pub const IDENTITY_READ: i32 = 2;
+
+/// No slot holds an identity.
+pub const IDENTITY_BLANK: i32 = 10;
+/// An identity, and nothing that was looked at speaks against it.
+pub const IDENTITY_VALID: i32 = 11;
+/// An identity, but a copy is missing, damaged, older, or there is one too many.
+pub const IDENTITY_DEGRADED: i32 = 12;
+/// There are copies, and none is valid.
+pub const IDENTITY_CORRUPT: i32 = 13;
+/// There are two identities.
+pub const IDENTITY_CONFLICT: i32 = 14;
+/// An intact copy that this library is too old for.
+pub const IDENTITY_NEWER: i32 = 15;
+/// The identity is bound to another card.
+pub const IDENTITY_CLONED: i32 = 16;
+/// The identity is bound to another board.
+pub const IDENTITY_MOVED: i32 = 17;
+/// No valid copy, and a slot that could not be read may hold one.
+pub const IDENTITY_UNREADABLE: i32 = 18;
+
+/// The identity has no such field, or no more of them.
+pub const IDENTITY_ABSENT: i32 = 30;
+/// A buffer is too small for the text and its NUL.
+pub const IDENTITY_TOO_SMALL: i32 = 31;
+/// A pointer is NULL or not aligned, or two objects overlap.
+pub const IDENTITY_BAD_POINTER: i32 = 32;
+/// A size is not the one that this library was built with: header and library differ.
+pub const IDENTITY_BAD_SIZE: i32 = 33;
+/// An argument has no meaning, or the sector is not the one that was asked for.
+pub const IDENTITY_BAD_ARGUMENT: i32 = 34;
+
+/// The status that stands for a card's state.
+pub fn of_state(state: State) -> i32 {
+    match state {
+        State::Blank => IDENTITY_BLANK,
+        State::Valid => IDENTITY_VALID,
+        State::Degraded => IDENTITY_DEGRADED,
+        State::Corrupt => IDENTITY_CORRUPT,
+        State::Conflict => IDENTITY_CONFLICT,
+        State::Newer => IDENTITY_NEWER,
+        State::Cloned => IDENTITY_CLONED,
+        State::Moved => IDENTITY_MOVED,
+        State::Unreadable => IDENTITY_UNREADABLE,
+    }
+}
+
+/// The name of the state that a status stands for, the same as in JSON; `None` for other statuses.
+pub fn state_name(status: i32) -> Option<&'static str> {
+    State::ALL.into_iter().find(|&state| of_state(state) == status).map(State::name)
+}
