@@ -5,19 +5,20 @@
 
 #![allow(unsafe_code, non_camel_case_types)]
 
+use core::ffi::c_char;
 use core::slice;
 
 use identity_core::search::{Condition, Depth, Reading};
 use identity_core::{Copy, SECTOR_LEN, Search};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::record::{Record, write_text};
+use crate::record::{RECORD_SIZE, identity_record, write_text};
 use crate::status::{
     IDENTITY_ABSENT, IDENTITY_BAD_ARGUMENT, IDENTITY_BAD_POINTER, IDENTITY_BAD_SIZE, IDENTITY_OK,
     IDENTITY_READ, of_state, state_name,
 };
 
-/// Version of this interface; [`identity_abi_version`] returns the library's.
+/// Version of this interface; identity_abi_version() returns the library's.
 pub const IDENTITY_ABI_VERSION: u32 = 1;
 
 /// Look up to the first copy: normally one sector.
@@ -59,21 +60,15 @@ pub const IDENTITY_CONDITION_NEWER: u32 = 6;
 /// The device failed to read it.
 pub const IDENTITY_CONDITION_UNREADABLE: u32 = 7;
 
-/// Words of a search, [`identity_search`].
-const SEARCH_WORDS: usize = 128;
-
 /// A search under way. Belongs to the caller; its content belongs to this library.
 #[repr(C)]
 pub struct identity_search {
     size: u32,
-    words: [u32; SEARCH_WORDS],
+    words: [u32; 128],
 }
 
-/// A checked identity. Belongs to the caller; its content belongs to this library.
-pub type identity_record = Record;
-
 const _: () = {
-    assert!(size_of::<Search>() == SEARCH_WORDS * size_of::<u32>());
+    assert!(size_of::<Search>() == 128 * size_of::<u32>());
     assert!(align_of::<Search>() == align_of::<u32>());
 };
 
@@ -97,7 +92,6 @@ impl identity_search {
 
 const _: () = {
     assert!(size_of::<identity_search>() == 516);
-    assert!(size_of::<Record>() == 496);
 };
 
 fn status(result: Result<i32, i32>) -> i32 {
@@ -128,7 +122,7 @@ unsafe fn exclusive<'a, T>(pointer: *mut T) -> Result<&'a mut T, i32> {
 
 /// # Safety
 /// If `pointer` is not NULL, it must point to `len` bytes that nobody else uses during the call.
-unsafe fn buffer<'a>(pointer: *mut u8, len: u32) -> Result<&'a mut [u8], i32> {
+unsafe fn buffer<'a>(pointer: *mut c_char, len: u32) -> Result<&'a mut [u8], i32> {
     let len = usize::try_from(len).map_err(|_| IDENTITY_BAD_SIZE)?;
     if pointer.is_null() {
         return Err(IDENTITY_BAD_POINTER);
@@ -138,7 +132,7 @@ unsafe fn buffer<'a>(pointer: *mut u8, len: u32) -> Result<&'a mut [u8], i32> {
     }
     // SAFETY: not NULL and not longer than a slice may be, both checked above; bytes need no alignment and have
     // no invalid values; the caller vouches for the rest.
-    Ok(unsafe { slice::from_raw_parts_mut(pointer, len) })
+    Ok(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) })
 }
 
 /// Whether two objects share a byte, which Rust's references may not.
@@ -243,7 +237,7 @@ pub unsafe extern "C" fn identity_search_give(
     record_size: u32,
 ) -> i32 {
     let give = || {
-        if record_size != Record::SIZE || usize::try_from(len) != Ok(SECTOR_LEN) {
+        if record_size != RECORD_SIZE || usize::try_from(len) != Ok(SECTOR_LEN) {
             return Err(IDENTITY_BAD_SIZE);
         }
         let sector: *const [u8; SECTOR_LEN] = sector.cast();
@@ -260,7 +254,7 @@ pub unsafe extern "C" fn identity_search_give(
             Ok(copy) if first => {
                 // SAFETY: not NULL and aligned, both checked above; plain integers, so nothing is dropped; the
                 // caller vouches for the rest.
-                unsafe { record.write(Record::of(&copy)) };
+                unsafe { record.write(identity_record::of(&copy)) };
                 Ok(IDENTITY_OK)
             }
             _ => Err(IDENTITY_ABSENT),
@@ -337,10 +331,10 @@ fn condition(condition: Condition) -> u32 {
 
 /// # Safety
 /// As for [`shared`].
-unsafe fn record<'a>(pointer: *const identity_record) -> Result<&'a Record, i32> {
+unsafe fn record<'a>(pointer: *const identity_record) -> Result<&'a identity_record, i32> {
     // SAFETY: the caller vouches.
     let record = unsafe { shared(pointer)? };
-    if record.size() == Record::SIZE { Ok(record) } else { Err(IDENTITY_BAD_SIZE) }
+    if record.size() == RECORD_SIZE { Ok(record) } else { Err(IDENTITY_BAD_SIZE) }
 }
 
 /// Writes a text of the identity and a NUL; `what` is one of IDENTITY_TEXT_…; 64 bytes are always enough.
@@ -353,7 +347,7 @@ unsafe fn record<'a>(pointer: *const identity_record) -> Result<&'a Record, i32>
 pub unsafe extern "C" fn identity_record_text(
     identity: *const identity_record,
     what: u32,
-    out: *mut u8,
+    out: *mut c_char,
     len: u32,
 ) -> i32 {
     let text = || {
@@ -399,9 +393,9 @@ pub unsafe extern "C" fn identity_record_mac(
 pub unsafe extern "C" fn identity_record_variable(
     identity: *const identity_record,
     number: u32,
-    key: *mut u8,
+    key: *mut c_char,
     key_len: u32,
-    value: *mut u8,
+    value: *mut c_char,
     value_len: u32,
 ) -> i32 {
     let get = || {
@@ -442,7 +436,7 @@ pub unsafe extern "C" fn identity_record_card(identity: *const identity_record, 
 /// # Safety
 /// `out` is NULL or points to `len` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn identity_state_name(state: i32, out: *mut u8, len: u32) -> i32 {
+pub unsafe extern "C" fn identity_state_name(state: i32, out: *mut c_char, len: u32) -> i32 {
     let name = || {
         // SAFETY: the only reference; the caller vouches for the rest.
         let out = unsafe { buffer(out, len)? };

@@ -21,7 +21,7 @@ mod record;
 pub mod status;
 
 pub use ffi::*;
-pub use record::{IDENTITY_SOURCE_ASSIGNED, IDENTITY_SOURCE_DERIVED, Record, text};
+pub use record::{IDENTITY_SOURCE_ASSIGNED, IDENTITY_SOURCE_DERIVED, identity_record, text};
 
 /// Calls a function that does not exist: if any path to a panic is left, the bootloader does not link.
 #[cfg(target_os = "none")]

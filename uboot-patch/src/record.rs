@@ -29,23 +29,26 @@ pub mod text {
     pub const IDENTITY_TEXT_MACHINE_ID: u32 = 257;
 }
 
-/// A checked identity, in plain numbers. C may hold and copy it; its content belongs to this library.
+/// A checked identity. Belongs to the caller, who may copy it; its content belongs to this library.
 #[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
 #[repr(C)]
-pub struct Record {
+pub struct identity_record {
     size: u32,
     lba: u32,
     peer_lba: u32,
     generation: u32,
     uuid: [u8; 16],
     fields_len: u16,
-    fields: [u8; FIELDS_CAPACITY],
+    fields: [u8; 462],
 }
 
-impl Record {
-    /// Size that C passes and that is stored, in bytes.
-    pub const SIZE: u32 = 496;
+/// Size that C passes and that is stored, in bytes.
+pub(crate) const RECORD_SIZE: u32 = 496;
 
+const _: () = assert!(size_of::<identity_record>() == 496);
+
+impl identity_record {
     pub(crate) fn of(copy: &Copy<'_>) -> Self {
         let bytes = copy.fields().bytes();
         let mut fields = [0; FIELDS_CAPACITY];
@@ -53,7 +56,7 @@ impl Record {
             *target = byte;
         }
         Self {
-            size: Self::SIZE,
+            size: RECORD_SIZE,
             lba: copy.own_lba(),
             peer_lba: copy.peer_lba(),
             generation: copy.generation(),
