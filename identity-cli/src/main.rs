@@ -1,1 +1,18 @@
-fn main() {}
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `identity`: see `identity --help`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use identity_cli::{args::Cli, commands};
+
+fn main() -> ExitCode {
+    match commands::run(Cli::parse()) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            anstream::eprintln!("identity: {error}");
+            error.exit().into()
+        }
+    }
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line, as clap types.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use identity_core::{Mac, Uuid};
+
+/// Give each SD card an identity that survives re-imaging: one image, twenty boards, twenty MAC addresses.
+#[derive(Debug, Parser)]
+#[command(name = "identity", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, valid identity · 2 usage · 3 blank · 4 corrupt or newer · 5 degraded (verify), conflict, \
+cloned, moved · 6 refused · 7 device failed";
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Give a card an identity, or update the one it has
+    #[command(after_help = STAMP_EXAMPLES)]
+    Stamp(StampArgs),
+    /// Show the identity of a card
+    #[command(after_help = READ_EXAMPLES)]
+    Read(ReadArgs),
+    /// Look at every slot and report disagreement
+    #[command(after_help = "Examples:\n  identity verify /dev/sdb\n  identity verify --format json card.img")]
+    Verify(VerifyArgs),
+    /// Make a degraded identity whole again from its good copy
+    #[command(after_help = "Examples:\n  identity repair /dev/sdb\n  identity repair --dry-run card.img")]
+    Repair(RepairArgs),
+    /// Remove the identity from a card
+    #[command(after_help = "Examples:\n  identity erase /dev/sdb\n  identity erase --force card.img")]
+    Erase(EraseArgs),
+    /// Compute what follows from a UUID: MAC addresses and machine-id
+    #[command(after_help = DERIVE_EXAMPLES)]
+    Derive(DeriveArgs),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  identity completions bash > /usr/share/bash-completion/completions/identity"
+    )]
+    Completions {
+        /// Shell to write for
+        shell: clap_complete::Shell,
+    },
+}
+
+const STAMP_EXAMPLES: &str = "\
+Examples:
+  identity stamp --create 64M --profile panda card.img      make a new image and stamp it
+  identity stamp --profile panda --hostname panda-03 /dev/sdb
+  identity stamp --uuid 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5 --hostname panda-04 /dev/sdb
+                                                            change the identity that the card has
+  identity stamp --force --profile panda /dev/sdb           replace it by a new one
+
+An update keeps what is not named; --unset removes. Nothing is written before every check has passed.";
+
+const READ_EXAMPLES: &str = "\
+Examples:
+  identity read /dev/mmcblk0
+  identity read --field uuid card.img
+  eval \"$(identity read --format shell /dev/mmcblk0)\"; echo \"$IDENTITY_PROFILE\"
+  identity read --format uboot card.img > identity.env      for U-Boot's env import -t
+
+Fields: state uuid profile hostname serial generation machine_id mac mac.INDEX variables.KEY";
+
+const DERIVE_EXAMPLES: &str = "\
+Examples:
+  identity derive 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
+  identity derive --interfaces 4 --format json 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
+
+The same without this program (first six bytes, multicast bit cleared, local bit set):
+  uuidgen --sha1 --namespace UUID --name ethernet/0";
+
+/// `identity stamp`.
+#[derive(Debug, Args)]
+pub struct StampArgs {
+    /// Block device of the whole card, or image file
+    pub target: PathBuf,
+    /// Name of the board's role, 1-63 of A-Z a-z 0-9 . _ + -
+    #[arg(long, value_name = "NAME", required_unless_present = "uuid")]
+    pub profile: Option<String>,
+    /// UUID to use; the one that the card has makes this an update [default: a random one]
+    #[arg(long, value_parser = parse_uuid)]
+    pub uuid: Option<Uuid>,
+    /// Hostname, RFC 1123, at most 63 characters
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Board serial, printable ASCII without space, at most 63 characters
+    #[arg(long)]
+    pub serial: Option<String>,
+    /// Assign a MAC address to interface INDEX [default: 0] instead of the derived one
+    #[arg(long, value_name = "[INDEX=]MAC", value_parser = parse_mac)]
+    pub mac: Vec<(u8, Mac)>,
+    /// Store a variable; keys are [a-z][a-z0-9_]*
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_variable)]
+    pub set: Vec<(String, String)>,
+    /// Remove a field in an update: hostname, serial, mac.INDEX or variables.KEY
+    #[arg(long, value_name = "FIELD", requires = "uuid")]
+    pub unset: Vec<String>,
+    /// Put the copies here, instead of choosing among the slots
+    #[arg(long, value_name = "LBA[,LBA]", value_delimiter = ',', num_args = 1)]
+    pub at: Vec<u32>,
+    /// Make a new image of this size with one FAT partition at 4 MiB (like 64M or 4G)
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub create: Option<u64>,
+    /// Replace another identity; with --at, also overwrite data that is there
+    #[arg(long)]
+    pub force: bool,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What may be written to
+    #[command(flatten)]
+    pub safety: SafetyArgs,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity read`.
+#[derive(Debug, Args)]
+pub struct ReadArgs {
+    /// Block device of the whole card, or image file
+    pub target: PathBuf,
+    /// Print the bare value of one field
+    #[arg(long, value_name = "NAME", conflicts_with = "format")]
+    pub field: Option<String>,
+    /// Look here before the slots
+    #[arg(long, value_name = "LBA")]
+    pub at: Option<u32>,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: ReadFormat,
+}
+
+/// `identity verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Block device of the whole card, or image file
+    pub target: PathBuf,
+    /// Look here before the slots
+    #[arg(long, value_name = "LBA")]
+    pub at: Option<u32>,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity repair`.
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// Block device of the whole card, or image file
+    pub target: PathBuf,
+    /// Look here before the slots
+    #[arg(long, value_name = "LBA")]
+    pub at: Option<u32>,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What may be written to
+    #[command(flatten)]
+    pub safety: SafetyArgs,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity erase`.
+#[derive(Debug, Args)]
+pub struct EraseArgs {
+    /// Block device of the whole card, or image file
+    pub target: PathBuf,
+    /// Look here before the slots
+    #[arg(long, value_name = "LBA")]
+    pub at: Option<u32>,
+    /// Do not ask, and erase also copies that are damaged, newer, or of several identities
+    #[arg(long)]
+    pub force: bool,
+    /// Show what would be erased, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What may be written to
+    #[command(flatten)]
+    pub safety: SafetyArgs,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity derive`.
+#[derive(Debug, Args)]
+pub struct DeriveArgs {
+    /// UUID to derive from
+    #[arg(value_parser = parse_uuid)]
+    pub uuid: Uuid,
+    /// Number of interfaces, from ethernet0
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub interfaces: u32,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// What verbs that write may write to.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SafetyArgs {
+    /// Write to a disk that is neither removable nor SD/MMC nor a loop device
+    #[arg(long)]
+    pub allow_fixed_disk: bool,
+}
+
+/// Output of most verbs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Output of `read`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReadFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+    /// Assignments that a POSIX shell can eval
+    Shell,
+    /// Assignments for systemd's EnvironmentFile=
+    Env,
+    /// Assignments for U-Boot's env import -t
+    Uboot,
+}
+
+fn parse_uuid(text: &str) -> Result<Uuid, String> {
+    let uuid = Uuid::try_parse(text)
+        .map_err(|_| "a UUID has 32 hex digits, like 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5")?;
+    if uuid.is_nil() || uuid.is_max() {
+        return Err("the nil and the max UUID are nobody's identity".into());
+    }
+    Ok(uuid)
+}
+
+fn parse_mac(text: &str) -> Result<(u8, Mac), String> {
+    let (index, mac) = text.split_once('=').unwrap_or(("0", text));
+    let index =
+        index.parse().map_err(|_| format!("the interface index {index:?} is not a number from 0 to 255"))?;
+    let mac = mac.parse().map_err(|error| format!("the address {error}"))?;
+    Ok((index, mac))
+}
+
+fn parse_variable(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("a variable is KEY=VALUE")?;
+    identity_core::text::check_key(key.as_bytes()).map_err(|error| format!("the key {error}"))?;
+    identity_core::text::check_value(value.as_bytes()).map_err(|error| format!("the value {error}"))?;
+    Ok((key.into(), value.into()))
+}
+
+/// A size in bytes, with K, M or G for powers of 1024.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let error = || "a size is a number with K, M or G (powers of 1024), like 64M".to_owned();
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    let number: u64 = digits.parse().map_err(|_| error())?;
+    number.checked_mul(unit).ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn clap_agrees() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("64M"), Ok(64 << 20));
+        assert_eq!(parse_size("512"), Ok(512));
+        assert_eq!(parse_size("2g"), Ok(2 << 30));
+        for bad in ["", "M", "64MB", "-1M", "99999999999999999999G", "1.5G"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn macs() {
+        let mac = "02:00:00:00:00:01".parse().unwrap();
+        assert_eq!(parse_mac("02:00:00:00:00:01"), Ok((0, mac)));
+        assert_eq!(parse_mac("3=02:00:00:00:00:01"), Ok((3, mac)));
+        for bad in ["x=02:00:00:00:00:01", "256=02:00:00:00:00:01", "01:00:00:00:00:00", "0="] {
+            assert!(parse_mac(bad).is_err(), "{bad}");
+        }
+    }
+}

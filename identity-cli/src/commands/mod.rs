@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The verbs, one file each, and what they share.
+
+mod completions;
+mod derive;
+mod erase;
+mod ground;
+mod read;
+mod repair;
+mod stamp;
+mod verify;
+
+use std::path::Path;
+
+use identity_core::State;
+
+use crate::args::{Cli, Verb};
+use crate::error::{Exit, Result};
+use crate::survey::Survey;
+
+use ground::Ground;
+
+/// Runs a verb.
+///
+/// # Errors
+/// What stopped it, with its exit code.
+pub fn run(cli: Cli) -> Result<Exit> {
+    match cli.verb {
+        Verb::Stamp(args) => stamp::run(args),
+        Verb::Read(args) => read::run(&args),
+        Verb::Verify(args) => verify::run(&args),
+        Verb::Repair(args) => repair::run(&args),
+        Verb::Erase(args) => erase::run(&args),
+        Verb::Derive(args) => derive::run(&args),
+        Verb::Completions { shell } => completions::run(shell),
+    }
+}
+
+/// What a state means for this card, and what to do about it; `None` for valid.
+fn explain(survey: &Survey, path: &Path) -> Option<String> {
+    let shown = path.display();
+    let places = |wanted: &dyn Fn(&str) -> bool| {
+        let ours = survey.ours().chain(survey.pair());
+        let mut lines: Vec<String> = ours
+            .filter(|found| wanted(survey.label(found)))
+            .map(|found| match found.detail.as_str() {
+                "" => format!("LBA {} is {}", found.lba, survey.label(found)),
+                detail => format!("LBA {} is {}: {detail}", found.lba, survey.label(found)),
+            })
+            .collect();
+        lines.sort();
+        lines.dedup();
+        if lines.is_empty() { "there is a copy too many".into() } else { lines.join("; ") }
+    };
+    Some(match survey.state() {
+        State::Valid => return None,
+        State::Blank => {
+            format!("{shown} is blank: no slot holds an identity; give it one with `identity stamp`")
+        }
+        State::Degraded => format!(
+            "{shown} is degraded ({}); make it whole with `identity repair {shown}`",
+            places(&|label| label != "valid")
+        ),
+        State::Corrupt => format!(
+            "{shown} is corrupt: there are copies and none is valid ({}); `identity stamp --force` replaces them",
+            places(&|label| label != "valid")
+        ),
+        State::Conflict => format!(
+            "{shown} is in conflict: it holds two identities ({}); `identity stamp --force` leaves one",
+            survey
+                .valid()
+                .map(|(lba, identity, _)| format!("LBA {lba} {}", identity.uuid()))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+        State::Newer => format!(
+            "{shown} holds an identity that this program is too old for ({}); update `identity`",
+            places(&|label| label == "newer")
+        ),
+        State::Unreadable => format!("{shown}: {}", unreadable(survey)),
+        State::Cloned => format!("{shown} carries an identity that is bound to another card"),
+        State::Moved => format!("{shown} carries an identity that is bound to another board"),
+    })
+}
+
+fn unreadable(survey: &Survey) -> String {
+    let bad = survey.found().iter().find(|found| found.condition.name() == "unreadable");
+    bad.map_or_else(String::new, |found| {
+        format!(
+            "LBA {} cannot be read ({}); try another reader, or replace the card",
+            found.lba, found.detail
+        )
+    })
+}
+
+/// Says on standard error what is doubtful.
+fn warn(survey: &Survey, path: &Path) {
+    if let Some(text) = explain(survey, path) {
+        anstream::eprintln!("identity: {text}");
+    }
+}

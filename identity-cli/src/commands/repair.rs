@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `identity repair`.
+
+use identity_core::State;
+use identity_core::search::Depth;
+
+use super::{Ground, explain, warn};
+use crate::args::{Format, RepairArgs};
+use crate::device::{Access, Target};
+use crate::error::{Error, Exit, Result};
+use crate::execute;
+use crate::plan;
+use crate::render::{self, text};
+use crate::survey::Survey;
+use crate::view::View;
+
+pub fn run(args: &RepairArgs) -> Result<Exit> {
+    let access = if args.dry_run { Access::Read } else { Access::Write(args.safety) };
+    let mut target = Target::open(&args.target, access)?;
+    let survey = Survey::of(&target, Depth::All, args.at);
+    if !survey.state().is_usable() {
+        let message = explain(&survey, &args.target).unwrap_or_default();
+        return Err(Error::state(Exit::of_verified(survey.state()), message));
+    }
+    let ground = Ground::of(&target)?;
+    let plan = plan::repair(&survey, &ground.places(), |lba| ground.check_own(lba))?;
+    if let (Some(plan), true) = (&plan, args.dry_run) {
+        render::print(&text::plan(plan))?;
+        return Ok(Exit::Done);
+    }
+    if let Some(plan) = &plan {
+        execute::run(plan, &mut target, &args.target)?;
+    }
+    let after = Survey::of(&target, Depth::All, args.at);
+    render::print(&match args.format {
+        Format::Json => render::json(&View::of(&after)),
+        Format::Text => {
+            let done = if plan.is_some() { "repaired" } else { "nothing to repair" };
+            format!("{done}: {}\n{}", args.target.display(), text::identity(&View::of(&after)))
+        }
+    })?;
+    warn(&after, &args.target);
+    Ok(if after.state() == State::Valid { Exit::Done } else { Exit::of_verified(after.state()) })
+}

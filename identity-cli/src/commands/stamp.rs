@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `identity stamp`.
+
+use std::collections::BTreeSet;
+
+use identity_core::field::kind;
+use identity_core::identity::DraftError;
+use identity_core::search::Depth;
+use identity_core::{Draft, Identity, State, Uuid};
+
+use super::{Ground, explain};
+use crate::args::{Format, StampArgs};
+use crate::create::NewImage;
+use crate::device::{Access, Target};
+use crate::error::{Error, Exit, Result};
+use crate::plan::{self, Plan};
+use crate::render::{self, text};
+use crate::survey::Survey;
+use crate::view::View;
+use crate::{execute, view};
+
+pub fn run(args: StampArgs) -> Result<Exit> {
+    check_no_duplicates(&args)?;
+    // Before anything is opened or made: the values themselves.
+    let fresh = new_identity(&args)?;
+    let new_image = match args.create {
+        Some(size) => Some(NewImage::make(&args.target, size)?),
+        None => None,
+    };
+    let path = new_image.as_ref().map_or(args.target.as_path(), NewImage::path);
+    let access = if args.dry_run { Access::Read } else { Access::Write(args.safety) };
+    let mut target = Target::open(path, access)?;
+
+    let survey = Survey::of(&target, Depth::All, args.at.first().copied());
+    let identity = decide(&args, &survey, fresh)?;
+    let ground = Ground::of(&target)?;
+    let plan = place(&args, &survey, &ground, &identity)?;
+    if args.dry_run {
+        render::print(&(text::identity(&View::of_planned(&identity, &plan)) + &text::plan(&plan)))?;
+        return Ok(Exit::Done);
+    }
+    execute::run(&plan, &mut target, &args.target)?;
+
+    let after = Survey::of(&target, Depth::All, args.at.first().copied());
+    if after.state() != State::Valid || after.identity() != Some(&identity) {
+        let message = explain(&after, &args.target).unwrap_or_default();
+        return Err(Error::device(format!("after stamping, another identity reads back; {message}")));
+    }
+    drop(target);
+    if let Some(new_image) = new_image {
+        new_image.keep(&args.target)?;
+    }
+    report(&args, &after, &plan)?;
+    Ok(Exit::Done)
+}
+
+fn report(args: &StampArgs, after: &Survey, plan: &Plan) -> Result<()> {
+    let view = view::View::of(after);
+    render::print(&match args.format {
+        Format::Json => render::json(&view),
+        Format::Text => {
+            let places = format!("places: {}\n", plan.why);
+            format!("stamped {}\n{}{places}", args.target.display(), text::identity(&view))
+        }
+    })
+}
+
+fn check_no_duplicates(args: &StampArgs) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    let keys = args.set.iter().map(|(key, _)| format!("--set {key}="));
+    let macs = args.mac.iter().map(|(index, _)| format!("--mac {index}="));
+    for name in keys.chain(macs) {
+        if !seen.insert(name.clone()) {
+            return Err(Error::usage(format!("{name} is there twice; give it once")));
+        }
+    }
+    Ok(())
+}
+
+/// The identity that a blank card gets; `None` if only an update is possible, for want of a profile.
+fn new_identity(args: &StampArgs) -> Result<Option<Identity>> {
+    let uuid = args.uuid.unwrap_or_else(Uuid::new_v4);
+    let mut draft = Draft::new(uuid).map_err(invalid)?;
+    change(&mut draft, args)?;
+    match draft.finish() {
+        Err(DraftError::NoProfile) => Ok(None),
+        result => result.map(Some).map_err(invalid),
+    }
+}
+
+fn invalid(error: DraftError) -> Error {
+    Error::usage(error.to_string())
+}
+
+/// Puts what the command line names into a draft.
+fn change(draft: &mut Draft, args: &StampArgs) -> Result<()> {
+    for field in &args.unset {
+        unset(draft, field)?;
+    }
+    let texts =
+        [(kind::PROFILE, &args.profile), (kind::HOSTNAME, &args.hostname), (kind::SERIAL, &args.serial)];
+    for (kind, text) in texts {
+        if let Some(text) = text {
+            draft.set_text(kind, text).map_err(invalid)?;
+        }
+    }
+    for &(index, mac) in &args.mac {
+        draft.set_mac(index, mac).map_err(invalid)?;
+    }
+    for (key, value) in &args.set {
+        draft.set_variable(key, value).map_err(invalid)?;
+    }
+    Ok(())
+}
+
+fn unset(draft: &mut Draft, field: &str) -> Result<()> {
+    if let Some(key) = field.strip_prefix("variables.") {
+        let start = format!("{key}=");
+        draft.remove(|kind, value| kind == kind::VARIABLE && value.starts_with(start.as_bytes()));
+    } else if let Some(index) = field.strip_prefix("mac.").and_then(|index| index.parse::<u8>().ok()) {
+        draft.remove(|kind, value| kind == kind::MAC && value.first() == Some(&index));
+    } else {
+        let unwanted = match field {
+            "hostname" => kind::HOSTNAME,
+            "serial" => kind::SERIAL,
+            _ => {
+                return Err(Error::usage(format!(
+                    "--unset {field}: it takes hostname, serial, mac.INDEX or variables.KEY"
+                )));
+            }
+        };
+        draft.remove(|kind, _| kind == unwanted);
+    }
+    Ok(())
+}
+
+/// The identity to write: a new one on a blank card, the next generation of the one it has, or, by force, a new one.
+fn decide(args: &StampArgs, survey: &Survey, fresh: Option<Identity>) -> Result<Identity> {
+    let fresh = || fresh.ok_or_else(|| Error::usage("a card without this identity needs --profile"));
+    let explained = || explain(survey, &args.target).unwrap_or_default();
+    match (survey.state(), survey.latest()) {
+        (State::Blank, _) => fresh(),
+        (State::Valid | State::Degraded, Some(latest)) if args.uuid == Some(latest.uuid()) => {
+            let mut draft = latest.next().map_err(|error| Error::refused(error.to_string()))?;
+            change(&mut draft, args)?;
+            draft.finish().map_err(invalid)
+        }
+        (State::Unreadable, _) => Err(Error::device(explained())),
+        _ if args.force => fresh(),
+        (State::Valid | State::Degraded, Some(latest)) => Err(Error::refused(format!(
+            "{} has the identity {} ({}); give that --uuid to update it, or --force to replace it",
+            args.target.display(),
+            latest.uuid(),
+            latest.profile()
+        ))),
+        _ => Err(Error::refused(explained())),
+    }
+}
+
+fn place(args: &StampArgs, survey: &Survey, ground: &Ground, identity: &Identity) -> Result<Plan> {
+    let pair = if args.at.is_empty() {
+        plan::choose(&ground.places(), survey)?
+    } else {
+        plan::choose_at(&args.at, &ground.places(), survey, |lba| ground.check_at(lba, args.force))?
+    };
+    Ok(plan::write(identity, &pair, survey))
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What Linux tells of a block device under `/sys` and `/proc`. Facts only; `safety` judges.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The root under which `sys` and `proc` lie: `/`, or a copy in tests.
+#[derive(Clone, Debug)]
+pub struct Host {
+    root: PathBuf,
+}
+
+/// A block device's directory under `/sys`.
+#[derive(Clone, Debug)]
+pub struct Device {
+    dir: PathBuf,
+}
+
+/// Something mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// `major:minor`.
+    pub device: String,
+    /// Where.
+    pub point: String,
+}
+
+impl Host {
+    /// The running system.
+    pub fn here() -> Self {
+        Self { root: PathBuf::from("/") }
+    }
+
+    /// A copy under `root`.
+    #[cfg(test)]
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The device with this number; `None` where `/sys` does not know it.
+    pub fn device(&self, number: &str) -> Option<Device> {
+        let dir = fs::canonicalize(self.root.join("sys/dev/block").join(number)).ok()?;
+        Some(Device { dir })
+    }
+
+    /// All mounts that this process sees, proc_pid_mountinfo(5).
+    pub fn mounts(&self) -> Vec<Mount> {
+        let text = fs::read_to_string(self.root.join("proc/self/mountinfo")).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| {
+                let mut words = line.split(' ');
+                let device = words.nth(2)?.to_owned();
+                let point = words.nth(1)?.replace("\\040", " ");
+                Some(Mount { device, point })
+            })
+            .collect()
+    }
+
+    /// Paths of devices in use as swap space.
+    pub fn swaps(&self) -> Vec<PathBuf> {
+        let text = fs::read_to_string(self.root.join("proc/swaps")).unwrap_or_default();
+        text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(PathBuf::from).collect()
+    }
+}
+
+impl Device {
+    /// The kernel's name, such as `sdb` or `mmcblk0p1`.
+    pub fn name(&self) -> String {
+        self.dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// An attribute's text without the final newline; `None` if it is absent.
+    pub fn attribute(&self, name: &str) -> Option<String> {
+        let text = fs::read_to_string(self.dir.join(name)).ok()?;
+        Some(text.trim().to_owned())
+    }
+
+    /// `major:minor`.
+    pub fn number(&self) -> String {
+        self.attribute("dev").unwrap_or_default()
+    }
+
+    /// The whole device, if this is one of its partitions.
+    pub fn whole(&self) -> Option<Self> {
+        self.attribute("partition")?;
+        Some(Self { dir: self.dir.parent()?.to_owned() })
+    }
+
+    /// This device's partitions.
+    pub fn partitions(&self) -> Vec<Self> {
+        self.children(&self.dir).into_iter().filter(|child| child.attribute("partition").is_some()).collect()
+    }
+
+    /// Devices built on this one: device mapper, RAID.
+    pub fn holders(&self) -> Vec<Self> {
+        self.children(&self.dir.join("holders"))
+    }
+
+    fn children(&self, dir: &Path) -> Vec<Self> {
+        let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+        let mut children: Vec<_> = entries
+            .filter_map(|entry| fs::canonicalize(entry.ok()?.path()).ok())
+            .filter(|dir| dir.is_dir())
+            .map(|dir| Self { dir })
+            .collect();
+        children.sort_by_key(Self::name);
+        children
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Everything behind the command `identity`: reading and stamping cards, safely.
+//!
+//! ```text
+//! args ──▶ commands::* ──▶ device (open, refuse) ──▶ survey, layout (what is there) ──▶ plan (pure) ──▶ execute
+//!                                                                                                  (writes, proves)
+//!                     └──▶ render::* (text, JSON, shell, env, U-Boot)
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod commands;
+pub mod create;
+pub mod device;
+pub mod error;
+pub mod execute;
+pub mod layout;
+pub mod plan;
+pub mod render;
+pub mod survey;
+pub mod view;

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! For programs that read assignments: a POSIX shell, systemd's `EnvironmentFile=`, U-Boot's `env import -t`.
+
+use crate::view::View;
+
+/// `IDENTITY_…='…'`, safe to eval whatever the values hold. Absent fields are empty, so that `set -u` is content
+/// and no value of an earlier eval stays.
+pub fn shell(view: &View) -> String {
+    variables(view).map(|(name, value)| format!("{name}={}\n", quote_shell(&value))).collect()
+}
+
+/// `IDENTITY_…=…` as systemd.exec(5) reads it.
+pub fn env(view: &View) -> String {
+    let set = variables(view).filter(|(_, value)| !value.is_empty());
+    set.map(|(name, value)| format!("{name}={}\n", quote_env(&value))).collect()
+}
+
+/// The variables that U-Boot itself sets from the identity. Values end at the line's end, so nothing is quoted.
+pub fn uboot(view: &View) -> String {
+    let mut text = String::new();
+    let mut add = |name: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            text.push_str(&format!("{name}={value}\n"));
+        }
+    };
+    for mac in &view.macs {
+        let name = if mac.index == 0 { "ethaddr".into() } else { format!("eth{}addr", mac.index) };
+        add(&name, Some(&mac.address));
+    }
+    add("identity_state", Some(&view.state));
+    add("identity_uuid", view.uuid.as_deref());
+    add("identity_profile", view.profile.as_deref());
+    add("identity_hostname", view.hostname.as_deref());
+    add("identity_serial", view.serial.as_deref());
+    for (key, value) in &view.variables {
+        add(&format!("identity_var_{key}"), Some(value));
+    }
+    add("pxeuuid", view.uuid.as_deref());
+    add("serial#", view.serial.as_deref());
+    text
+}
+
+fn variables(view: &View) -> impl Iterator<Item = (String, String)> + '_ {
+    let fixed = [
+        ("STATE", Some(view.state.clone())),
+        ("UUID", view.uuid.clone()),
+        ("PROFILE", view.profile.clone()),
+        ("HOSTNAME", view.hostname.clone()),
+        ("SERIAL", view.serial.clone()),
+        ("GENERATION", view.generation.map(|generation| generation.to_string())),
+        ("MACHINE_ID", view.machine_id.clone()),
+    ];
+    let fixed =
+        fixed.into_iter().map(|(name, value)| (format!("IDENTITY_{name}"), value.unwrap_or_default()));
+    let macs = view.macs.iter().map(|mac| (format!("IDENTITY_MAC{}", mac.index), mac.address.clone()));
+    let own = view.variables.iter().map(|(key, value)| (format!("IDENTITY_VAR_{key}"), value.clone()));
+    fixed.chain(macs).chain(own)
+}
+
+/// Single quotes keep everything but themselves.
+fn quote_shell(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// Bare where nothing can be misread; else in double quotes with the four characters escaped that mean something there.
+fn quote_env(value: &str) -> String {
+    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:+-/@".contains(&byte)) {
+        return value.to_owned();
+    }
+    let escaped: String = value
+        .chars()
+        .flat_map(|char| matches!(char, '"' | '\\' | '$' | '`').then_some('\\').into_iter().chain([char]))
+        .collect();
+    format!("\"{escaped}\"")
+}
