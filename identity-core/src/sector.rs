@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The 512 bytes of a copy: where each part lies, and the checksum over them. `docs/FORMAT.md` is the prose.
 
-use crc::{CRC_32_ISCSI, Crc, NoTable};
+use crc::{CRC_32_ISCSI, Crc, Table};
 use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_ref};
 
@@ -86,7 +86,7 @@ impl RawSector {
 }
 
 /// Without a table: 1 KiB is a quarter of what the whole bootloader object may take.
-const CASTAGNOLI: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISCSI);
+const CASTAGNOLI: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
 
 #[cfg(test)]
 mod tests {
