@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use crate::field::{Fields, FieldsError};
 use crate::identity::{Identity, check_uuid};
-use crate::sector::{HEADER_LEN, MAGIC, RawSector, SECTOR_LEN, TRAILER_LEN, VERSION, offset};
+use crate::sector::{
+    FIELDS_CAPACITY, HEADER_LEN, MAGIC, RawSector, SECTOR_LEN, TRAILER_LEN, VERSION, offset,
+};
 
 /// Why a sector with our magic holds no identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +146,11 @@ impl<'a> Copy<'a> {
     /// The fields.
     pub fn fields(&self) -> Fields<'a> {
         self.fields
+    }
+
+    /// The bytes that the fields lie in, and the zeros behind them.
+    pub fn field_area(&self) -> &'a [u8; FIELDS_CAPACITY] {
+        &self.raw.fields
     }
 
     /// The identity, free of its place.

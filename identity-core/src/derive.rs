@@ -2,21 +2,19 @@
 //! Values computed from the UUID, never stored: the same on every machine, reproducible with
 //! `uuidgen --sha1` (util-linux) or Python's `uuid.uuid5`.
 
-use byteorder::{BigEndian, ByteOrder};
 use uuid::{Builder, Uuid};
 
 use crate::mac::Mac;
+use crate::sha1::{BLOCK_LEN, digest_of_block};
 
-/// SHA-1's initial state, FIPS 180-4 section 5.3.1.
-const SHA1_INITIAL: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
-/// One SHA-1 block in bytes.
-const BLOCK_LEN: usize = 64;
 /// Longest name that fits one block behind the namespace, the end mark and the length: 64 - 16 - 1 - 8 bytes.
 const NAME_LEN_MAX: usize = 39;
 
 /// `ethernet/` and the longest `u32`.
 const ETHERNET_NAME_LEN_MAX: usize = 19;
 const ETHERNET_PREFIX: &[u8] = b"ethernet/";
+const POWERS_OF_TEN: [u32; 10] =
+    [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
 const MACHINE_ID_NAME: &[u8] = b"machine-id";
 
 /// The MAC address of the bootloader's and device tree's `ethernet<index>`, unless a person assigned one:
@@ -32,28 +30,29 @@ pub fn machine_id(uuid: Uuid) -> Uuid {
     uuid_v5(uuid, MACHINE_ID_NAME)
 }
 
-/// `ethernet/<index>` in ASCII.
+/// `ethernet/<index>` in ASCII, without a division: not every Arm core has one.
 fn ethernet_name(index: u32) -> heapless::Vec<u8, ETHERNET_NAME_LEN_MAX> {
-    let mut digits: heapless::Vec<u8, 10> = heapless::Vec::new();
-    let mut rest = index;
-    loop {
-        let digit = u8::try_from(rest % 10).unwrap_or(0);
-        // Always fits: a u32 has at most ten digits.
-        let _ = digits.push(b'0'.saturating_add(digit));
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
     let mut name = heapless::Vec::new();
-    for &byte in ETHERNET_PREFIX.iter().chain(digits.iter().rev()) {
+    // Every push fits: nine bytes and at most ten digits.
+    for &byte in ETHERNET_PREFIX {
         let _ = name.push(byte);
+    }
+    let mut rest = index;
+    for power in POWERS_OF_TEN {
+        let mut digit = b'0';
+        while let Some(less) = rest.checked_sub(power) {
+            rest = less;
+            digit = digit.saturating_add(1);
+        }
+        let is_leading_zero = digit == b'0' && name.len() == ETHERNET_PREFIX.len() && power > 1;
+        if !is_leading_zero {
+            let _ = name.push(digit);
+        }
     }
     name
 }
 
-/// RFC 9562 section 5.5 for names of up to 39 bytes, which are exactly one SHA-1 block: the `uuid` crate's own
-/// `v5` needs a streaming SHA-1 with a panic path, and that must not be in a bootloader.
+/// RFC 9562 section 5.5 for names of up to 39 bytes, which are exactly one SHA-1 block.
 fn uuid_v5(namespace: Uuid, name: &[u8]) -> Uuid {
     debug_assert!(name.len() <= NAME_LEN_MAX);
     let mut block = [0; BLOCK_LEN];
@@ -64,13 +63,7 @@ fn uuid_v5(namespace: Uuid, name: &[u8]) -> Uuid {
     let bits = name.len().saturating_add(16).saturating_mul(8);
     let [.., high, low] = &mut block;
     [*high, *low] = u16::try_from(bits).unwrap_or(0).to_be_bytes();
-
-    let mut state = SHA1_INITIAL;
-    sha1::block_api::compress(&mut state, &[block]);
-
-    let [a, b, c, d, _] = state;
-    let mut bytes = [0; 16];
-    BigEndian::write_u32_into(&[a, b, c, d], &mut bytes);
+    let [bytes @ .., _, _, _, _] = digest_of_block(&block);
     Builder::from_sha1_bytes(bytes).into_uuid()
 }
 

@@ -45,6 +45,7 @@ pub mod identity;
 pub mod mac;
 pub mod search;
 pub mod sector;
+mod sha1;
 pub mod slot;
 pub mod state;
 pub mod text;

@@ -5,10 +5,10 @@
 //! [`Search::give`], and goes on until `next` returns `None`; then [`Search::state`] is the answer. This order of
 //! calls is the same for a card with its identity in the first slot and for a survey of all slots.
 
-use crc::{CRC_32_ISCSI, Crc, NoTable};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::copy::{Copy, NotACopy};
+use crate::sector::checksum;
 use crate::slot::{COUNT, READING_ORDER};
 use crate::state::State;
 
@@ -97,13 +97,14 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn of(lba: u32, reading: Reading<'_>) -> Self {
+    fn of(lba: u32, reading: Reading<'_>, depth: Depth) -> Self {
         let plain = |condition: Condition| Self { lba, condition: condition.code(), ..Self::default() };
         match reading {
             Reading::Sector(Ok(copy)) => Self {
                 peer_lba: copy.peer_lba(),
                 generation: copy.generation(),
-                content: content(&copy),
+                // Only compared with other copies, and the first depth looks at no other.
+                content: if depth == Depth::First { 0 } else { content(&copy) },
                 uuid: *copy.uuid().as_bytes(),
                 ..plain(Condition::Valid)
             },
@@ -148,7 +149,7 @@ impl Seen {
 
 /// Tells two versions of one identity apart; not a protection, the copy's own checksum is that.
 fn content(copy: &Copy<'_>) -> u32 {
-    Crc::<u32, NoTable>::new(&CRC_32_ISCSI).checksum(copy.fields().bytes())
+    checksum(copy.fields().bytes())
 }
 
 /// A search under way.
@@ -216,7 +217,7 @@ impl Search {
         if self.next() != Some(lba) || matches!(reading, Reading::Sector(Ok(copy)) if copy.own_lba() != lba) {
             return Err(());
         }
-        let seen = Seen::of(lba, reading);
+        let seen = Seen::of(lba, reading, self.depth());
         let slot = self.seen.get_mut(usize::from(self.seen_len)).ok_or(())?;
         *slot = seen;
         self.seen_len = self.seen_len.saturating_add(1);

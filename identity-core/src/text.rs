@@ -47,36 +47,22 @@ impl fmt::Display for TextError {
 
 /// A profile: 1–63 of `[A-Za-z0-9._+-]`, starting with a letter or digit.
 pub fn check_profile(text: &[u8]) -> Result<(), TextError> {
-    check(text, NAME_LEN_MAX, |at, byte, _| {
-        byte.is_ascii_alphanumeric() || (at > 0 && matches!(byte, b'.' | b'_' | b'+' | b'-'))
-    })
+    check(text, Rule::Profile, NAME_LEN_MAX)
 }
 
 /// A hostname: RFC 1123 labels joined by dots, 1–63 bytes in all.
 pub fn check_hostname(text: &[u8]) -> Result<(), TextError> {
-    let mut label_starts = true;
-    check(text, NAME_LEN_MAX, |_, byte, next| {
-        let label_ends = matches!(next, None | Some(b'.'));
-        let good = match byte {
-            b'.' => !label_starts && next.is_some(),
-            b'-' => !label_starts && !label_ends,
-            _ => byte.is_ascii_alphanumeric(),
-        };
-        label_starts = byte == b'.';
-        good
-    })
+    check(text, Rule::Hostname, NAME_LEN_MAX)
 }
 
 /// A board or card serial: 1–63 printable ASCII characters without space.
 pub fn check_serial(text: &[u8]) -> Result<(), TextError> {
-    check(text, NAME_LEN_MAX, |_, byte, _| byte.is_ascii_graphic())
+    check(text, Rule::Serial, NAME_LEN_MAX)
 }
 
 /// A variable's key: 1–63 of `[a-z0-9_]`, starting with a letter.
 pub fn check_key(text: &[u8]) -> Result<(), TextError> {
-    check(text, NAME_LEN_MAX, |at, byte, _| {
-        byte.is_ascii_lowercase() || (at > 0 && (byte.is_ascii_digit() || byte == b'_'))
-    })
+    check(text, Rule::Key, NAME_LEN_MAX)
 }
 
 /// A variable's value: at most 191 bytes of UTF-8 without control characters (Unicode category Cc); may be empty.
@@ -84,33 +70,58 @@ pub fn check_value(text: &[u8]) -> Result<(), TextError> {
     if text.is_empty() {
         return Ok(());
     }
-    let mut previous = 0;
-    check(text, VALUE_LEN_MAX, |_, byte, _| {
-        // C1 controls U+0080–U+009F are C2 80 – C2 9F in UTF-8.
-        let c1 = previous == 0xc2 && byte < 0xa0;
-        previous = byte;
-        byte >= 0x20 && byte != 0x7f && !c1
-    })?;
+    check(text, Rule::Value, VALUE_LEN_MAX)?;
     core::str::from_utf8(text).map(|_| ()).map_err(|_| TextError::NotUtf8)
 }
 
-/// Length first, then every byte in turn; `good` gets its position, the byte and the byte after it.
-fn check(
-    text: &[u8],
-    max: usize,
-    mut good: impl FnMut(usize, u8, Option<u8>) -> bool,
-) -> Result<(), TextError> {
+#[derive(Clone, Copy)]
+enum Rule {
+    Profile,
+    Hostname,
+    Serial,
+    Key,
+    Value,
+}
+
+impl Rule {
+    /// Whether `byte` may stand between its neighbours; there is none before the first and behind the last.
+    fn allows(self, previous: Option<u8>, byte: u8, next: Option<u8>) -> bool {
+        let is_first = previous.is_none();
+        match self {
+            Self::Profile => {
+                byte.is_ascii_alphanumeric() || (!is_first && matches!(byte, b'.' | b'_' | b'+' | b'-'))
+            }
+            Self::Hostname => {
+                let starts_label = matches!(previous, None | Some(b'.'));
+                let ends_label = matches!(next, None | Some(b'.'));
+                match byte {
+                    b'.' => !starts_label && next.is_some(),
+                    b'-' => !starts_label && !ends_label,
+                    _ => byte.is_ascii_alphanumeric(),
+                }
+            }
+            Self::Serial => byte.is_ascii_graphic(),
+            Self::Key => byte.is_ascii_lowercase() || (!is_first && (byte.is_ascii_digit() || byte == b'_')),
+            // C1 controls U+0080–U+009F are C2 80 – C2 9F in UTF-8.
+            Self::Value => byte >= 0x20 && byte != 0x7f && !(previous == Some(0xc2) && byte < 0xa0),
+        }
+    }
+}
+
+/// Length first, then every byte in turn. Not generic over the rule, so that a bootloader has the loop once.
+fn check(text: &[u8], rule: Rule, max: usize) -> Result<(), TextError> {
     if text.is_empty() {
         return Err(TextError::Empty);
     }
     if text.len() > max {
         return Err(TextError::TooLong { len: text.len(), max });
     }
-    let following = text.iter().skip(1).copied().map(Some).chain([None]);
-    for ((at, &byte), next) in text.iter().enumerate().zip(following) {
-        if !good(at, byte, next) {
+    let (mut previous, mut at, mut rest) = (None, 0_usize, text);
+    while let Some((&byte, tail)) = rest.split_first() {
+        if !rule.allows(previous, byte, tail.first().copied()) {
             return Err(TextError::Byte { at, byte });
         }
+        (previous, at, rest) = (Some(byte), at.saturating_add(1), tail);
     }
     Ok(())
 }

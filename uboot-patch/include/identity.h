@@ -332,6 +332,18 @@ int32_t identity_record_mac(const struct identity_record *identity,
                             uint32_t *source);
 
 /**
+ * Writes the index of the interface that has assigned address number `number`, from 0, in ascending order.
+ *
+ * Returns IDENTITY_OK, IDENTITY_ABSENT behind the last, or an error.
+ *
+ * # Safety
+ * Each pointer is NULL or points to what its type says.
+ */
+int32_t identity_record_assigned(const struct identity_record *identity,
+                                 uint32_t number,
+                                 uint32_t *index);
+
+/**
  * Writes key and value of variable number `number`, from 0, each with a NUL; 64 and 192 bytes are always enough.
  *
  * Returns IDENTITY_OK, IDENTITY_ABSENT behind the last, IDENTITY_TOO_SMALL, or an error.

@@ -383,6 +383,28 @@ pub unsafe extern "C" fn identity_record_mac(
     status(get())
 }
 
+/// Writes the index of the interface that has assigned address number `number`, from 0, in ascending order.
+///
+/// Returns IDENTITY_OK, IDENTITY_ABSENT behind the last, or an error.
+///
+/// # Safety
+/// Each pointer is NULL or points to what its type says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn identity_record_assigned(
+    identity: *const identity_record,
+    number: u32,
+    index: *mut u32,
+) -> i32 {
+    let get = || {
+        check_apart(&[extent(identity), extent(index)])?;
+        // SAFETY: apart, checked above; the caller vouches for the rest.
+        let (identity, index) = unsafe { (record(identity)?, exclusive(index)?) };
+        *index = identity.assigned(number)?;
+        Ok(IDENTITY_OK)
+    };
+    status(get())
+}
+
 /// Writes key and value of variable number `number`, from 0, each with a NUL; 64 and 192 bytes are always enough.
 ///
 /// Returns IDENTITY_OK, IDENTITY_ABSENT behind the last, IDENTITY_TOO_SMALL, or an error.

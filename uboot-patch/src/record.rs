@@ -3,7 +3,6 @@
 
 use identity_core::field::{CID_LEN, Fields, kind};
 use identity_core::identity::{MacSource, mac};
-use identity_core::sector::FIELDS_CAPACITY;
 use identity_core::{Copy, Uuid, derive};
 
 use crate::status::{IDENTITY_ABSENT, IDENTITY_BAD_ARGUMENT, IDENTITY_TOO_SMALL};
@@ -50,19 +49,14 @@ const _: () = assert!(size_of::<identity_record>() == 496);
 
 impl identity_record {
     pub(crate) fn of(copy: &Copy<'_>) -> Self {
-        let bytes = copy.fields().bytes();
-        let mut fields = [0; FIELDS_CAPACITY];
-        for (target, &byte) in fields.iter_mut().zip(bytes) {
-            *target = byte;
-        }
         Self {
             size: RECORD_SIZE,
             lba: copy.own_lba(),
             peer_lba: copy.peer_lba(),
             generation: copy.generation(),
             uuid: *copy.uuid().as_bytes(),
-            fields_len: u16::try_from(bytes.len()).unwrap_or(0),
-            fields,
+            fields_len: u16::try_from(copy.fields().bytes().len()).unwrap_or(0),
+            fields: *copy.field_area(),
         }
     }
 
@@ -102,6 +96,11 @@ impl identity_record {
             MacSource::Assigned => IDENTITY_SOURCE_ASSIGNED,
         };
         (mac.bytes(), source)
+    }
+
+    pub(crate) fn assigned(&self, number: u32) -> Result<u32, i32> {
+        let number = usize::try_from(number).map_err(|_| IDENTITY_ABSENT)?;
+        self.fields().macs().nth(number).map(|(index, _)| u32::from(index)).ok_or(IDENTITY_ABSENT)
     }
 
     pub(crate) fn card(&self) -> Option<[u8; CID_LEN]> {
