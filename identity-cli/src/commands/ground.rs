@@ -1,112 +1,103 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first sectors of a card with everything known about them: what every plan starts from.
 
-use identity_core::copy::{Copy, NotACopy};
+use std::io;
 
-use crate::device::{Card, SECTOR_LEN, Sector, Target};
-use crate::error::{Error, Result};
-use crate::layout::table::{self, PartitionTable};
+use crate::device::{Card, SECTOR_LEN};
+use crate::layout::table::{self, TableProblem};
+use crate::layout::{self, GAP_SECTORS_MAX, Gap, Map, SlotBusy};
 use crate::plan::{self, Place};
 
 /// Sectors read at first: enough for a table with its entries anywhere that known tools put them.
 const TABLE_SECTORS: u64 = 4096;
-/// Last slot plus neighbours is far below this; what claims a slot may start anywhere before it.
-const GAP_SECTORS_MAX: u64 = 65536;
-/// Neighbours on each side that must be blank too: something longer than a sector is about to end or begin there.
-const NEIGHBOURS: u64 = 2;
+/// What stands for a sector that cannot be read: data of somebody, never blank.
+const UNREADABLE: [u8; SECTOR_LEN] = [0xee; SECTOR_LEN];
 
 pub struct Ground {
     bytes: Vec<u8>,
-    table: PartitionTable,
+    sectors: u64,
+    map: Map,
 }
 
 impl Ground {
-    pub fn of(target: &Target) -> Result<Self> {
-        let sectors = target.sectors();
-        let read = |count: u64| {
-            let len = usize::try_from(count * SECTOR_LEN as u64).unwrap_or(0);
-            let mut bytes = vec![0; len];
-            target
-                .read(0, &mut bytes)
-                .map_err(|error| Error::io(target.path(), "read the first sectors of", &error))?;
-            Ok(bytes)
-        };
-        let mut bytes = read(sectors.min(TABLE_SECTORS))?;
-        let table = table::read(&bytes, sectors);
-        let end = table.first_partition_lba().unwrap_or(0).clamp(TABLE_SECTORS, GAP_SECTORS_MAX).min(sectors);
+    /// Reads a card up to its first partition.
+    ///
+    /// # Errors
+    /// If not even LBA 0 can be read; any other unreadable sector counts as data.
+    pub fn of(card: &dyn Card) -> io::Result<Self> {
+        let sectors = card.sectors();
+        let mut bytes = read(card, sectors.min(TABLE_SECTORS))?;
+        let first_partition_lba = table::read(&bytes, sectors).first_partition_lba();
+        let end = first_partition_lba.unwrap_or(u64::MAX).clamp(TABLE_SECTORS, GAP_SECTORS_MAX).min(sectors);
         if end > TABLE_SECTORS {
-            bytes = read(end)?;
+            bytes = read(card, end)?;
         }
-        Ok(Self { bytes, table })
+        let map = layout::map(&Gap::new(&bytes, sectors));
+        Ok(Self { bytes, sectors, map })
     }
 
-    fn sector(&self, lba: u64) -> Option<&Sector> {
-        let start = usize::try_from(lba).ok()?.checked_mul(SECTOR_LEN)?;
-        self.bytes.get(start..)?.first_chunk()
-    }
-
-    fn is_free(&self, lba: u64) -> bool {
-        self.sector(lba).is_none_or(|sector| {
-            !matches!(Copy::parse(sector, u32::try_from(lba).unwrap_or(0)), Err(NotACopy::Foreign))
-        })
+    /// All slots with their verdicts.
+    pub fn places(&self) -> Vec<Place> {
+        plan::places(|lba| self.check(lba))
     }
 
     /// Whether a copy may be put at `lba` by all rules.
     pub fn check(&self, lba: u32) -> Result<(), String> {
-        self.check_tables(lba)?;
-        if !self.is_free(lba.into()) {
-            return Err("holds data of something else".into());
-        }
-        self.check_neighbours(lba)
+        layout::check_slot(&self.map, &self.gap(), lba).map_err(|busy| busy.to_string())
     }
 
-    /// Whether a copy may be put back at `lba`, where a valid copy says that the other one belongs.
+    /// Whether a copy may be put back at `lba`, where a valid copy says that the other one belongs: what stands there
+    /// now does not count, if it is nothing larger than that sector.
     pub fn check_own(&self, lba: u32) -> Result<(), String> {
-        self.check_tables(lba)?;
-        self.check_neighbours(lba)
+        let mut bytes = self.bytes.clone();
+        let start = usize::try_from(lba).unwrap_or(usize::MAX).saturating_mul(SECTOR_LEN);
+        if let Some(sector) = bytes.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+            *sector = [0; SECTOR_LEN];
+        }
+        let gap = Gap::new(&bytes, self.sectors);
+        layout::check_slot(&layout::map(&gap), &gap, lba).map_err(|busy| busy.to_string())
     }
 
-    /// Whether a copy may be put at `lba`, which a person named: never into a partition or a partition table.
+    /// Whether a copy may be put at `lba`, which a person named: that person may know better than the rules what
+    /// belongs to whom, but not what lies in a partition or a partition table, and data goes only by force.
     pub fn check_at(&self, lba: u32, force: bool) -> Result<(), String> {
-        self.check_bounds(lba)?;
-        if !force && !self.is_free(lba.into()) {
-            return Err("the sector holds data of something else; --force overwrites it".into());
+        let refuse = |busy: &SlotBusy| Err(busy.to_string());
+        let by_force = |reason: String| {
+            if force { Ok(()) } else { Err(format!("{reason}; --force writes there all the same")) }
+        };
+        if let Some(problem) = self.map.table.fatal_problem().filter(|problem| !is_absent(problem)) {
+            by_force(problem.to_string())?;
         }
-        Ok(())
-    }
-
-    fn check_tables(&self, lba: u32) -> Result<(), String> {
-        if let Some(problem) = self.table.fatal_problem() {
-            return Err(problem.to_string());
-        }
-        self.check_bounds(lba)
-    }
-
-    fn check_bounds(&self, lba: u32) -> Result<(), String> {
-        let lba = u64::from(lba);
-        let first = self.table.first_partition_lba();
-        if first.is_some_and(|first| lba >= first) {
-            return Err(format!("in or behind the first partition (LBA {})", first.unwrap_or(0)));
-        }
-        if let Some(gpt) = &self.table.gpt {
-            let entries = gpt.entries_lba..gpt.entries_lba.saturating_add(gpt.entries_sectors);
-            if lba <= 1 || lba == gpt.header_lba || entries.contains(&lba) {
-                return Err("part of the GPT".into());
-            }
-        }
-        Ok(())
-    }
-
-    fn check_neighbours(&self, lba: u32) -> Result<(), String> {
-        let lba = u64::from(lba);
-        let around = lba.saturating_sub(NEIGHBOURS).max(1)..=lba + NEIGHBOURS;
-        match around.filter(|&near| near != lba).find(|&near| !self.is_free(near)) {
-            Some(near) => Err(format!("its neighbour LBA {near} holds data of something else")),
-            None => Ok(()),
+        match layout::check_place(&self.map, &self.gap(), lba) {
+            Err(busy @ (SlotBusy::NotInGap { .. } | SlotBusy::Gpt | SlotBusy::NotRead)) => refuse(&busy),
+            Err(busy @ (SlotBusy::Inside(_) | SlotBusy::NotBlank(_))) => by_force(busy.to_string()),
+            _ => Ok(()),
         }
     }
 
-    pub fn places(&self) -> Vec<Place> {
-        plan::places(|lba| self.check(lba))
+    fn gap(&self) -> Gap<'_> {
+        Gap::new(&self.bytes, self.sectors)
     }
+}
+
+/// Whether there simply is no table, rather than a broken one or something else in its place.
+fn is_absent(problem: &TableProblem) -> bool {
+    matches!(problem, TableProblem::TooShort | TableProblem::NoSignature | TableProblem::NoEntries)
+}
+
+/// The first `count` sectors, at once or, where that fails, one by one.
+fn read(card: &dyn Card, count: u64) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(count).ok().and_then(|count| count.checked_mul(SECTOR_LEN));
+    let mut bytes = vec![0; len.ok_or(io::ErrorKind::OutOfMemory)?];
+    if card.read(0, &mut bytes).is_ok() {
+        return Ok(bytes);
+    }
+    for (lba, sector) in (0..count).zip(bytes.chunks_exact_mut(SECTOR_LEN)) {
+        match card.read(lba, sector) {
+            Err(error) if lba == 0 => return Err(error),
+            Err(_) => sector.copy_from_slice(&UNREADABLE),
+            Ok(()) => (),
+        }
+    }
+    Ok(bytes)
 }

@@ -15,7 +15,8 @@ use std::path::Path;
 use identity_core::State;
 
 use crate::args::{Cli, Verb};
-use crate::error::{Exit, Result};
+use crate::device::Target;
+use crate::error::{Error, Exit, Result};
 use crate::survey::Survey;
 
 use ground::Ground;
@@ -34,6 +35,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Derive(args) => derive::run(&args),
         Verb::Completions { shell } => completions::run(shell),
     }
+}
+
+fn read_ground(target: &Target, path: &Path) -> Result<Ground> {
+    Ground::of(target).map_err(|error| Error::io(path, "read the first sectors of", &error))
 }
 
 /// What a state means for this card, and what to do about it; `None` for valid.

@@ -4,7 +4,7 @@
 use identity_core::State;
 use identity_core::search::Depth;
 
-use super::{Ground, explain, warn};
+use super::{explain, read_ground, warn};
 use crate::args::{Format, RepairArgs};
 use crate::device::{Access, Target};
 use crate::error::{Error, Exit, Result};
@@ -22,7 +22,7 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
         let message = explain(&survey, &args.target).unwrap_or_default();
         return Err(Error::state(Exit::of_verified(survey.state()), message));
     }
-    let ground = Ground::of(&target)?;
+    let ground = read_ground(&target, &args.target)?;
     let plan = plan::repair(&survey, &ground.places(), |lba| ground.check_own(lba))?;
     if let (Some(plan), true) = (&plan, args.dry_run) {
         render::print(&text::plan(plan))?;

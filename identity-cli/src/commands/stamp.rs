@@ -8,7 +8,7 @@ use identity_core::identity::DraftError;
 use identity_core::search::Depth;
 use identity_core::{Draft, Identity, State, Uuid};
 
-use super::{Ground, explain};
+use super::{Ground, explain, read_ground};
 use crate::args::{Format, StampArgs};
 use crate::create::NewImage;
 use crate::device::{Access, Target};
@@ -33,7 +33,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
 
     let survey = Survey::of(&target, Depth::All, args.at.first().copied());
     let identity = decide(&args, &survey, fresh)?;
-    let ground = Ground::of(&target)?;
+    let ground = read_ground(&target, &args.target)?;
     let plan = place(&args, &survey, &ground, &identity)?;
     if args.dry_run {
         render::print(&(text::identity(&View::of_planned(&identity, &plan)) + &text::plan(&plan)))?;

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::safety;
 use super::{Card, SECTOR_LEN, Sector, WritableCard};
 use crate::args::SafetyArgs;
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Result};
 
 /// How long to wait for another program that holds the card, such as a udev probe.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -194,9 +194,4 @@ fn read_direct(file: &File, lba: u64) -> io::Result<Sector> {
     let mut sector = [0; SECTOR_LEN];
     sector.copy_from_slice(&block[inside..inside + SECTOR_LEN]);
     Ok(sector)
-}
-
-/// An I/O error at a sector, with the card's name.
-pub(crate) fn sector_error(path: &Path, doing: &str, lba: u64, error: &io::Error) -> Error {
-    Error::device(format!("{}: cannot {doing} LBA {lba}: {}", path.display(), plain(error)))
 }

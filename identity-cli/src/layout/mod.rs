@@ -4,7 +4,7 @@
 //! ```text
 //! &[u8] ── table::read ──▶ PartitionTable ─┐
 //!       └─ recognise ────▶ content ────────┼─▶ Map ── slots::check_slot ──▶ free, or why not
-//!                families ── claims ───────┘
+//!                  family ── claims ───────┘
 //! ```
 //!
 //! Nothing here does I/O, and nothing can panic, whatever the card holds.
@@ -31,4 +31,13 @@
 )]
 
 mod bytes;
+pub mod family;
+pub mod gap;
+pub mod map;
+pub mod recognise;
+pub mod slots;
 pub mod table;
+
+pub use gap::{GAP_SECTORS_MAX, Gap};
+pub use map::{Basis, CopyState, Map, Owner, Region, map};
+pub use slots::{SlotBusy, check_place, check_slot};

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use zerocopy::byteorder::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::bytes::{Bytes, CRC32, SECTOR, len, sectors};
+use super::bytes::{Bytes, CRC32, SECTOR, sectors};
 
 /// Which tables a card has, by what its first sector says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +85,8 @@ const GPT_NAMES: [(Uuid, &str); 9] = [
     (Uuid::from_u128(0x0657fd6d_a4ab_43c4_84e5_0933c84b4f4f), "Linux swap"),
     (Uuid::from_u128(0xebd0a0a2_b9e5_4433_87c0_68b6b72699c7), "basic data"),
     (Uuid::from_u128(0x21686148_6449_6e6f_744e_656564454649), "BIOS boot"),
-    (Uuid::from_u128(0x5b193300_fc78_40cd_8002_e86c45580b47), "SiFive SPL"),
-    (Uuid::from_u128(0x2e54b353_1271_4842_806f_e436d6af6985), "SiFive FSBL / StarFive U-Boot"),
+    (Uuid::from_u128(0x5b193300_fc78_40cd_8002_e86c45580b47), "SiFive SPL, StarFive U-Boot"),
+    (Uuid::from_u128(0x2e54b353_1271_4842_806f_e436d6af6985), "SiFive U-Boot, StarFive SPL"),
     (Uuid::from_u128(0xb921b045_1df0_41c3_af44_4c6f280d3fae), "Linux root arm64"),
     (Uuid::from_u128(0x69dad710_2ce4_4e3c_b16c_21a1d49abed3), "Linux root arm"),
 ];
