@@ -149,16 +149,19 @@ pub fn choose_at(
 
 /// The steps that leave exactly two copies of `identity`, whatever copies there were.
 ///
-/// The copy that readers look at last is written first, so that every power cut leaves the old or the new identity;
-/// copies elsewhere are cleared last.
+/// The copy that readers use now is written last, so that every power cut leaves the old or the new identity. That is
+/// the copy that readers look at first, unless only the other one is valid. Copies elsewhere are cleared in the end.
 pub fn write(identity: &Identity, pair: &Pair, survey: &Survey) -> Plan {
     let [first, second] = pair.lbas;
     let copy = |own, peer| Step::Write { lba: own, sector: Box::new(identity.encode(own, peer)) };
+    let in_use = survey.valid().next().map(|(lba, _, _)| lba);
+    let writes = if in_use == Some(second) {
+        [copy(first, second), copy(second, first)]
+    } else {
+        [copy(second, first), copy(first, second)]
+    };
     let stray = survey.ours().map(|found| found.lba).filter(|lba| !pair.lbas.contains(lba));
-    let steps = [copy(second, first), copy(first, second)]
-        .into_iter()
-        .chain(stray.map(|lba| Step::Clear { lba }))
-        .collect();
+    let steps = writes.into_iter().chain(stray.map(|lba| Step::Clear { lba })).collect();
     Plan { steps, why: pair.why.clone() }
 }
 

@@ -1,1 +1,34 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the tests share.
 
+pub mod block;
+pub mod cli;
+pub mod image;
+
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+use std::process::Command;
+
+/// The top of the source tree.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
+}
+
+/// What a program prints; `None`, said aloud, where it is not installed.
+///
+/// # Panics
+/// If the program fails.
+pub fn run_where_installed(command: &mut Command) -> Option<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = match command.output() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // Not eprintln: the test harness swallows that when a test passes.
+            let _ = writeln!(io::stderr(), "SKIPPED: a test needs {program}, which is not installed");
+            return None;
+        }
+        output => output.expect("an installed program starts"),
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program}: {}: {errors}", output.status);
+    Some(String::from_utf8(output.stdout).expect("text"))
+}

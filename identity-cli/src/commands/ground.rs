@@ -59,7 +59,8 @@ impl Ground {
     }
 
     /// Whether a copy may be put at `lba`, which a person named: that person may know better than the rules what
-    /// belongs to whom, but not what lies in a partition or a partition table, and data goes only by force.
+    /// belongs to whom, but not what lies in a partition or a partition table, or where a boot ROM takes what it finds
+    /// for its loader; and data goes only by force.
     pub fn check_at(&self, lba: u32, force: bool) -> Result<(), String> {
         let refuse = |busy: &SlotBusy| Err(busy.to_string());
         let by_force = |reason: String| {
@@ -69,7 +70,12 @@ impl Ground {
             by_force(problem.to_string())?;
         }
         match layout::check_place(&self.map, &self.gap(), lba) {
-            Err(busy @ (SlotBusy::NotInGap { .. } | SlotBusy::Gpt | SlotBusy::NotRead)) => refuse(&busy),
+            Err(
+                busy @ (SlotBusy::NotInGap { .. }
+                | SlotBusy::Gpt
+                | SlotBusy::NotRead
+                | SlotBusy::Parsed { .. }),
+            ) => refuse(&busy),
             Err(busy @ (SlotBusy::Inside(_) | SlotBusy::NotBlank(_))) => by_force(busy.to_string()),
             _ => Ok(()),
         }

@@ -12,14 +12,16 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use super::safety;
+use super::buffer::{Buffer, DIRECT_ALIGN};
+use super::facts::Facts;
 use super::{Card, SECTOR_LEN, Sector, WritableCard};
 use crate::args::SafetyArgs;
 use crate::error::{Error, Result};
 
 /// How long to wait for another program that holds the card, such as a udev probe.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Alignment that direct I/O may ask for, in bytes.
-const DIRECT_ALIGN: usize = 4096;
+/// Bytes that may wait in the host's cache, where it cannot be bypassed.
+const CACHED_MAX: u64 = 64 << 20;
 
 /// What a command is going to do with its target.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +40,10 @@ pub struct Target {
     sectors: u64,
     /// A second handle that bypasses the host's cache, where the file system has that.
     direct: Option<File>,
+    /// Bytes written through the cache since the last flush.
+    cached: u64,
+    /// What the kernel knows of it, if it is a block device.
+    facts: Option<Facts>,
 }
 
 impl Target {

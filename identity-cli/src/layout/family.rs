@@ -625,6 +625,8 @@ pub const FAMILIES: &[Family] = &[
         )],
         ..NOTHING
     },
+    // The boot ROM and the EEPROM read an MBR or a GPT, and FAT.
+    Family { name: "Raspberry Pi", group: "raspberrypi", ..NOTHING },
     Family {
         name: "ST-Ericsson Snowball",
         group: "snowball",
@@ -680,6 +682,23 @@ pub const FAMILIES: &[Family] = &[
         signs: &[&[within(1, 62, &grub::CORE)]],
         claims: &[span(1, 888, "core.img", "GRUB util/setup.c: (0x78000 - 0x9000) / 512 sectors at most")],
         places: &[span(1, 888, "core.img", "GRUB util/setup.c")],
+    },
+    Family {
+        name: "ONIE",
+        group: "onie",
+        places: &[span(2044, 2047, "TlvInfo", "ONIE TlvInfo on the disk; U-Boot include/tlv_eeprom.h")],
+        ..NOTHING
+    },
+    Family {
+        name: "Linaro",
+        group: "linaro",
+        places: &[span(
+            1,
+            8191,
+            "loaders, a partition of type 0xDA",
+            "linaro-image-tools boards.py: i.MX5, Samsung",
+        )],
+        ..NOTHING
     },
     Family {
         name: "Nerves",

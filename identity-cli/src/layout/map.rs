@@ -380,3 +380,153 @@ fn cover(regions: &mut Vec<Region>, more: Vec<Region>) {
     regions.append(&mut added);
     regions.sort_by_key(|region| region.start_lba);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::slots::check_slot;
+    use identity_core::slot::READING_ORDER;
+    use identity_fixtures::Card;
+    use identity_fixtures::family::CARDS;
+    use identity_fixtures::loader;
+    use std::collections::HashSet;
+
+    fn map_of(card: &Card) -> Map {
+        map(&Gap::new(card.bytes(), card.sectors()))
+    }
+
+    #[test]
+    fn every_family_has_a_card() {
+        let rows: HashSet<_> = family::FAMILIES.iter().map(|family| family.name).collect();
+        assert_eq!(rows.len(), family::FAMILIES.len());
+        let cards: HashSet<_> = CARDS.iter().map(|card| card.family).collect();
+        assert_eq!(rows.symmetric_difference(&cards).collect::<Vec<_>>(), Vec::<&&str>::new());
+    }
+
+    #[test]
+    fn every_card_is_seen_as_it_was_built() {
+        for family_card in CARDS {
+            let name = family_card.name;
+            let card = (family_card.build)();
+            let gap = Gap::new(card.bytes(), card.sectors());
+            let map = map(&gap);
+            let regions = map
+                .regions
+                .iter()
+                .filter(|region| !matches!(region.owner.basis, Basis::Table | Basis::Claim));
+            let regions: Vec<_> =
+                regions.map(|region| (region.start_lba, region.sectors, region.owner.what)).collect();
+            assert_eq!(regions, family_card.regions, "{name}");
+            let mut free: Vec<_> = READING_ORDER.iter().map(|slot| slot.lba).collect();
+            free.sort_unstable();
+            free.retain(|&lba| check_slot(&map, &gap, lba).is_ok());
+            assert_eq!(free, family_card.free, "{name}");
+            assert_eq!(
+                map.table.problems.iter().filter(|problem| problem.is_fatal()).count() > 0,
+                map.table.scheme == Scheme::None,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn checksums_are_right_where_there_are_any() {
+        for family_card in CARDS {
+            let map = map_of(&(family_card.build)());
+            for region in map.regions {
+                let detail = &region.owner.detail;
+                assert!(!detail.contains("wrong"), "{}: {region:?}", family_card.name);
+            }
+        }
+    }
+
+    #[test]
+    fn families_are_recognised_by_their_signs() {
+        for family_card in CARDS {
+            let families = map_of(&(family_card.build)()).families;
+            let row = family::FAMILIES.iter().find(|family| family.name == family_card.family).unwrap();
+            let exempt = ["PandaBoard, loaders in files", "GRUB, in a BIOS boot partition"];
+            if !row.signs.is_empty() && !exempt.contains(&family_card.name) {
+                let found = families.iter().any(|family| family.name == row.name);
+                assert!(found, "{}: {:?}", family_card.name, families);
+            }
+        }
+    }
+
+    #[test]
+    fn places_and_claims_are_in_order_and_have_sources() {
+        for family in family::FAMILIES {
+            for span in family.claims.iter().chain(family.places) {
+                assert!(span.first_lba <= span.last_lba, "{}", family.name);
+                assert!(!span.what.is_empty() && !span.source.is_empty(), "{}", family.name);
+            }
+        }
+    }
+
+    #[test]
+    fn regions_do_not_overlap_and_free_runs_fill_the_rest() {
+        for family_card in CARDS {
+            let map = map_of(&(family_card.build)());
+            let mut end = 0;
+            for region in map.regions.iter().filter(|region| region.owner.basis != Basis::Claim) {
+                assert!(region.start_lba >= end, "{}: {region:?}", family_card.name);
+                end = region.end_lba();
+            }
+            assert!(end <= map.end_lba);
+            for (start, end) in map.free_runs() {
+                assert!((start..end).all(|lba| map.owner_of(lba).is_none()), "{}", family_card.name);
+            }
+            let free: u64 = map.free_runs().iter().map(|(start, end)| end - start).sum();
+            let owned = (0..map.end_lba).filter(|&lba| map.owner_of(lba).is_some()).count() as u64;
+            assert_eq!(free + owned, map.end_lba, "{}", family_card.name);
+        }
+    }
+
+    #[test]
+    fn unknown_data_is_named_by_its_place() {
+        let odroid = CARDS.iter().find(|card| card.name == "Odroid XU4").unwrap();
+        let map = map_of(&(odroid.build)());
+        let hint = &map.owner_of(1).unwrap().owner.detail;
+        assert!(hint.starts_with("here start "), "{hint}");
+    }
+
+    #[test]
+    fn what_overlaps_is_cut_at_the_later_header() {
+        let mut card = Card::new(8256);
+        card.mbr(1, 0x0c, 8192, 64).put(64, &loader::idblock_v1(1204)).put(512, &loader::uimage(2000 * 512));
+        let map = map_of(&card);
+        let regions: Vec<_> = map
+            .regions
+            .iter()
+            .filter(|region| region.owner.basis == Basis::Content)
+            .map(|region| (region.start_lba, region.sectors))
+            .collect();
+        assert_eq!(regions, [(64, 448), (512, 2000)]);
+    }
+
+    #[test]
+    fn what_reaches_into_the_partition_ends_there() {
+        let mut card = Card::new(8256);
+        card.mbr(1, 0x0c, 2048, 64).put(1000, &loader::uimage(2000 * 512));
+        let map = map_of(&card);
+        assert_eq!(map.owner_of(1000).map(Region::end_lba), Some(2048));
+    }
+
+    #[test]
+    fn copies_are_ours_wherever_they_are() {
+        use identity_core::field::kind;
+        use identity_core::{Draft, Uuid};
+        let mut draft = Draft::new(Uuid::from_u128(7)).unwrap();
+        draft.set_text(kind::PROFILE, "panda").unwrap();
+        let identity = draft.finish().unwrap();
+        let mut card = Card::new(8256);
+        let mut corrupt = identity.encode(300, 52);
+        corrupt[100] ^= 1;
+        card.mbr(1, 0x0c, 8192, 64).put(52, &identity.encode(52, 300)).put(300, &corrupt);
+        let map = map_of(&card);
+        let basis = |lba| map.owner_of(lba).map(|region| region.owner.basis);
+        assert_eq!(basis(52), Some(Basis::Copy(CopyState::Valid)));
+        assert_eq!(basis(300), Some(Basis::Copy(CopyState::Corrupt)));
+        assert_eq!(basis(301), None);
+    }
+}

@@ -147,9 +147,14 @@ fn check_below_partitions(map: &Map, lba: u64) -> Result<(), SlotBusy> {
 /// How far blank sectors must reach on both sides.
 const NEIGHBOURS: u64 = 2;
 
+/// A sector between sectors that are not blank may be a hole in an image that nothing recognised.
+///
+/// Behind, blankness is asked for only up to where something starts that is known to start there: an image with a
+/// header, a table, the first partition.
 fn check_neighbours(map: &Map, gap: &Gap, lba: u64) -> Result<(), SlotBusy> {
     let before = (1..=NEIGHBOURS).filter_map(|distance| lba.checked_sub(distance)).filter(|&lba| lba != 0);
     let behind = (1..=NEIGHBOURS).filter_map(|distance| lba.checked_add(distance));
+    let behind = behind.take_while(|&behind| !starts_by(map, lba, behind));
     for lba in before.chain(behind) {
         let region = map.owner_of(lba);
         let blank = match (gap.sector(lba), region.map(|region| region.owner.basis)) {
@@ -164,4 +169,206 @@ fn check_neighbours(map: &Map, gap: &Gap, lba: u64) -> Result<(), SlotBusy> {
         }
     }
     Ok(())
+}
+
+/// Whether something known starts behind `lba` and not behind `at`.
+fn starts_by(map: &Map, lba: u64, at: u64) -> bool {
+    let table = map.regions.iter().find(|region| region.owner.basis == Basis::Table && region.contains(at));
+    let starts = [map.table.first_partition_lba(), table.or(map.image_at(at)).map(|region| region.start_lba)];
+    starts.into_iter().flatten().any(|start| start > lba && start <= at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::map::map;
+    use identity_core::field::kind;
+    use identity_core::slot::READING_ORDER;
+    use identity_core::{Draft, Uuid};
+    use identity_fixtures::Card;
+    use identity_fixtures::card::LINUX;
+    use identity_fixtures::loader;
+
+    fn check(card: &Card, lba: u32) -> Result<(), SlotBusy> {
+        let gap = Gap::new(card.bytes(), card.sectors());
+        check_slot(&map(&gap), &gap, lba)
+    }
+
+    fn free(card: &Card) -> Vec<u32> {
+        let mut free: Vec<_> =
+            READING_ORDER.iter().map(|slot| slot.lba).filter(|&lba| check(card, lba).is_ok()).collect();
+        free.sort_unstable();
+        free
+    }
+
+    fn mbr(first_lba: u32) -> Card {
+        let mut card = Card::new(first_lba as usize + 64);
+        card.mbr(1, 0x0c, first_lba, 64).put(first_lba as usize, &loader::noise(1, 512));
+        card
+    }
+
+    fn gpt(first_lba: u64) -> Card {
+        let mut card = Card::new(first_lba as usize + 128);
+        card.gpt(2, &[(LINUX, first_lba, first_lba + 63, "root")]);
+        card.put(first_lba as usize, &loader::noise(1, 512));
+        card
+    }
+
+    fn copy(lba: u32) -> [u8; 512] {
+        let mut draft = Draft::new(Uuid::from_u128(0x9e3c1d40_5a37_4c8e_9f0b_6d2a81e4c7f5)).unwrap();
+        draft.set_text(kind::PROFILE, "panda").unwrap();
+        draft.finish().unwrap().encode(lba, 6607)
+    }
+
+    /// The table "which two to write": what is free on an empty gap that ends somewhere.
+    #[test]
+    fn rule_1_below_partitions() {
+        for (first, mbr_free, gpt_free) in [
+            (1, &[][..], &[][..]),
+            (7, &[5], &[]),
+            (8, &[5, 7], &[]),
+            (52, &[5, 7], &[]),
+            (55, &[5, 7, 52, 54], &[52, 54]),
+            (64, &[5, 7, 52, 54], &[52, 54]),
+            (1778, &[5, 7, 52, 54, 1711, 1777], &[52, 54, 1711, 1777]),
+            (3072, &[5, 7, 52, 54, 1711, 1777, 2703, 2927], &[52, 54, 1711, 1777, 2703, 2927]),
+            (
+                6960,
+                &[5, 7, 52, 54, 1711, 1777, 2703, 2927, 6607, 6959],
+                &[52, 54, 1711, 1777, 2703, 2927, 6607, 6959],
+            ),
+        ] {
+            assert_eq!(free(&mbr(first)), mbr_free, "MBR {first}");
+            if first >= 34 {
+                assert_eq!(free(&gpt(first.into())), gpt_free, "GPT {first}");
+            }
+        }
+        let busy = check(&mbr(2048), 2703).unwrap_err();
+        assert_eq!(busy, SlotBusy::NotInGap { first_partition_lba: 2048 });
+        assert_eq!(busy.to_string(), "not before the first partition, which starts at LBA 2048");
+        assert_eq!(check(&gpt(2048), 5), Err(SlotBusy::Gpt));
+    }
+
+    #[test]
+    fn rule_1_every_kind_of_entry() {
+        for kind in [0xda, 0xa2, 0x53, 0x05, 0x0f, 0x00] {
+            let mut card = mbr(8192);
+            card.mbr(2, kind, 40, 100);
+            assert_eq!(free(&card), [5, 7], "{kind:02x}");
+        }
+        let mut hybrid = gpt(8192);
+        hybrid.mbr(2, 0x0c, 1700, 100);
+        assert_eq!(free(&hybrid), [52, 54]);
+    }
+
+    #[test]
+    fn rule_1_entries_anywhere() {
+        for (entries_lba, busy) in [(34, [52, 54]), (1700, [1711, 1777]), (2700, [2703, 2927])] {
+            let mut card = Card::new(16384);
+            card.gpt(entries_lba, &[(LINUX, 8192, 9000, "root")]);
+            assert_eq!(check(&card, busy[0]), Err(SlotBusy::Gpt), "{entries_lba}");
+            // Even then the usual place is the GPT's.
+            assert_eq!(check(&card, 5), Err(SlotBusy::Gpt));
+        }
+    }
+
+    #[test]
+    fn rule_2_inside() {
+        let mut card = mbr(8192);
+        // All zero where the slots are, and still an environment.
+        card.put(48, &loader::env(0x2000, false));
+        let busy = check(&card, 54).unwrap_err();
+        assert_eq!(busy.to_string(), "inside U-Boot environment, LBA 48–63");
+        // Ours in an image is in an image.
+        let mut card = mbr(8192);
+        let mut image = loader::noise(1, 3000 * 512);
+        image[2703 * 512 - 600 * 512..][..512].copy_from_slice(&copy(2703));
+        card.put(600, &image).put(600, &loader::fit(512, loader::FitData::Inside));
+        card.bytes_mut()[600 * 512 + 4..][..4].copy_from_slice(&(3000_u32 * 512).to_be_bytes());
+        assert!(matches!(check(&card, 2703), Err(SlotBusy::Inside(_))));
+    }
+
+    #[test]
+    fn rule_3_blank_or_ours() {
+        let mut card = mbr(8192);
+        card.put(54, &[1]);
+        assert_eq!(check(&card, 54).unwrap_err().to_string(), "not blank: unknown data, LBA 54");
+        assert_eq!(
+            check(&card, 52).unwrap_err().to_string(),
+            "next to LBA 54, which is not blank: unknown data, LBA 54"
+        );
+        card.put(54, &copy(54));
+        assert_eq!(check(&card, 54), Ok(()));
+        // A copy that was written for another place is ours, too.
+        card.put(54, &copy(52));
+        assert_eq!(check(&card, 54), Ok(()));
+    }
+
+    #[test]
+    fn rule_3_cards_that_erase_to_ones() {
+        let mut card = Card::new(8256);
+        card.bytes_mut().fill(0xff);
+        card.put(0, &[0; 512]).mbr(1, 0x0c, 8192, 64);
+        assert_eq!(free(&card).len(), 10);
+        // Beside data, and between two images, it is padding.
+        card.put(100, &loader::noise(1, 512));
+        assert!(free(&card).is_empty());
+        card.put(100, &loader::uimage(512)).put(6000, &loader::uimage(512));
+        assert_eq!(free(&card), [5, 7, 52, 54, 6607, 6959]);
+    }
+
+    #[test]
+    fn rule_4_neighbours() {
+        for (distance, good) in [(-3, true), (-2, false), (-1, false), (1, false), (2, false), (3, true)] {
+            let mut card = mbr(8192);
+            card.put((2703 + distance) as usize, &[1]);
+            assert_eq!(check(&card, 2703).is_ok(), good, "{distance}");
+            card.put((2703 + distance) as usize, &copy((2703 + distance) as u32));
+            assert_eq!(check(&card, 2703), Ok(()), "{distance}");
+        }
+        // LBA 0 is exempt, and a header behind shows that its image starts there; one before does not.
+        let mut card = mbr(8192);
+        card.put(9, &loader::uimage(2048));
+        assert_eq!((check(&card, 3), check(&card, 7)), (Ok(()), Ok(())));
+        assert!(matches!(check(&card, 13), Err(SlotBusy::Neighbour { lba: 12, .. })));
+    }
+
+    #[test]
+    fn rule_5_claims() {
+        let mut card = mbr(8192);
+        card.put(16, &loader::egon(8192));
+        let busy = check(&card, 1711).unwrap_err();
+        assert_eq!(busy.to_string(), "reserved for Allwinner SPL and U-Boot, LBA 16–2047");
+        assert_eq!(check(&card, 2703), Ok(()));
+    }
+
+    #[test]
+    fn rule_6_table() {
+        let blank = Card::new(16384);
+        assert_eq!(check(&blank, 52), Err(SlotBusy::Table(Some(TableProblem::NoSignature))));
+        let mut iso = mbr(8192);
+        iso.put_at(32769, b"CD001");
+        assert_eq!(check(&iso, 52), Err(SlotBusy::Table(Some(TableProblem::Iso9660))));
+        let mut broken = gpt(8192);
+        broken.bytes_mut()[1024] ^= 1;
+        assert!(matches!(check(&broken, 52), Err(SlotBusy::Table(Some(TableProblem::GptEntriesCrc { .. })))));
+        let gap = Gap::new(blank.bytes(), blank.sectors());
+        assert_eq!(check_place(&map(&gap), &gap, 52), Ok(()));
+    }
+
+    #[test]
+    fn never_where_a_rom_looks() {
+        for lba in [0, 1, 2, 8, 16, 64, 65, 66, 256, 512, 768, 1088, 2112, 4096, 4160, 4162, 5184] {
+            assert!(matches!(check(&mbr(8192), lba), Err(SlotBusy::Parsed { .. })), "{lba}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_read() {
+        let card = mbr(8192);
+        let gap = Gap::new(&card.bytes()[..2048 * 512], card.sectors());
+        let map = map(&gap);
+        assert_eq!(check_slot(&map, &gap, 1711), Ok(()));
+        assert_eq!(check_slot(&map, &gap, 2703), Err(SlotBusy::NotRead));
+    }
 }

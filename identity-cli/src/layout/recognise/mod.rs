@@ -196,3 +196,245 @@ fn checked(good: Option<bool>) -> &'static str {
         None => "checksum not computed",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{Basis, Gap, map};
+    use identity_core::field::kind;
+    use identity_core::slot::READING_ORDER;
+    use identity_core::{Draft, Uuid};
+    use identity_fixtures::family::CARDS;
+    use identity_fixtures::{Card, loader};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn look(bytes: &[u8], lba: u64) -> Vec<(&'static str, Extent)> {
+        let found = |format: &&'static Format| {
+            let name = format.name;
+            format.look(bytes, lba, &mut Budget::FULL.clone()).into_iter().map(move |extent| (name, extent))
+        };
+        ALL.iter().flat_map(found).collect()
+    }
+
+    impl Clone for Budget {
+        fn clone(&self) -> Self {
+            Self(self.0)
+        }
+    }
+
+    #[test]
+    fn names_are_different() {
+        let mut names: Vec<_> = ALL.iter().map(|format| format.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+    }
+
+    #[test]
+    fn every_format_is_on_some_card() {
+        let mut unseen: Vec<_> = ALL.iter().map(|format| format.name).collect();
+        for card in CARDS {
+            let card = (card.build)();
+            let gap = Gap::new(card.bytes(), card.sectors());
+            for lba in 0..gap.sectors() {
+                if gap.sector(lba).is_some_and(|sector| sector.iter().any(|&byte| byte != 0)) {
+                    for (name, _) in look(gap.from(lba), lba) {
+                        unseen.retain(|unseen| *unseen != name);
+                    }
+                }
+            }
+        }
+        // Has its own test.
+        unseen.retain(|name| *name != grub::OTHER_TOOLS.name && *name != uboot_image::DEVICE_TREE.name);
+        assert_eq!(unseen, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn other_tools_and_device_trees() {
+        let mut card = Card::new(64);
+        card.put(32, &[0xd4, 0x41, 0xa0, 0xf5, 0x03, 0x00, 0x03, 0x00]).put(40, b"GREGRegDone.Tag\0");
+        let found = look(card.bytes(), 0);
+        let at: Vec<_> =
+            found.iter().map(|(name, extent)| (*name, extent.in_sectors(), &*extent.detail)).collect();
+        assert_eq!(
+            at,
+            [("marker sector", (32, 1), "FlexNet"), ("marker sector", (40, 1), "Acer registration")]
+        );
+
+        // The same tree without its node "images".
+        let mut tree = loader::fit(4096, loader::FitData::Inside);
+        let at = tree.windows(6).position(|window| window == b"images").unwrap();
+        tree[at..at + 6].copy_from_slice(b"others");
+        assert_eq!(
+            look(&tree, 9).first().map(|(name, extent)| (*name, extent.len)),
+            Some(("device tree", 4096))
+        );
+    }
+
+    #[test]
+    fn fit_reaches_as_far_as_its_data() {
+        for data in [loader::FitData::Offset, loader::FitData::Position, loader::FitData::Inside] {
+            let fit = loader::fit(100_000, data);
+            assert_eq!(look(&fit, 9), [("FIT", Extent::new(100_000, ""))], "{data:?}");
+        }
+        let cut = &loader::fit(100_000, loader::FitData::Inside)[..4096];
+        assert_eq!(look(cut, 9), [("FIT", Extent::new(100_000, "cut off: it may be longer"))]);
+    }
+
+    #[test]
+    fn environments_of_every_length() {
+        for sectors in [4, 8, 16, 21, 24, 33, 64, 128, 256, 512, 1024, 2048] {
+            for redundant in [false, true] {
+                let env = loader::env(sectors * 512, redundant);
+                let found = look(&env, 9);
+                let detail = if redundant { "one of two copies" } else { "" };
+                assert_eq!(found, [("environment", Extent::new(sectors as u64 * 512, detail))], "{sectors}");
+            }
+        }
+        // mkenvimage pads with 0xff; a variable may hold a newline and UTF-8.
+        let mut data = "a=b\0ü=1\n\0\0".as_bytes().to_vec();
+        data.resize(0x2000 - 4, 0xff);
+        let mut env = crate::layout::bytes::CRC32.checksum(&data).to_le_bytes().to_vec();
+        env.extend(data);
+        assert_eq!(look(&env, 9).len(), 1);
+        env[0] ^= 1;
+        assert_eq!(look(&env, 9), []);
+    }
+
+    #[test]
+    fn identities_look_like_nothing() {
+        let mut draft = Draft::new(Uuid::from_u128(0x9e3c1d40_5a37_4c8e_9f0b_6d2a81e4c7f5)).unwrap();
+        draft.set_text(kind::PROFILE, "panda").unwrap();
+        draft.set_text(kind::HOSTNAME, "board-7").unwrap();
+        let identity = draft.finish().unwrap();
+        for slot in READING_ORDER {
+            let copy = identity.encode(slot.lba, 52);
+            assert_eq!(look(&copy, slot.lba.into()), []);
+            for format in ALL {
+                assert!(
+                    format.magic.is_empty() || !format.magic.iter().any(|(at, magic)| copy.has(*at, magic))
+                );
+            }
+        }
+    }
+
+    /// Many sectors that might be an environment, each with a wrong checksum.
+    #[test]
+    fn environments_cannot_make_it_slow() {
+        let mut card = Card::new(40960);
+        card.mbr(1, 0x0c, 32768, 8192);
+        for lba in 1..32768 {
+            card.put_at(lba * 512 + 4, b"a=b\0\0");
+        }
+        let start = std::time::Instant::now();
+        let map = map(&Gap::new(card.bytes(), card.sectors()));
+        assert!(map.regions.iter().all(|region| region.owner.basis != Basis::Content));
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    }
+
+    fn all_loaders() -> Vec<Vec<u8>> {
+        vec![
+            loader::egon(8192),
+            loader::toc0(8192),
+            loader::toc1(8192),
+            loader::aml(8192),
+            loader::fip(8192),
+            loader::barebox(8192),
+            loader::barebox_env(8192),
+            loader::barebox_state(2048),
+            loader::k230(8192),
+            loader::socfpga(0, 8192),
+            loader::socfpga(1, 8192),
+            loader::pbl(0x01ee_0100, 100),
+            loader::pbl(0x010e_0100, 100),
+            loader::pbl_chassis_3(8192),
+            loader::kwb(4096, 8192),
+            loader::armada_8k(4096, 8192),
+            loader::mediatek_preloader(8192)[..512].to_vec(),
+            loader::mediatek_preloader(8192)[3 * 512..].to_vec(),
+            loader::mediatek_lk(8192),
+            loader::nsih(8192),
+            loader::ivt(0x400, 8192),
+            loader::ivt_with_plugin(0x2ec, 8192),
+            loader::flash_header_v1(8192),
+            loader::sit(0x800),
+            loader::container(&[(0x2000, 0x1000), (0x3000, 0x2000)]),
+            loader::boot_stream(8192),
+            loader::tlv_info(),
+            loader::idblock_v1(16),
+            loader::idblock_v2(16),
+            loader::vendor_storage(),
+            loader::parameter(),
+            loader::fsbl(8192),
+            loader::stm32(8192),
+            loader::jh7110(8192),
+            loader::mlo(8192),
+            loader::tiboot3(1800, 8192),
+            loader::ubl(),
+            loader::env(0x2000, true),
+            loader::uimage(8192),
+            loader::fit(8192, loader::FitData::Offset),
+            loader::fit(8192, loader::FitData::Position),
+            loader::fit(8192, loader::FitData::Inside),
+        ]
+    }
+
+    fn boot_sectors() -> Vec<Vec<u8>> {
+        let mut grub = loader::grub_boot(1);
+        grub.resize(512, 0);
+        grub.extend(loader::grub_core(1, 20));
+        vec![
+            grub,
+            loader::esdhc_boot(4096, 8192),
+            loader::mediatek_device(),
+            loader::bootinfo(0x40000, 0x80000, 0x36000),
+        ]
+    }
+
+    /// How headers are broken: some bytes changed, some words at the limits.
+    fn damage() -> impl Strategy<Value = Vec<(usize, Vec<u8>)>> {
+        let word = prop_oneof![
+            any::<[u8; 4]>(),
+            Just([0; 4]),
+            Just([0xff; 4]),
+            Just([0xff, 0xff, 0xff, 0x7f]),
+            Just([0x7f, 0xff, 0xff, 0xff]),
+            Just([0xfc, 0xff, 0xff, 0xff]),
+        ];
+        let bytes = prop_oneof![word.prop_map(|word| word.to_vec()), any::<u8>().prop_map(|byte| vec![byte])];
+        vec((prop_oneof![0_usize..128, 0_usize..1024, 0_usize..8192], bytes), 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn broken_headers_never_panic(damage in damage(), cut in 0_usize..9000, lba in prop_oneof![Just(0_u64), Just(16)]) {
+            let loaders = all_loaders().into_iter().chain(boot_sectors());
+            for mut image in loaders {
+                for (at, bytes) in &damage {
+                    if let Some(place) = image.get_mut(*at..at + bytes.len()) {
+                        place.copy_from_slice(bytes);
+                    }
+                }
+                image.truncate(cut.max(1));
+                for (name, extent) in look(&image, lba) {
+                    // One believed length, and the reach of what lies behind it.
+                    prop_assert!(extent.len <= 3 * IMAGE_LEN_MAX, "{name}: {extent:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn random_bytes_are_nothing(bytes in vec(any::<u8>(), 512..4096), lba in 0_u64..70000) {
+            prop_assert_eq!(look(&bytes, lba), []);
+        }
+
+        #[test]
+        fn noise_is_nothing(seed: u64) {
+            let bytes = loader::noise(seed, 64 * 512);
+            for lba in 0..64 {
+                prop_assert_eq!(look(&bytes[lba * 512..], lba as u64), []);
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Preloaded into `identity`: a card that fails on demand, and a record of what is done to it. By environment:
+//
+//   FAULT_LOG=FILE    appends "write LBA", "flush", "read LBA" and "direct LBA" (past the cache) to FILE
+//   FAULT_CUT=N:B     the power goes in the N-th write, after B of its bytes: the process ends with status 99
+//   FAULT_READ=LBA    that sector cannot be read
+//   FAULT_WRITE=LBA   that sector cannot be written
+//   FAULT_FLUSH=1     nothing can be flushed
+//   FAULT_LIE=LBA     that sector, once written, reads back with one bit flipped
+//   FAULT_DENY=1      nothing may be written: the process ends with status 98
+//   FAULT_WAITING=1   says "waiting" on standard error when the process first sleeps
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SECTOR 512
+
+static const char *set(const char *name) { return getenv(name); }
+
+static long number(const char *name) { return set(name) ? atol(set(name)) : -1; }
+
+static void *next(const char *name)
+{
+	void *found = dlsym(RTLD_NEXT, name);
+
+	if (!found)
+		abort();
+	return found;
+}
+
+static void record(const char *what, long lba)
+{
+	FILE *log = set("FAULT_LOG") ? fopen(set("FAULT_LOG"), "a") : NULL;
+
+	if (!log)
+		return;
+	if (lba < 0)
+		fprintf(log, "%s\n", what);
+	else
+		fprintf(log, "%s %ld\n", what, lba);
+	fclose(log);
+}
+
+static int covers(off64_t at, size_t len, long lba)
+{
+	return lba >= 0 && at <= lba * SECTOR && at + (off64_t)len > lba * SECTOR;
+}
+
+static int lying;
+
+ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t at)
+{
+	ssize_t (*real)(int, const void *, size_t, off64_t) = next("pwrite64");
+	static int writes;
+	int cut = 0, keep = 0;
+
+	if (set("FAULT_DENY"))
+		_exit(98);
+	record("write", at / SECTOR);
+	if (covers(at, len, number("FAULT_WRITE"))) {
+		errno = EIO;
+		return -1;
+	}
+	if (covers(at, len, number("FAULT_LIE")))
+		lying = 1;
+	writes++;
+	if (set("FAULT_CUT") && sscanf(set("FAULT_CUT"), "%d:%d", &cut, &keep) == 2 && cut == writes) {
+		real(fd, bytes, keep, at);
+		_exit(99);
+	}
+	return real(fd, bytes, len, at);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at) { return pwrite64(fd, bytes, len, at); }
+
+ssize_t pread64(int fd, void *bytes, size_t len, off64_t at)
+{
+	ssize_t (*real)(int, void *, size_t, off64_t) = next("pread64");
+	long lie = number("FAULT_LIE");
+	ssize_t got;
+
+	record(fcntl(fd, F_GETFL) & O_DIRECT ? "direct" : "read", at / SECTOR);
+	if (covers(at, len, number("FAULT_READ"))) {
+		errno = EIO;
+		return -1;
+	}
+	got = real(fd, bytes, len, at);
+	if (lying && got > 0 && covers(at, got, lie))
+		((char *)bytes)[lie * SECTOR - at + 100] ^= 1;
+	return got;
+}
+
+ssize_t pread(int fd, void *bytes, size_t len, off_t at) { return pread64(fd, bytes, len, at); }
+
+int fsync(int fd)
+{
+	int (*real)(int) = next("fsync");
+
+	record("flush", -1);
+	if (set("FAULT_FLUSH")) {
+		errno = EIO;
+		return -1;
+	}
+	return real(fd);
+}
+
+static void say_waiting(void)
+{
+	static int said;
+
+	if (!said++ && set("FAULT_WAITING"))
+		(void)!write(2, "waiting\n", 8);
+}
+
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+	int (*real)(const struct timespec *, struct timespec *) = next("nanosleep");
+
+	say_waiting();
+	return real(time, left);
+}
+
+int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left)
+{
+	int (*real)(clockid_t, int, const struct timespec *, struct timespec *) = next("clock_nanosleep");
+
+	say_waiting();
+	return real(clock, flags, time, left);
+}
