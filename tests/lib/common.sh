@@ -22,7 +22,7 @@ die() {
 }
 
 # logged LABEL COMMAND...: one line of progress with the seconds taken. What COMMAND prints goes to a log, whose end is
-# shown when it fails.
+# shown when it fails, with the lines before that tell of errors.
 logged() {
     local label=$1 status start=$SECONDS log
     shift
@@ -38,7 +38,12 @@ logged() {
     set -e
     if ((status)); then
         say "failed after $((SECONDS - start)) s"
-        tail -n 30 "$log" | sed 's/^/  | /' >&2
+        # A parallel build, or test, goes on for a while after its first error.
+        {
+            grep -nE -A 1 '[Ee]rror|\*\*\*|undefined reference|panicked at' "$log" | head -n 20 || true
+            echo ...
+            tail -n 15 "$log"
+        } | sed 's/^/  | /' >&2
         die "$label failed (exit status $status)" "the whole log: $log"
     fi
     say "$((SECONDS - start)) s"

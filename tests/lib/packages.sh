@@ -2,6 +2,7 @@
 # Debian packages: which ones the tests need, and how to fetch from Debian without touching the machine's own apt setup.
 # Sourced after common.sh.
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # the lists are for tests/run
 
 # What `tests/run --quick` needs beside Rust.
 quick_packages=(
@@ -21,15 +22,10 @@ board_packages=(
     qemu-system-arm ipxe-qemu
 )
 
-# What builds Rust code for a target whose libraries rustup has not installed: a compiler that comes with their source.
-# Debian 12 has a current compiler under a name of its own.
-rust_packages() {
-    if apt-cache show rustc-web >/dev/null 2>&1; then
-        echo rustc-web cargo-web rust-web-src
-    else
-        echo rustc cargo rust-src
-    fi
-}
+# A Rust compiler with its libraries' sources, for a machine where rustup's has none (rustup component add rust-src).
+# Debian 12 has a current one under names of its own.
+rust_packages=(rustc cargo rust-src)
+if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then rust_packages=(rustc-web cargo-web rust-web-src); fi
 
 # need_packages PACKAGE...: installs what is missing when root, says how to otherwise.
 need_packages() {

@@ -54,6 +54,8 @@ impl<'a> Machine<'a> {
             .arg(format!("user,id=net0,tftp={}", self.tftp.display()))
             .arg("-object")
             .arg(format!("filter-dump,id=dump0,netdev=net0,file={}", self.capture.display()))
+            // Boards have sound; build machines do not, and QEMU would say so at length.
+            .env("QEMU_AUDIO_DRV", "none")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());

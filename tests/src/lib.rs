@@ -2,6 +2,8 @@
 //! What the tests share.
 
 pub mod block;
+#[cfg(feature = "board")]
+pub mod board;
 pub mod cli;
 pub mod image;
 

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Which Rust compiler builds for a foreign target. Sourced after common.sh.
+# shellcheck shell=bash
+
+# choose_rust TARGET KIND...: takes the first toolchain, the active one before the distribution's, that can build for TARGET
+# in one of these ways, and sets rust_bin (where its cargo and rustc are), rust_arguments (for cargo) and rust_version.
+#   prebuilt  its libraries for TARGET are installed
+#   sources   the libraries' sources are (rustup's component rust-src, Debian's rust-web-src or rust-src), so that they can
+#             be compiled with the same flags as our code
+choose_rust() {
+    local target=$1 kind bin sysroot
+    shift
+    for kind; do
+        for bin in "$(dirname "$(command -v cargo)")" /usr/bin; do
+            [[ -x $bin/cargo && -x $bin/rustc ]] || continue
+            sysroot=$("$bin/rustc" --print sysroot)
+            rust_bin=$bin rust_arguments=(--target "$target")
+            case $kind in
+                prebuilt) [[ -d $sysroot/lib/rustlib/$target/lib ]] || continue ;;
+                sources)
+                    [[ -f $sysroot/lib/rustlib/src/rust/library/core/Cargo.toml ]] || continue
+                    rust_arguments+=(-Zbuild-std)
+                    ;;
+            esac
+            rust_version=$("$bin/rustc" -vV)
+            return
+        done
+    done
+    die "no Rust compiler here has its libraries' sources, which $target needs" \
+        "with rustup: rustup component add rust-src" \
+        "on Debian 12: apt-get install --no-install-recommends rustc-web cargo-web rust-web-src"
+}
+
+# rust_build_id FLAGS...: what decides whether two builds may share a directory.
+rust_build_id() { hash_of "$rust_version" "$@"; }
+
+# run_cargo ARGUMENT...: the chosen cargo with the compiler beside it, whatever comes first in PATH. -Zbuild-std has been as
+# it is for years, but a stable compiler wants to be told that it is meant.
+run_cargo() { PATH=$rust_bin:$PATH RUSTC=$rust_bin/rustc RUSTC_BOOTSTRAP=1 "$rust_bin/cargo" "$@"; }

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0+ */
+/*
+ * Board identity on the SD card: reading it with U-Boot's block layer, and
+ * what U-Boot does with it. What the bytes mean is in identity.h.
+ */
+
+#ifndef __IDENTITY_BOARD_H
+#define __IDENTITY_BOARD_H
+
+#include <identity.h>
+#include <linux/types.h>
+
+/** A text of an identity and its NUL, see identity.h */
+#define IDENTITY_TEXT_LEN	64
+/** The longest value of a variable and its NUL, see identity.h */
+#define IDENTITY_VALUE_LEN	192
+/** The name of a state and its NUL, see identity.h */
+#define IDENTITY_STATE_LEN	16
+/** An Ethernet address as text and its NUL */
+#define IDENTITY_MAC_LEN	18
+
+/**
+ * struct identity_card - what was found on one card
+ *
+ * @devnum: Number of the MMC device
+ * @state: IDENTITY_BLANK … IDENTITY_UNREADABLE, see identity.h
+ * @search: Which sectors were looked at, for identity_search_seen()
+ * @record: The identity; only valid if identity_card_usable()
+ */
+struct identity_card {
+	int devnum;
+	int state;
+	struct identity_search search;
+	struct identity_record record;
+};
+
+/* card.c: reading */
+
+/**
+ * identity_mmc_device() - which MMC device holds this board's identity
+ *
+ * CONFIG_IDENTITY_MMC_DEV if that is set, else the device from which the
+ * board's code says that it has started. A board may have a better answer: the
+ * function is weak.
+ *
+ * Return: number of the MMC device
+ */
+int identity_mmc_device(void);
+
+/**
+ * identity_card_read() - look for an identity on a card
+ *
+ * Only the user area is looked at, never an eMMC's boot partitions. Nothing is
+ * ever written. If the card cannot be had at all, a line says why, and the
+ * state is IDENTITY_UNREADABLE.
+ *
+ * @devnum: Number of the MMC device
+ * @depth: How far to look, one of IDENTITY_DEPTH_…
+ * Return: what was found, to be freed with free(), or NULL without memory
+ */
+struct identity_card *identity_card_read(int devnum, u32 depth);
+
+/**
+ * identity_card_usable() - whether the board may take this identity for its own
+ *
+ * @card: What was found
+ * Return: true if the state is valid or degraded
+ */
+bool identity_card_usable(const struct identity_card *card);
+
+/**
+ * identity_state() - the name of a state, as in $identity_state
+ *
+ * @state: IDENTITY_BLANK … IDENTITY_UNREADABLE
+ * @name: Where to write it
+ * Return: @name
+ */
+const char *identity_state(int state, char name[IDENTITY_STATE_LEN]);
+
+/**
+ * identity_advice() - what a state means and what to do about it
+ *
+ * @state: IDENTITY_BLANK … IDENTITY_UNREADABLE
+ * Return: half a sentence
+ */
+const char *identity_advice(int state);
+
+/**
+ * identity_text() - a text of an identity
+ *
+ * @record: The identity
+ * @what: Which one, one of IDENTITY_TEXT_…
+ * @text: Where to write it
+ * Return: @text, or NULL if the identity does not have it
+ */
+const char *identity_text(const struct identity_record *record, u32 what,
+			  char text[IDENTITY_TEXT_LEN]);
+
+/**
+ * identity_mac() - the Ethernet address of an interface
+ *
+ * @record: The identity
+ * @index: The number in the interface's alias, "ethernet<index>"
+ * @text: Where to write the address
+ * @assigned: Set to whether a person chose the address; may be NULL
+ * Return: @text
+ */
+const char *identity_mac(const struct identity_record *record, u32 index,
+			 char text[IDENTITY_MAC_LEN], bool *assigned);
+
+/* env.c: the environment */
+
+/**
+ * identity_interfaces() - how many Ethernet interfaces this board may have
+ *
+ * Return: one more than the highest index
+ */
+int identity_interfaces(void);
+
+/**
+ * identity_env_apply() - bring what a card says into the environment
+ *
+ * Values of a card that was applied before and that this one does not have are
+ * taken back. None of the values will be saved with the environment.
+ *
+ * @card: What was found; unless identity_card_usable(), only $identity_state
+ *	is set
+ * Return: 0, or -ENOMEM
+ */
+int identity_env_apply(const struct identity_card *card);
+
+/* boot.c: what happens on start and with the command "identity env" */
+
+/**
+ * identity_apply() - make a card's identity this board's, and say so
+ *
+ * @devnum: Number of the MMC device
+ * Return: the card's state, or -ENOMEM
+ */
+int identity_apply(int devnum);
+
+/**
+ * identity_applied() - the card that identity_apply() was last called for
+ *
+ * Return: what was found on it, or NULL
+ */
+const struct identity_card *identity_applied(void);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0+ */
+/*
+ * Board identity on the SD card: all that differs between releases of U-Boot.
+ *
+ * IDENTITY_HAVE_… come from lib/identity/Makefile, which looks into the tree: a
+ * tree between two releases, or a vendor's, is what its files say it is.
+ */
+
+#ifndef __IDENTITY_COMPAT_H
+#define __IDENTITY_COMPAT_H
+
+/** identity_blk_type() - the kind of a block device, for blkcache_invalidate() */
+#ifdef IDENTITY_HAVE_BLK_UCLASS
+#define identity_blk_type(desc)	((desc)->uclass_id)
+#else
+#define identity_blk_type(desc)	((desc)->if_type)
+#endif
+
+/** identity_dev_seq() - the number in a device's alias, or -1 */
+#ifdef IDENTITY_HAVE_DEV_SEQ
+#define identity_dev_seq(dev)	dev_seq(dev)
+#else
+#define identity_dev_seq(dev)	((dev)->req_seq)
+#endif
+
+/*
+ * IDENTITY_SPY_SETTINGS() - have a function called when the environment is
+ * there and the network is not. Where U-Boot has no such event, its list of
+ * steps in common/board_r.c names identity_boot().
+ */
+#ifdef IDENTITY_HAVE_SETTINGS_EVENT
+#include <event.h>
+#define IDENTITY_SPY_SETTINGS(func)	EVENT_SPY_SIMPLE(EVT_SETTINGS_R, func)
+#else
+#define IDENTITY_SPY_SETTINGS(func)
+#endif
+
+#endif

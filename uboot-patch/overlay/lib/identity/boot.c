@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0+
+/*
+ * Board identity on the SD card: what happens on start
+ */
+
+#include <env.h>
+#include <errno.h>
+#include <identity_board.h>
+#include <identity_compat.h>
+#include <identity_hooks.h>
+#include <init.h>
+#include <malloc.h>
+#include <pci.h>
+#include <stdio.h>
+
+static struct identity_card *applied;
+
+const struct identity_card *identity_applied(void)
+{
+	return applied;
+}
+
+static void say(const struct identity_card *card)
+{
+	char uuid[IDENTITY_TEXT_LEN], profile[IDENTITY_TEXT_LEN];
+	char state[IDENTITY_STATE_LEN];
+	const char *mac;
+
+	if (identity_card_usable(card)) {
+		identity_text(&card->record, IDENTITY_TEXT_UUID, uuid);
+		identity_text(&card->record, IDENTITY_TEXT_PROFILE, profile);
+		mac = env_get("ethaddr");
+		printf("identity: %s %s (mmc %d, LBA %u), ethaddr %s\n",
+		       profile, uuid, card->devnum, card->record.lba,
+		       mac ? mac : "not set");
+	}
+	if (card->state != IDENTITY_VALID)
+		printf("identity: mmc %d is %s: %s%s\n", card->devnum,
+		       identity_state(card->state, state),
+		       identity_advice(card->state),
+		       identity_card_usable(card) ? "" :
+		       "; the environment is left alone");
+}
+
+int identity_apply(int devnum)
+{
+	struct identity_card *card;
+	int ret;
+
+	card = identity_card_read(devnum, IDENTITY_DEPTH_FIRST);
+	if (!card)
+		return -ENOMEM;
+
+	ret = identity_env_apply(card);
+	if (ret) {
+		free(card);
+		return ret;
+	}
+	say(card);
+
+	ret = card->state;
+	if (identity_card_usable(card) || !applied ||
+	    !identity_card_usable(applied)) {
+		free(applied);
+		applied = card;
+	} else {
+		free(card);
+	}
+
+	return ret;
+}
+
+int identity_boot(void)
+{
+	if (!IS_ENABLED(CONFIG_IDENTITY_BOOT))
+		return 0;
+
+	/* A controller on PCI is not there before somebody asks for it */
+	if (IS_ENABLED(CONFIG_MMC_PCI))
+		pci_init();
+
+	if (identity_apply(identity_mmc_device()) < 0)
+		printf("identity: no memory\n");
+
+	return 0;
+}
+
+IDENTITY_SPY_SETTINGS(identity_boot);

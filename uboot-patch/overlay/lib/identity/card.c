@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0+
+/*
+ * Board identity on the SD card: reading it
+ */
+
+#include <blk.h>
+#include <errno.h>
+#include <identity_board.h>
+#include <identity_compat.h>
+#include <malloc.h>
+#include <memalign.h>
+#include <mmc.h>
+#include <stdio.h>
+#include <vsprintf.h>
+#include <linux/kernel.h>
+#include <linux/string.h>
+
+/* The only sector size for which the slots are defined */
+#define SECTOR_LEN	512
+#define CID_LEN		16
+
+__weak int identity_mmc_device(void)
+{
+	if (CONFIG_IDENTITY_MMC_DEV >= 0)
+		return CONFIG_IDENTITY_MMC_DEV;
+
+	return mmc_get_env_dev();
+}
+
+bool identity_card_usable(const struct identity_card *card)
+{
+	return card->state == IDENTITY_VALID ||
+	       card->state == IDENTITY_DEGRADED;
+}
+
+const char *identity_state(int state, char name[IDENTITY_STATE_LEN])
+{
+	if (identity_state_name(state, name, IDENTITY_STATE_LEN) != IDENTITY_OK)
+		snprintf(name, IDENTITY_STATE_LEN, "%d", state);
+
+	return name;
+}
+
+const char *identity_advice(int state)
+{
+	switch (state) {
+	case IDENTITY_VALID:
+		return "nothing is wrong with it";
+	case IDENTITY_BLANK:
+		return "it holds no identity; 'identity stamp' gives it one";
+	case IDENTITY_DEGRADED:
+		return "a copy is missing or damaged; 'identity repair' mends it";
+	case IDENTITY_CORRUPT:
+		return "every copy is damaged; 'identity stamp' starts anew";
+	case IDENTITY_CONFLICT:
+		return "it holds two identities; 'identity stamp' starts anew";
+	case IDENTITY_NEWER:
+		return "its identity is of a version that this U-Boot is too old for";
+	case IDENTITY_CLONED:
+		return "its identity is another card's; 'identity stamp' gives it its own";
+	case IDENTITY_MOVED:
+		return "its identity is another board's";
+	case IDENTITY_UNREADABLE:
+		return "it cannot be read; check the card and its contacts";
+	default:
+		return "the identity library is another version's";
+	}
+}
+
+const char *identity_text(const struct identity_record *record, u32 what,
+			  char text[IDENTITY_TEXT_LEN])
+{
+	int ret = identity_record_text(record, what, text, IDENTITY_TEXT_LEN);
+
+	return ret == IDENTITY_OK ? text : NULL;
+}
+
+const char *identity_mac(const struct identity_record *record, u32 index,
+			 char text[IDENTITY_MAC_LEN], bool *assigned)
+{
+	u8 mac[6] = {};
+	u32 source = 0;
+
+	identity_record_mac(record, index, mac, &source);
+	if (assigned)
+		*assigned = source == IDENTITY_SOURCE_ASSIGNED;
+	snprintf(text, IDENTITY_MAC_LEN, "%pM", mac);
+
+	return text;
+}
+
+/* Whether an identity that is bound to a card is on another one */
+static bool is_cloned(const struct identity_record *record,
+		      const struct mmc *mmc)
+{
+	u8 bound[CID_LEN], cid[CID_LEN];
+	int i;
+
+	if (identity_record_card(record, bound) != IDENTITY_OK)
+		return false;
+
+	for (i = 0; i < CID_LEN; i++)
+		cid[i] = mmc->cid[i / 4] >> (24 - 8 * (i % 4));
+	/* Many controllers strip the checksum */
+	cid[CID_LEN - 1] = 0;
+
+	return memcmp(bound, cid, CID_LEN);
+}
+
+/* Returns the card's state, or a negative error that has been printed */
+static int search(struct identity_card *card, struct blk_desc *desc, u32 depth,
+		  u8 *sector)
+{
+	u32 lba;
+	int ret;
+
+	ret = identity_search_begin(&card->search, sizeof(card->search), depth,
+				    CONFIG_IDENTITY_LBA);
+	if (ret != IDENTITY_OK)
+		return ret;
+
+	while ((ret = identity_search_next(&card->search, &lba)) == IDENTITY_READ) {
+		if (lba >= desc->lba)
+			ret = identity_search_skip(&card->search, lba,
+						   IDENTITY_SKIP_ABSENT);
+		else if (blk_dread(desc, lba, 1, sector) != 1)
+			ret = identity_search_skip(&card->search, lba,
+						   IDENTITY_SKIP_UNREADABLE);
+		else
+			ret = identity_search_give(&card->search, lba, sector,
+						   SECTOR_LEN, &card->record,
+						   sizeof(card->record));
+		/* Absent: the sector was taken, and holds no identity */
+		if (ret != IDENTITY_OK && ret != IDENTITY_ABSENT)
+			return ret;
+	}
+
+	return ret;
+}
+
+static int read_user_area(struct identity_card *card, struct mmc *mmc,
+			  u32 depth)
+{
+	struct blk_desc *desc = mmc_get_blk_desc(mmc);
+	int hwpart = desc->hwpart;
+	int ret = -EIO;
+	u8 *sector;
+
+	/* What was cached may be of the card that was here before */
+	blkcache_invalidate(identity_blk_type(desc), desc->devnum);
+
+	if (blk_dselect_hwpart(desc, 0)) {
+		printf("identity: mmc %d: cannot select the user area\n",
+		       card->devnum);
+		return ret;
+	}
+
+	if (desc->blksz != SECTOR_LEN) {
+		printf("identity: mmc %d: sectors of %lu bytes, not %d\n",
+		       card->devnum, desc->blksz, SECTOR_LEN);
+	} else {
+		sector = malloc_cache_aligned(SECTOR_LEN);
+		ret = sector ? search(card, desc, depth, sector) : -ENOMEM;
+		free(sector);
+	}
+
+	if (blk_dselect_hwpart(desc, hwpart))
+		printf("identity: mmc %d: cannot select partition %d again\n",
+		       card->devnum, hwpart);
+
+	return ret;
+}
+
+struct identity_card *identity_card_read(int devnum, u32 depth)
+{
+	struct identity_card *card;
+	struct mmc *mmc;
+	int ret;
+
+	card = calloc(1, sizeof(*card));
+	if (!card)
+		return NULL;
+	card->devnum = devnum;
+	card->state = IDENTITY_UNREADABLE;
+
+	if (identity_abi_version() != IDENTITY_ABI_VERSION) {
+		printf("identity: the library is version %u, not %u\n",
+		       identity_abi_version(), IDENTITY_ABI_VERSION);
+		return card;
+	}
+
+	mmc = find_mmc_device(devnum);
+	if (!mmc)
+		return card;
+	ret = mmc_init(mmc);
+	if (ret) {
+		printf("identity: mmc %d: no card (error %d)\n", devnum, ret);
+		return card;
+	}
+
+	ret = read_user_area(card, mmc, depth);
+	if (ret > 0)
+		card->state = ret;
+	if (identity_card_usable(card) && is_cloned(&card->record, mmc))
+		card->state = IDENTITY_CLONED;
+
+	return card;
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0+
+/*
+ * Board identity on the SD card: the operating system's device tree
+ */
+
+#include <env.h>
+#include <identity_board.h>
+#include <identity_hooks.h>
+#include <net.h>
+#include <stdio.h>
+#include <linux/libfdt.h>
+#include <linux/string.h>
+
+static int set_text(void *blob, int node, const char *property,
+		    const struct identity_record *record, u32 what)
+{
+	char text[IDENTITY_TEXT_LEN];
+
+	if (!identity_text(record, what, text))
+		return 0;
+
+	return fdt_setprop_string(blob, node, property, text);
+}
+
+/* The addresses of ethernet0, ethernet1 … as texts */
+static int set_macs(void *blob, int node, const struct identity_record *record)
+{
+	int count = identity_interfaces();
+	char mac[IDENTITY_MAC_LEN];
+	int ret = 0, i;
+
+	for (i = 0; !ret && i < count; i++)
+		ret = fdt_appendprop_string(blob, node, "mac-addresses",
+					    identity_mac(record, i, mac, NULL));
+
+	return ret;
+}
+
+/*
+ * All variables in one property, each "key=value". As properties of their own
+ * they could be called "phandle" or "compatible", and mean something else.
+ */
+static int set_variables(void *blob, int node,
+			 const struct identity_record *record)
+{
+	char text[IDENTITY_TEXT_LEN + IDENTITY_VALUE_LEN];
+	char value[IDENTITY_VALUE_LEN];
+	int ret = 0;
+	u32 number;
+
+	for (number = 0; !ret; number++) {
+		if (identity_record_variable(record, number, text,
+					     IDENTITY_TEXT_LEN, value,
+					     sizeof(value)) != IDENTITY_OK)
+			break;
+		strcat(text, "=");
+		strcat(text, value);
+		ret = fdt_appendprop_string(blob, node, "variables", text);
+	}
+
+	return ret;
+}
+
+static int set_record(void *blob, int node, const struct identity_record *record)
+{
+	int ret;
+
+	ret = set_text(blob, node, "uuid", record, IDENTITY_TEXT_UUID);
+	if (!ret)
+		ret = set_text(blob, node, "profile", record,
+			       IDENTITY_TEXT_PROFILE);
+	if (!ret)
+		ret = set_text(blob, node, "hostname", record,
+			       IDENTITY_TEXT_HOSTNAME);
+	if (!ret)
+		ret = set_text(blob, node, "serial", record,
+			       IDENTITY_TEXT_SERIAL);
+	if (!ret)
+		ret = set_text(blob, node, "machine-id", record,
+			       IDENTITY_TEXT_MACHINE_ID);
+	if (!ret)
+		ret = fdt_setprop_u32(blob, node, "generation",
+				      record->generation);
+	if (!ret)
+		ret = fdt_setprop_u32(blob, node, "lba", record->lba);
+	if (!ret)
+		ret = set_macs(blob, node, record);
+	if (!ret)
+		ret = set_variables(blob, node, record);
+
+	return ret;
+}
+
+static int set_identity(void *blob, const struct identity_card *card)
+{
+	char state[IDENTITY_STATE_LEN];
+	int chosen, node, ret;
+
+	chosen = fdt_subnode_offset(blob, 0, "chosen");
+	if (chosen == -FDT_ERR_NOTFOUND)
+		chosen = fdt_add_subnode(blob, 0, "chosen");
+	if (chosen < 0)
+		return chosen;
+
+	/* Nobody else has a say here */
+	node = fdt_subnode_offset(blob, chosen, "identity");
+	if (node >= 0)
+		fdt_del_node(blob, node);
+
+	node = fdt_add_subnode(blob, chosen, "identity");
+	if (node < 0)
+		return node;
+
+	ret = fdt_setprop_string(blob, node, "state",
+				 identity_state(card->state, state));
+	if (!ret && identity_card_usable(card))
+		ret = set_record(blob, node, &card->record);
+	if (ret)
+		fdt_del_node(blob, fdt_path_offset(blob, "/chosen/identity"));
+
+	return ret;
+}
+
+static bool has_ethernet_alias(const void *blob)
+{
+	int aliases = fdt_path_offset(blob, "/aliases");
+	const char *name;
+	int property;
+
+	if (aliases < 0)
+		return false;
+	fdt_for_each_property_offset(property, blob, aliases) {
+		if (fdt_getprop_by_offset(blob, property, &name, NULL) &&
+		    !strncmp(name, "ethernet", strlen("ethernet")))
+			return true;
+	}
+
+	return false;
+}
+
+/* The tree's Ethernet interface if there is exactly one, or a negative number */
+static int only_ethernet(const void *blob)
+{
+	int node, found = -FDT_ERR_NOTFOUND;
+	const char *name;
+
+	for (node = fdt_next_node(blob, -1, NULL); node >= 0;
+	     node = fdt_next_node(blob, node, NULL)) {
+		name = fdt_get_name(blob, node, NULL);
+		if (!name || strncmp(name, "ethernet@", strlen("ethernet@")))
+			continue;
+		if (found >= 0)
+			return -FDT_ERR_NOTFOUND;
+		found = node;
+	}
+
+	return found;
+}
+
+/*
+ * U-Boot gives addresses to interfaces that have an alias. In a tree without
+ * any, it is clear all the same which interface is meant if there is only one.
+ */
+static int set_only_mac(void *blob)
+{
+	u8 mac[6];
+	int node;
+
+	if (has_ethernet_alias(blob) || !eth_env_get_enetaddr("ethaddr", mac))
+		return 0;
+	node = only_ethernet(blob);
+	if (node < 0)
+		return 0;
+
+	return fdt_setprop(blob, node, "local-mac-address", mac, sizeof(mac));
+}
+
+void identity_fdt_fixup(void *blob)
+{
+	const struct identity_card *card = identity_applied();
+	int ret;
+
+	if (!card)
+		return;
+
+	ret = set_identity(blob, card);
+	if (!ret && identity_card_usable(card))
+		ret = set_only_mac(blob);
+	if (ret)
+		printf("identity: not all in the device tree: %s\n",
+		       fdt_strerror(ret));
+}
