@@ -202,7 +202,7 @@ fn linux_on_the_board_reads_the_same() {
         assert!(said.contains("Bytes transferred"), "{said}");
     }
     board.send("setenv bootargs console=ttyAMA0 quiet; bootz 62000000 64000000:$filesize 63f00000\n");
-    board.expect("BEGIN identity read\n");
+    board.expect("BEGIN identity read");
     let said = board.expect("END exit 0");
     let on_the_board: Value = serde_json::from_str(said.trim_end_matches("END exit 0")).expect("JSON");
     assert_eq!(on_the_board, workstation);
@@ -212,4 +212,5 @@ fn linux_on_the_board_reads_the_same() {
         let value = workstation[property].as_str().expect("text");
         assert!(said.contains(&format!("DEVICE-TREE {property}={value}\n")), "{said}");
     }
+    assert!(said.contains(&format!("NETWORK {}\n", mac_of(&workstation))), "{said}");
 }

@@ -11,7 +11,7 @@ choose_rust() {
     local target=$1 kind bin sysroot
     shift
     for kind; do
-        for bin in "$(dirname "$(command -v cargo)")" /usr/bin; do
+        for bin in "$(dirname "$(command -v cargo || echo /usr/bin/cargo)")" /usr/bin; do
             [[ -x $bin/cargo && -x $bin/rustc ]] || continue
             sysroot=$("$bin/rustc" --print sysroot)
             rust_bin=$bin rust_arguments=(--target "$target")
