@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use identity_core::{Mac, Uuid};
 
+use crate::flash::digest::Sum;
+
 /// Give each SD card an identity that survives re-imaging: one image, twenty boards, twenty MAC addresses.
 #[derive(Debug, Parser)]
 #[command(name = "identity", version, max_term_width = 110, after_help = EXIT_CODES)]
@@ -17,7 +19,7 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, valid identity · 2 usage · 3 blank · 4 corrupt or newer · 5 degraded (verify), conflict, \
-cloned, moved · 6 refused · 7 device failed";
+cloned, moved · 6 refused · 7 device failed · 130 interrupted (flash)";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -37,6 +39,12 @@ pub enum Verb {
     /// Remove the identity from a card
     #[command(after_help = "Examples:\n  identity erase /dev/sdb\n  identity erase --force card.img")]
     Erase(EraseArgs),
+    /// Write an image to a card, which keeps its identity
+    #[command(after_help = FLASH_EXAMPLES)]
+    Flash(FlashArgs),
+    /// Show what owns the sectors before the first partition, and where copies can be
+    #[command(after_help = MAP_EXAMPLES)]
+    Map(MapArgs),
     /// Compute what follows from a UUID: MAC addresses and machine-id
     #[command(after_help = DERIVE_EXAMPLES)]
     Derive(DeriveArgs),
@@ -69,6 +77,23 @@ Examples:
 
 Fields: state uuid profile hostname serial generation machine_id mac mac.INDEX variables.KEY";
 
+const FLASH_EXAMPLES: &str = "\
+Examples:
+  identity flash debian.img.xz /dev/sdb                     asks, writes, reads back; the card keeps its identity
+  identity flash --yes --profile panda panda.img /dev/sdb   a card without identity gets a new one
+  curl -L URL | identity flash --yes --sha256 SUM - /dev/sdb
+  identity flash --dry-run --format json panda.img.zst /dev/mmcblk0
+
+IMAGE is raw, gzip, xz, zstd, bzip2, or a zip archive with one file. IMAGE.sha256 and IMAGE.bmap are used when they
+are there. An identity inside the image is never carried over. While it writes, a record of the card's identity is
+under $XDG_STATE_HOME/identity, ~/.local/state/identity or, for root, /var/lib/identity; run the same command again
+after an interruption.";
+
+const MAP_EXAMPLES: &str = "\
+Examples:
+  identity map /dev/sdb
+  identity map --format svg card.img > card.svg             for a wiki page";
+
 const DERIVE_EXAMPLES: &str = "\
 Examples:
   identity derive 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
@@ -83,7 +108,7 @@ pub struct StampArgs {
     /// Block device of the whole card, or image file
     pub target: PathBuf,
     /// Name of the board's role, 1-63 of A-Z a-z 0-9 . _ + -
-    #[arg(long, value_name = "NAME", required_unless_present = "uuid")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["uuid", "restore"])]
     pub profile: Option<String>,
     /// UUID to use; the one that the card has makes this an update [default: a random one]
     #[arg(long, value_parser = parse_uuid)]
@@ -106,6 +131,9 @@ pub struct StampArgs {
     /// Put the copies here, instead of choosing among the slots
     #[arg(long, value_name = "LBA[,LBA]", value_delimiter = ',', num_args = 1)]
     pub at: Vec<u32>,
+    /// Give the card the identity in this record, which an unfinished flash has left
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["uuid", "profile", "hostname", "serial", "mac", "set", "unset"])]
+    pub restore: Option<PathBuf>,
     /// Make a new image of this size with one FAT partition at 4 MiB (like 64M or 4G)
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub create: Option<u64>,
@@ -193,6 +221,81 @@ pub struct EraseArgs {
     pub format: Format,
 }
 
+/// `identity flash`.
+#[derive(Debug, Args)]
+pub struct FlashArgs {
+    /// Image of a whole card, packed or not; - for standard input
+    pub image: PathBuf,
+    /// Block device of the whole card, or image file
+    pub target: PathBuf,
+    /// Give a card without identity a new one, with this role
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Hostname of the new identity
+    #[arg(long, value_name = "NAME", requires = "profile")]
+    pub hostname: Option<String>,
+    /// Board serial of the new identity
+    #[arg(long, requires = "profile")]
+    pub serial: Option<String>,
+    /// Put the copies here, instead of choosing among the slots
+    #[arg(long, value_name = "LBA[,LBA]", value_delimiter = ',', num_args = 1)]
+    pub at: Vec<u32>,
+    /// SHA-256 of IMAGE as distributed [default: from IMAGE.sha256, if that is there]
+    #[arg(long, value_name = "SUM", value_parser = Sum::parse)]
+    pub sha256: Option<Sum>,
+    /// Block map of the image [default: IMAGE.bmap, if that is there]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_bmap")]
+    pub bmap: Option<PathBuf>,
+    /// Use no block map
+    #[arg(long)]
+    pub no_bmap: bool,
+    /// Give the card the identity in this record
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "no_restore"])]
+    pub restore: Option<PathBuf>,
+    /// This card is none that there is a record of
+    #[arg(long)]
+    pub no_restore: bool,
+    /// Do not read back what was written, but for the first MiB and the identity
+    #[arg(long)]
+    pub no_verify: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Write also where no place is left for the identity, or where its state is doubtful; with --profile, replace it
+    #[arg(long)]
+    pub force: bool,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What may be written to
+    #[command(flatten)]
+    pub safety: SafetyArgs,
+    /// Output format; with json, also lines of progress
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity map`.
+#[derive(Debug, Args)]
+pub struct MapArgs {
+    /// Block device of the whole card, or image file
+    pub target: PathBuf,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: MapFormat,
+}
+
+/// Output of `map`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MapFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+    /// A picture
+    Svg,
+}
+
 /// `identity derive`.
 #[derive(Debug, Args)]
 pub struct DeriveArgs {
@@ -243,7 +346,9 @@ fn parse_uuid(text: &str) -> Result<Uuid, String> {
     let uuid = Uuid::try_parse(text)
         .map_err(|_| "a UUID has 32 hex digits, like 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5")?;
     if uuid.is_nil() || uuid.is_max() {
-        return Err("the nil and the max UUID are nobody's identity".into());
+        return Err(
+            "the nil and the max UUID are nobody's identity; use a random one (uuidgen prints one)".into()
+        );
     }
     Ok(uuid)
 }

@@ -32,10 +32,7 @@ impl NewImage {
     /// Exit 2 for a size that makes no card, 6 if `path` exists, 7 if it cannot be written.
     pub fn make(path: &Path, size: u64) -> Result<Self> {
         if path.symlink_metadata().is_ok() {
-            let shown = path.display();
-            return Err(Error::refused(format!(
-                "{shown} exists; leave out --create to stamp it, or remove it"
-            )));
+            return Err(exists(path));
         }
         let sectors = u32::try_from(size / SECTOR_LEN as u64)
             .ok()
@@ -68,10 +65,17 @@ impl NewImage {
     /// # Errors
     /// Exit 6 if the name has been taken meanwhile, 7 if the file system fails.
     pub fn keep(self, path: &Path) -> Result<()> {
-        let error = |error: io::Error| Error::io(path, "create", &error);
+        let error = |error: io::Error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(path),
+            _ => Error::io(path, "create", &error),
+        };
         self.file.as_file().sync_all().map_err(error)?;
         self.file.persist_noclobber(path).map(|_| ()).map_err(|failed| error(failed.error))
     }
+}
+
+fn exists(path: &Path) -> Error {
+    Error::refused(format!("{} exists; leave out --create to stamp it, or remove it", path.display()))
 }
 
 /// Formats and returns the MBR's partition type for the FAT that was made.

@@ -25,6 +25,8 @@ pub enum Exit {
     Refused = 6,
     /// The device failed: not found, not readable, not writable, read-back differs.
     Device = 7,
+    /// Stopped by a signal: 128 and SIGINT's number, as shells have it.
+    Interrupted = 130,
 }
 
 impl Exit {
@@ -75,6 +77,17 @@ impl Error {
     /// The device failed.
     pub fn device(message: impl Into<String>) -> Self {
         Self { exit: Exit::Device, message: message.into() }
+    }
+
+    /// Stopped by a signal.
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Interrupted, message: message.into() }
+    }
+
+    /// The same, and one more sentence.
+    #[must_use]
+    pub fn and(self, sentence: &str) -> Self {
+        Self { message: format!("{}; {sentence}", self.message), ..self }
     }
 
     /// The state of the card is the answer.

@@ -9,11 +9,14 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod chart;
 pub mod commands;
 pub mod create;
 pub mod device;
 pub mod error;
 pub mod execute;
+pub mod flash;
+pub mod ground;
 pub mod layout;
 pub mod plan;
 pub mod render;

@@ -72,7 +72,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    fn new(a: u32, b: u32, why: String) -> Self {
+    pub(crate) fn new(a: u32, b: u32, why: String) -> Self {
         let mut lbas = [a, b];
         lbas.sort_by_key(|&lba| reading_position(lba));
         Self { lbas, why }

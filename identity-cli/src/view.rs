@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use identity_core::field::kind;
 use identity_core::identity::MacSource;
-use identity_core::{Identity, Uuid, derive};
+use identity_core::slot::reading_position;
+use identity_core::{Identity, State, Uuid, derive};
 use serde::Serialize;
 
 use crate::plan::{Plan, Step};
@@ -67,24 +68,63 @@ pub struct CopyView {
     pub state: &'static str,
 }
 
+/// What a dry run shows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Planned {
+    /// The identity as it is, or as it would be.
+    #[serde(flatten)]
+    pub view: View,
+    /// What would be written, in that order.
+    pub steps: Vec<StepView>,
+}
+
+/// One write.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepView {
+    /// Where.
+    pub lba: u32,
+    /// `copy` or `zeros`.
+    pub write: &'static str,
+}
+
+impl Planned {
+    /// Of an identity and what would be done; `None` for nothing.
+    pub fn of(view: View, plan: Option<&Plan>) -> Self {
+        let step = |step: &Step| StepView {
+            lba: step.lba(),
+            write: match step {
+                Step::Write { .. } => "copy",
+                Step::Clear { .. } => "zeros",
+            },
+        };
+        let steps = plan.map_or_else(Vec::new, |plan| plan.steps.iter().map(step).collect());
+        Self { view, steps }
+    }
+}
+
 impl View {
     /// Of what was found on a card.
     pub fn of(survey: &Survey) -> Self {
         let pair = survey.pair();
         let copies =
             pair.into_iter().map(|found| CopyView { lba: found.lba, state: survey.label(found) }).collect();
-        let state = survey.state().name().to_owned();
         match survey.identity() {
-            Some(identity) => Self::of_identity(identity, state, copies),
-            None => Self { state, copies, ..Self::nothing() },
+            Some(identity) => Self::of_identity(identity, survey.state().name().to_owned(), copies),
+            None => Self { copies, ..Self::of_state(survey.state()) },
         }
     }
 
     /// Of an identity that a plan would write.
     pub fn of_planned(identity: &Identity, plan: &Plan) -> Self {
         let written = plan.steps.iter().filter(|step| matches!(step, Step::Write { .. }));
-        let copies = written.map(|step| CopyView { lba: step.lba(), state: "planned" }).collect();
+        let mut copies: Vec<_> = written.map(|step| CopyView { lba: step.lba(), state: "planned" }).collect();
+        copies.sort_by_key(|copy| reading_position(copy.lba));
         Self::of_identity(identity, "planned".into(), copies)
+    }
+
+    /// Of an identity in a record, away from any card.
+    pub fn of_recorded(identity: &Identity) -> Self {
+        Self::of_identity(identity, "recorded".into(), Vec::new())
     }
 
     fn of_identity(identity: &Identity, state: String, copies: Vec<CopyView>) -> Self {
@@ -112,9 +152,10 @@ impl View {
         }
     }
 
-    fn nothing() -> Self {
+    /// Of a state, and nothing else.
+    pub fn of_state(state: State) -> Self {
         Self {
-            state: String::new(),
+            state: state.name().to_owned(),
             uuid: None,
             profile: None,
             hostname: None,

@@ -338,7 +338,7 @@ fn unknown_options_and_words() {
 fn an_unknown_or_absent_field_prints_nothing() {
     let image = Image::stamped("--profile panda");
     for field in ["nosuch", "", "mac.x", "mac.-1", "variable.a", "UUID"] {
-        let read = || image.identity("read").arg("--field").arg(field).run();
+        let read = || image.identity("read").arg(format!("--field={field}")).run();
         image.unchanged_by(|| read().exits(2).says_one_sentence().says(&["no such field", "uuid"]).prints(""));
     }
     for field in ["hostname", "serial", "variables.a", "variables."] {
@@ -437,7 +437,9 @@ fn arguments_that_are_no_text() {
     let image = Image::mbr();
     for option in ["--profile", "--hostname", "--set"] {
         let value = std::ffi::OsStr::from_bytes(b"a=\xff");
-        let stamp = || image.identity("stamp --profile panda").arg(option).arg(value).run();
+        let option = [option.as_bytes(), b"=", value.as_bytes()].concat();
+        let option = std::ffi::OsStr::from_bytes(&option);
+        let stamp = || image.identity("stamp --profile panda").arg(option).run();
         image.unchanged_by(|| stamp().exits(2));
     }
 }
@@ -465,7 +467,7 @@ fn a_file_system_that_is_read_only() {
 
 #[test]
 fn no_message_is_a_panic() {
-    for path in ["/", "/proc/self/mem", "/proc/self/maps", "/sys/kernel/uevent_helper"] {
+    for path in ["/", "/proc/self/mem", "/proc/self/maps", "/proc/version"] {
         for verb in ["read", "verify", "repair", "erase"] {
             let outcome = Identity::new(verb).arg(Path::new(path)).run();
             assert!(!outcome.stderr.contains("panicked"), "{outcome:?}");

@@ -8,6 +8,7 @@ mod create;
 mod derive;
 mod erase;
 mod formats;
+mod map;
 mod places;
 mod power;
 mod repair;

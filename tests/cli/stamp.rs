@@ -289,9 +289,7 @@ fn a_dry_run_in_json_is_json() {
     let image = Image::mbr();
     let plan = image.unchanged("stamp --profile panda --dry-run --format json").exits(0).json();
     assert_eq!((&plan["state"], &plan["profile"]), (&json!("planned"), &json!("panda")));
-    let mut copies = plan["copies"].as_array().unwrap().clone();
-    copies.sort_by_key(|copy| copy["lba"].as_u64());
-    assert_eq!(copies, [planned(52), planned(6607)]);
+    assert_eq!(plan["copies"], json!([planned(52), planned(6607)]));
     assert_eq!(plan["steps"], json!([step(6607, "copy"), step(52, "copy")]));
     image.run("stamp --profile panda").exits(0);
     let erase = image.unchanged("erase --dry-run --format json").exits(0).json();

@@ -40,7 +40,7 @@ logged() {
         say "failed after $((SECONDS - start)) s"
         # A parallel build, or test, goes on for a while after its first error.
         {
-            grep -nE -A 1 '[Ee]rror|\*\*\*|undefined reference|panicked at' "$log" | head -n 20 || true
+            grep -nE -A 1 '(^|[: ])error(:|\[)|\*\*\*|undefined reference|panicked at' "$log" | head -n 20 || true
             echo ...
             tail -n 15 "$log"
         } | sed 's/^/  | /' >&2

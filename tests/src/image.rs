@@ -37,10 +37,16 @@ impl Image {
         Self { dir, path }
     }
 
-    /// Of these bytes.
+    /// Of these bytes, sparse where they are zero.
     pub fn of(bytes: &[u8]) -> Self {
-        let image = Self::absent();
-        fs::write(&image.path, bytes).expect("room for an image");
+        const BLOCK: usize = 4096;
+        let image = Self::zeroed(bytes.len() as u64);
+        let file = OpenOptions::new().write(true).open(&image.path).expect("own file");
+        for (number, block) in bytes.chunks(BLOCK).enumerate() {
+            if block.iter().any(|&byte| byte != 0) {
+                file.write_all_at(block, (number * BLOCK) as u64).expect("room for an image");
+            }
+        }
         image
     }
 

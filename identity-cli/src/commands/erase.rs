@@ -13,7 +13,7 @@ use crate::device::{Access, Target};
 use crate::error::{Error, Exit, Result};
 use crate::render::{self, text};
 use crate::survey::Survey;
-use crate::view::View;
+use crate::view::{Planned, View};
 use crate::{execute, plan};
 
 #[derive(Serialize)]
@@ -23,14 +23,17 @@ struct Erased {
 }
 
 pub fn run(args: &EraseArgs) -> Result<Exit> {
-    let access = if args.dry_run { Access::Read } else { Access::Write(args.safety) };
+    let access = if args.dry_run { Access::Plan(args.safety) } else { Access::Write(args.safety) };
     let mut target = Target::open(&args.target, access)?;
     let survey = Survey::of(&target, Depth::All, args.at);
     check(&survey, args)?;
     let plan = plan::erase(&survey);
     let view = View::of(&survey);
     if args.dry_run {
-        render::print(&text::plan(&plan))?;
+        render::print(&match args.format {
+            Format::Json => render::json(&Planned::of(view, Some(&plan))),
+            Format::Text => text::plan(&plan),
+        })?;
         return Ok(Exit::Done);
     }
     if !args.force && io::stdin().is_terminal() && !confirmed(&view, args)? {

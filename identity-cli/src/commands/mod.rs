@@ -4,7 +4,8 @@
 mod completions;
 mod derive;
 mod erase;
-mod ground;
+mod flash;
+mod map;
 mod read;
 mod repair;
 mod stamp;
@@ -13,13 +14,13 @@ mod verify;
 use std::path::Path;
 
 use identity_core::State;
+use identity_core::search::Condition;
 
 use crate::args::{Cli, Verb};
 use crate::device::Target;
 use crate::error::{Error, Exit, Result};
+use crate::ground::Ground;
 use crate::survey::Survey;
-
-use ground::Ground;
 
 /// Runs a verb.
 ///
@@ -32,7 +33,9 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Verify(args) => verify::run(&args),
         Verb::Repair(args) => repair::run(&args),
         Verb::Erase(args) => erase::run(&args),
+        Verb::Flash(args) => flash::run(&args),
         Verb::Derive(args) => derive::run(&args),
+        Verb::Map(args) => map::run(&args),
         Verb::Completions { shell } => completions::run(shell),
     }
 }
@@ -59,6 +62,9 @@ fn explain(survey: &Survey, path: &Path) -> Option<String> {
     };
     Some(match survey.state() {
         State::Valid => return None,
+        State::Blank if survey.found().iter().all(|found| found.condition == Condition::Absent) => {
+            format!("{shown} is blank, and too short for any slot; give the whole card, or its whole image")
+        }
         State::Blank => {
             format!("{shown} is blank: no slot holds an identity; give it one with `identity stamp`")
         }

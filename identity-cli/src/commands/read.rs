@@ -18,18 +18,25 @@ pub fn run(args: &ReadArgs) -> Result<Exit> {
     let state = survey.state();
     if let Some(field) = &args.field {
         render::print(&format!("{}\n", bare(field, &survey, args)?))?;
-    } else if args.format == ReadFormat::Json || survey.identity().is_some() {
-        let view = View::of(&survey);
-        render::print(&match args.format {
-            ReadFormat::Text => text::identity(&view),
-            ReadFormat::Json => render::json(&view),
-            ReadFormat::Shell => assignments::shell(&view),
-            ReadFormat::Env => assignments::env(&view),
-            ReadFormat::Uboot => assignments::uboot(&view),
-        })?;
+    } else {
+        render::print(&shown(&survey, args.format))?;
     }
     warn(&survey, &args.target);
     Ok(Exit::of_read(state))
+}
+
+fn shown(survey: &Survey, format: ReadFormat) -> String {
+    let view = View::of(survey);
+    // Who takes assignments does not look at the exit code, and must not take an identity that is in doubt.
+    let to_assign = || if survey.state().is_usable() { view.clone() } else { View::of_state(survey.state()) };
+    match format {
+        ReadFormat::Text if survey.identity().is_none() => String::new(),
+        ReadFormat::Text => text::identity(&view),
+        ReadFormat::Json => render::json(&view),
+        ReadFormat::Shell => assignments::shell(&to_assign()),
+        ReadFormat::Env => assignments::env(&to_assign()),
+        ReadFormat::Uboot => assignments::uboot(&to_assign()),
+    }
 }
 
 /// One value; only a usable identity has any but its state.

@@ -12,10 +12,10 @@ use crate::execute;
 use crate::plan;
 use crate::render::{self, text};
 use crate::survey::Survey;
-use crate::view::View;
+use crate::view::{Planned, View};
 
 pub fn run(args: &RepairArgs) -> Result<Exit> {
-    let access = if args.dry_run { Access::Read } else { Access::Write(args.safety) };
+    let access = if args.dry_run { Access::Plan(args.safety) } else { Access::Write(args.safety) };
     let mut target = Target::open(&args.target, access)?;
     let survey = Survey::of(&target, Depth::All, args.at);
     if !survey.state().is_usable() {
@@ -24,8 +24,12 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
     }
     let ground = read_ground(&target, &args.target)?;
     let plan = plan::repair(&survey, &ground.places(), |lba| ground.check_own(lba))?;
-    if let (Some(plan), true) = (&plan, args.dry_run) {
-        render::print(&text::plan(plan))?;
+    if args.dry_run {
+        render::print(&match (args.format, &plan) {
+            (Format::Json, plan) => render::json(&Planned::of(View::of(&survey), plan.as_ref())),
+            (Format::Text, Some(plan)) => text::plan(plan),
+            (Format::Text, None) => format!("nothing to repair: {}\n", args.target.display()),
+        })?;
         return Ok(Exit::Done);
     }
     if let Some(plan) = &plan {

@@ -13,11 +13,12 @@ use crate::args::{Format, StampArgs};
 use crate::create::NewImage;
 use crate::device::{Access, Target};
 use crate::error::{Error, Exit, Result};
+use crate::execute;
+use crate::flash::record::{self, Record};
 use crate::plan::{self, Plan};
 use crate::render::{self, text};
 use crate::survey::Survey;
-use crate::view::View;
-use crate::{execute, view};
+use crate::view::{Planned, View};
 
 pub fn run(args: StampArgs) -> Result<Exit> {
     check_no_duplicates(&args)?;
@@ -28,7 +29,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         None => None,
     };
     let path = new_image.as_ref().map_or(args.target.as_path(), NewImage::path);
-    let access = if args.dry_run { Access::Read } else { Access::Write(args.safety) };
+    let access = if args.dry_run { Access::Plan(args.safety) } else { Access::Write(args.safety) };
     let mut target = Target::open(path, access)?;
 
     let survey = Survey::of(&target, Depth::All, args.at.first().copied());
@@ -36,7 +37,11 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     let ground = read_ground(&target, &args.target)?;
     let plan = place(&args, &survey, &ground, &identity)?;
     if args.dry_run {
-        render::print(&(text::identity(&View::of_planned(&identity, &plan)) + &text::plan(&plan)))?;
+        let view = View::of_planned(&identity, &plan);
+        render::print(&match args.format {
+            Format::Json => render::json(&Planned::of(view, Some(&plan))),
+            Format::Text => text::identity(&view) + &text::plan(&plan),
+        })?;
         return Ok(Exit::Done);
     }
     execute::run(&plan, &mut target, &args.target)?;
@@ -47,6 +52,9 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         return Err(Error::device(format!("after stamping, another identity reads back; {message}")));
     }
     drop(target);
+    if let Some(file) = &args.restore {
+        record::remove_if_kept(file)?;
+    }
     if let Some(new_image) = new_image {
         new_image.keep(&args.target)?;
     }
@@ -55,7 +63,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
 }
 
 fn report(args: &StampArgs, after: &Survey, plan: &Plan) -> Result<()> {
-    let view = view::View::of(after);
+    let view = View::of(after);
     render::print(&match args.format {
         Format::Json => render::json(&view),
         Format::Text => {
@@ -79,6 +87,10 @@ fn check_no_duplicates(args: &StampArgs) -> Result<()> {
 
 /// The identity that a blank card gets; `None` if only an update is possible, for want of a profile.
 fn new_identity(args: &StampArgs) -> Result<Option<Identity>> {
+    if let Some(file) = &args.restore {
+        let next = Record::read(file)?.identity.next().and_then(|draft| draft.finish());
+        return next.map(Some).map_err(|error| Error::refused(error.to_string()));
+    }
     let uuid = args.uuid.unwrap_or_else(Uuid::new_v4);
     let mut draft = Draft::new(uuid).map_err(invalid)?;
     change(&mut draft, args)?;
@@ -88,8 +100,19 @@ fn new_identity(args: &StampArgs) -> Result<Option<Identity>> {
     }
 }
 
-fn invalid(error: DraftError) -> Error {
-    Error::usage(error.to_string())
+/// What is wrong with a value, and the rule for its field.
+pub(super) fn invalid(error: DraftError) -> Error {
+    let rule = match error {
+        DraftError::Value { kind: kind::PROFILE, .. } => {
+            "; it is 1-63 of A-Z a-z 0-9 . _ + - and starts with a letter or digit"
+        }
+        DraftError::Value { kind: kind::HOSTNAME, .. } => {
+            "; it is labels of A-Z a-z 0-9 and inner hyphens, joined by dots, at most 63 characters in all"
+        }
+        DraftError::Value { kind: kind::SERIAL, .. } => "; it is 1-63 of printable ASCII without space",
+        _ => "",
+    };
+    Error::usage(format!("{error}{rule}"))
 }
 
 /// Puts what the command line names into a draft.

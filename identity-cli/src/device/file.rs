@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-use super::safety;
 use super::buffer::{Buffer, DIRECT_ALIGN};
 use super::facts::Facts;
+use super::safety;
 use super::{Card, SECTOR_LEN, Sector, WritableCard};
 use crate::args::SafetyArgs;
 use crate::error::{Error, Result};
@@ -28,6 +28,8 @@ const CACHED_MAX: u64 = 64 << 20;
 pub enum Access {
     /// Only read.
     Read,
+    /// Only read, and refuse what writing would: for a dry run.
+    Plan(SafetyArgs),
     /// Write, unless it is unsafe to.
     Write(SafetyArgs),
 }
@@ -50,7 +52,8 @@ impl Target {
     /// Opens a block device or image file; never makes one.
     ///
     /// # Errors
-    /// Exit 7 if it is neither, or cannot be opened; exit 6, for [`Access::Write`], if writing is unsafe.
+    /// Exit 7 if it is neither, or cannot be opened; exit 6 if it is a part of a card, or, unless it is only read, if
+    /// writing is unsafe.
     pub fn open(path: &Path, access: Access) -> Result<Self> {
         let metadata = path.metadata().map_err(|error| Error::io(path, "open", &error))?;
         let kind = metadata.file_type();
@@ -61,11 +64,14 @@ impl Target {
                 "{shown} is {what}; give the card's block device or an image file"
             )));
         }
-        if let (Access::Write(allowed), true) = (access, kind.is_block_device()) {
-            safety::check_block_device(path, metadata.rdev(), allowed)?;
+        match access {
+            Access::Read => safety::check_to_read(path, &metadata)?,
+            Access::Plan(allowed) | Access::Write(allowed) => {
+                safety::check_to_write(path, &metadata, allowed)?
+            }
         }
         let file = match access {
-            Access::Read => File::open(path).map_err(|error| open_error(path, &error))?,
+            Access::Read | Access::Plan(_) => File::open(path).map_err(|error| open_error(path, &error))?,
             Access::Write(_) => open_exclusive(path, kind.is_block_device())?,
         };
         let bytes = if kind.is_file() {
@@ -75,10 +81,42 @@ impl Target {
                 .map_err(|error| Error::io(path, "find the size of", &error.into()))?
         };
         let direct = match access {
-            Access::Read => None,
+            Access::Read | Access::Plan(_) => None,
             Access::Write(_) => open_direct(path),
         };
-        Ok(Self { path: path.to_owned(), file, sectors: bytes / SECTOR_LEN as u64, direct })
+        let facts = if kind.is_block_device() { Facts::of(metadata.rdev()) } else { None };
+        let sectors = bytes / SECTOR_LEN as u64;
+        Ok(Self { path: path.to_owned(), file, sectors, direct, cached: 0, facts })
+    }
+
+    /// What the kernel knows of it, if it is a block device.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.facts.as_ref()
+    }
+
+    /// Whether it is a block device.
+    pub fn is_block_device(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device())
+    }
+
+    /// Whether `other` is the same file or device.
+    pub fn is_same_as(&self, other: &File) -> bool {
+        let key = |file: &File| {
+            let metadata = file.metadata().ok()?;
+            let device = metadata.file_type().is_block_device();
+            Some(if device { (metadata.rdev(), None) } else { (metadata.dev(), Some(metadata.ino())) })
+        };
+        key(&self.file).is_some_and(|own| key(other) == Some(own))
+    }
+
+    /// Writes past the cache; `false` if that is not possible here.
+    fn write_direct(&self, lba: u64, bytes: &[u8]) -> io::Result<bool> {
+        let Some(direct) = &self.direct else { return Ok(false) };
+        match direct.write_all_at(bytes, lba * SECTOR_LEN as u64) {
+            // Some file systems accept the flag and refuse the write, or want it aligned to more than a sector.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
+            result => result.map(|()| true),
+        }
     }
 
     /// The path as it was given.
@@ -102,7 +140,29 @@ impl WritableCard for Target {
         self.file.write_all_at(sector, lba * SECTOR_LEN as u64)
     }
 
+    fn write_run(&mut self, lba: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.write_direct(lba, bytes)? {
+            return Ok(());
+        }
+        self.file.write_all_at(bytes, lba * SECTOR_LEN as u64)?;
+        self.cached += bytes.len() as u64;
+        if self.cached >= CACHED_MAX { self.flush() } else { Ok(()) }
+    }
+
+    fn discard(&mut self, lba: u64, sectors: u64) -> io::Result<bool> {
+        // On a block device Linux does this only where the device promises that the sectors read as zero afterwards
+        // (blkdev_fallocate); in a file it makes a hole, which does.
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let (at, len) = (lba * SECTOR_LEN as u64, sectors * SECTOR_LEN as u64);
+        match rustix::fs::fallocate(&self.file, flags, at, len) {
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn flush(&mut self) -> io::Result<()> {
+        self.cached = 0;
         self.file.sync_all()
     }
 
@@ -114,17 +174,37 @@ impl WritableCard for Target {
                 result => return result,
             }
         }
-        // Without direct I/O: drop the clean page, so that the next read comes from the medium.
-        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
         let mut sector = [0; SECTOR_LEN];
-        self.read(lba, &mut sector)?;
+        self.read_uncached(lba, &mut sector)?;
         Ok(sector)
+    }
+
+    fn read_back_run(&self, lba: u64, out: &mut [u8]) -> io::Result<()> {
+        if let Some(direct) = &self.direct {
+            match direct.read_exact_at(out, lba * SECTOR_LEN as u64) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => (),
+                result => return result,
+            }
+        }
+        self.read_uncached(lba, out)
+    }
+}
+
+impl Target {
+    /// Without direct I/O: drops the clean pages, so that the next read comes from the medium.
+    fn read_uncached(&self, lba: u64, out: &mut [u8]) -> io::Result<()> {
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        self.read(lba, out)
     }
 }
 
 fn open_error(path: &Path, error: &io::Error) -> Error {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::NOMEDIUM) => Error::device(format!("{} has no card in it; insert one", path.display())),
+        Some(Errno::ROFS) if path.is_file() => Error::refused(format!(
+            "{} is on a file system that is mounted read-only; remount that, or copy the image",
+            path.display()
+        )),
         Some(Errno::ROFS) => Error::refused(format!(
             "{} is read-only; slide the card's lock tab back, or use another reader",
             path.display()
@@ -179,7 +259,7 @@ fn retry<T>(
 
 fn open_direct(path: &Path) -> Option<File> {
     let flags = i32::try_from(OFlags::DIRECT.bits()).ok()?;
-    OpenOptions::new().read(true).custom_flags(flags).open(path).ok()
+    OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).ok()
 }
 
 /// Reads the aligned block around a sector into aligned memory, and cuts the sector out.
@@ -187,9 +267,7 @@ fn read_direct(file: &File, lba: u64) -> io::Result<Sector> {
     let offset = lba * SECTOR_LEN as u64;
     let start = offset - offset % DIRECT_ALIGN as u64;
     let inside = usize::try_from(offset - start).map_err(io::Error::other)?;
-    let mut memory = vec![0; 2 * DIRECT_ALIGN];
-    let skip = memory.as_ptr().align_offset(DIRECT_ALIGN);
-    let block = &mut memory[skip..skip + DIRECT_ALIGN];
+    let mut block = Buffer::new(DIRECT_ALIGN);
     let mut filled = 0;
     while filled < inside + SECTOR_LEN {
         match file.read_at(&mut block[filled..], start + filled as u64)? {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which block devices are never written to, and why.
+//! Which targets are never written to, and why.
 
+use std::fs::Metadata;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::sysfs::{Device, Host, Mount};
@@ -12,23 +14,59 @@ const SYSTEM_MOUNTS: [&str; 7] = ["/", "/boot", "/boot/efi", "/boot/firmware", "
 /// The sector size that the format is made for.
 const SECTOR_SIZE: &str = "512";
 
+/// Refuses a part of a card, in which no slot is where it should be.
+///
+/// # Errors
+/// Exit 6 with the reason.
+pub fn check_to_read(path: &Path, metadata: &Metadata) -> Result<()> {
+    match block_device(&Host::here(), metadata) {
+        Some((_, Some(device))) => check_whole(path, &device),
+        // Without /sys, as in a small initramfs, reading does no harm.
+        _ => Ok(()),
+    }
+}
+
 /// Refuses what is no card, or is in use.
 ///
 /// # Errors
 /// Exit 6 with the reason.
-pub fn check_block_device(path: &Path, number: u64, allowed: SafetyArgs) -> Result<()> {
-    let number = format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number));
-    check(&Host::here(), path, &number, allowed)
+pub fn check_to_write(path: &Path, metadata: &Metadata, allowed: SafetyArgs) -> Result<()> {
+    let host = Host::here();
+    match block_device(&host, metadata) {
+        None => check_image(&host, path, metadata),
+        Some((_, Some(device))) => check_device(&host, path, &device, allowed),
+        Some((number, None)) => Err(Error::refused(format!(
+            "{} (device {number}) is not under /sys, so nothing tells whether it is in use; mount sysfs",
+            path.display()
+        ))),
+    }
 }
 
-fn check(host: &Host, path: &Path, number: &str, allowed: SafetyArgs) -> Result<()> {
-    let shown = path.display();
-    let Some(device) = host.device(number) else {
-        return Err(Error::refused(format!(
-            "{shown} (device {number}) is not under /sys, so nothing tells whether it is in use; mount sysfs"
-        )));
+/// A block device's number, and what `/sys` knows of it.
+fn block_device(host: &Host, metadata: &Metadata) -> Option<(String, Option<Device>)> {
+    let number = metadata.file_type().is_block_device().then(|| metadata.rdev())?;
+    let number = format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number));
+    let device = host.device(&number);
+    Some((number, device))
+}
+
+/// Refuses an image that the kernel serves as a disk: what it has cached of it would hide, or undo, the stamp.
+fn check_image(host: &Host, path: &Path, metadata: &Metadata) -> Result<()> {
+    let is_it = |backing: &Path| {
+        let found = backing.metadata();
+        found.is_ok_and(|found| (found.dev(), found.ino()) == (metadata.dev(), metadata.ino()))
     };
-    let name = device.name();
+    match host.loop_devices().iter().find(|(_, backing)| is_it(backing)) {
+        Some((name, _)) => Err(Error::refused(format!(
+            "{} is attached to /dev/{name}; give that, or detach it: losetup -d /dev/{name}",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_whole(path: &Path, device: &Device) -> Result<()> {
+    let (shown, name) = (path.display(), device.name());
     if let Some(whole) = device.whole() {
         let partition = device.attribute("partition").unwrap_or_default();
         return Err(Error::refused(format!(
@@ -42,7 +80,13 @@ fn check(host: &Host, path: &Path, number: &str, allowed: SafetyArgs) -> Result<
             user_area(&name)
         )));
     }
-    check_use(host, path, &device)?;
+    Ok(())
+}
+
+fn check_device(host: &Host, path: &Path, device: &Device, allowed: SafetyArgs) -> Result<()> {
+    check_whole(path, device)?;
+    let shown = path.display();
+    check_use(host, path, device)?;
     if device.attribute("ro").as_deref() == Some("1") {
         return Err(Error::refused(format!(
             "{shown} is read-only; slide the card's lock tab back, or use another reader"
@@ -53,11 +97,11 @@ fn check(host: &Host, path: &Path, number: &str, allowed: SafetyArgs) -> Result<
             "{shown} has sectors of {size} bytes; the format is made for cards with 512"
         )));
     }
-    if !is_card(&device) && !allowed.allow_fixed_disk {
+    if !is_card(device) && !allowed.allow_fixed_disk {
         return Err(Error::refused(format!(
             "{shown} is a fixed disk{}, neither removable nor SD/MMC nor a loop device; \
              check the name, or say --allow-fixed-disk",
-            model(&device)
+            model(device)
         )));
     }
     Ok(())

@@ -43,6 +43,18 @@ impl Host {
         Some(Device { dir })
     }
 
+    /// Loop devices with a file behind them: the kernel's name, the file's path.
+    pub fn loop_devices(&self) -> Vec<(String, PathBuf)> {
+        let Ok(entries) = fs::read_dir(self.root.join("sys/block")) else { return Vec::new() };
+        entries
+            .filter_map(|entry| {
+                let entry = entry.ok()?;
+                let file = fs::read_to_string(entry.path().join("loop/backing_file")).ok()?;
+                Some((entry.file_name().into_string().ok()?, PathBuf::from(file.trim_end_matches('\n'))))
+            })
+            .collect()
+    }
+
     /// All mounts that this process sees, proc_pid_mountinfo(5).
     pub fn mounts(&self) -> Vec<Mount> {
         let text = fs::read_to_string(self.root.join("proc/self/mountinfo")).unwrap_or_default();
@@ -73,6 +85,25 @@ impl Device {
     pub fn attribute(&self, name: &str) -> Option<String> {
         let text = fs::read_to_string(self.dir.join(name)).ok()?;
         Some(text.trim().to_owned())
+    }
+
+    /// Length in sectors of 512 bytes, whatever the device's own are.
+    pub fn sectors(&self) -> u64 {
+        self.attribute("size").and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// Vendor and model as far as the device tells: `device/{vendor,model}` of SCSI and USB, `device/{type,name}`
+    /// of SD and MMC.
+    pub fn model(&self) -> Option<String> {
+        let names = ["device/vendor", "device/model", "device/type", "device/name"];
+        let is_words = |text: &String| !text.is_empty() && !text.bytes().all(|byte| byte.is_ascii_digit());
+        let words: Vec<_> = names.iter().filter_map(|name| self.attribute(name)).filter(is_words).collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    }
+
+    /// The card's CID in hex; only native SD/MMC hosts tell.
+    pub fn cid(&self) -> Option<String> {
+        self.attribute("device/cid").filter(|cid| cid.len() == 32).map(|cid| cid.to_lowercase())
     }
 
     /// `major:minor`.

@@ -780,5 +780,5 @@ pub fn hint(lba: u64) -> String {
     }
     let more = if names.len() > HINTS_MAX { " …" } else { "" };
     names.truncate(HINTS_MAX);
-    if names.is_empty() { String::new() } else { format!("here start {}{more}", names.join(", ")) }
+    if names.is_empty() { String::new() } else { format!("could be {}{more}", names.join(", ")) }
 }

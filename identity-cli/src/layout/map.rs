@@ -295,7 +295,7 @@ enum Fill {
 }
 
 pub(super) fn is_zero(sector: &[u8; SECTOR_LEN]) -> bool {
-    sector.iter().fold(0, |any, byte| any | byte) == 0
+    sector == &[0; SECTOR_LEN]
 }
 
 /// Zeroes, or what some cards erase to.
@@ -306,12 +306,15 @@ pub(super) fn is_blank(sector: &[u8; SECTOR_LEN]) -> bool {
 fn fill(sector: &[u8; SECTOR_LEN]) -> Fill {
     if is_zero(sector) {
         Fill::Zero
-    } else if sector.iter().fold(0xff, |all, byte| all & byte) == 0xff {
+    } else if sector == &[0xff; SECTOR_LEN] {
         Fill::Ones
     } else {
         Fill::Other
     }
 }
+
+const DATA: &str = "unknown data";
+const PADDING: &str = "padding (0xFF)";
 
 /// Runs of data in the sectors without an owner.
 ///
@@ -339,24 +342,34 @@ fn find_data(gap: &Gap, end_lba: u64, regions: &[Region]) -> Vec<Region> {
     let mut data: Vec<Region> = Vec::new();
     for (number, (start, end, fill)) in runs.iter().enumerate() {
         let (before, behind) = (fill_of(number.checked_sub(1)), fill_of(number.checked_add(1)));
-        let is_padding = || {
+        let is_between = || {
             let beside_data = [before, behind].contains(&Some(Some(Fill::Other)));
             beside_data || (before == Some(None) && behind == Some(None))
         };
         let is_data = match fill {
             Some(Fill::Other) => true,
-            Some(Fill::Ones) => is_padding(),
+            Some(Fill::Ones) => is_between(),
             Some(Fill::Zero) | None => false,
         };
         if !is_data {
             continue;
         }
-        match data.last_mut() {
-            Some(last) if last.end_lba() == *start => last.sectors = end.saturating_sub(last.start_lba),
-            _ => {
-                let detail = family::hint(*start);
-                let owner = Owner { basis: Basis::Data, family: "", what: "unknown data", detail };
-                data.extend(Region::new(*start, *end, owner));
+        let is_padding = *fill == Some(Fill::Ones);
+        match data.last_mut().filter(|last| last.end_lba() == *start) {
+            Some(last) => {
+                last.sectors = end.saturating_sub(last.start_lba);
+                if !is_padding {
+                    last.owner.what = DATA;
+                }
+            }
+            None => {
+                let what = if is_padding { PADDING } else { DATA };
+                let detail = if is_padding { String::new() } else { family::hint(*start) };
+                data.extend(Region::new(
+                    *start,
+                    *end,
+                    Owner { basis: Basis::Data, family: "", what, detail },
+                ));
             }
         }
     }
@@ -387,9 +400,34 @@ mod tests {
     use crate::layout::slots::check_slot;
     use identity_core::slot::READING_ORDER;
     use identity_fixtures::Card;
-    use identity_fixtures::family::CARDS;
+    use identity_fixtures::card::LINUX;
+    use identity_fixtures::family::{CARDS, FamilyCard};
     use identity_fixtures::loader;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use std::collections::HashSet;
+    use std::sync::LazyLock;
+
+    /// A card's map and its free slots.
+    struct Seen {
+        card: &'static FamilyCard,
+        map: Map,
+        free: Vec<u32>,
+    }
+
+    /// All cards, drawn once for all tests.
+    static SEEN: LazyLock<Vec<Seen>> = LazyLock::new(|| {
+        let see = |card: &'static FamilyCard| {
+            let image = (card.build)();
+            let gap = Gap::new(image.bytes(), image.sectors());
+            let map = map(&gap);
+            let mut free: Vec<_> = READING_ORDER.iter().map(|slot| slot.lba).collect();
+            free.sort_unstable();
+            free.retain(|&lba| check_slot(&map, &gap, lba).is_ok());
+            Seen { card, map, free }
+        };
+        CARDS.iter().map(see).collect()
+    });
 
     fn map_of(card: &Card) -> Map {
         map(&Gap::new(card.bytes(), card.sectors()))
@@ -405,51 +443,36 @@ mod tests {
 
     #[test]
     fn every_card_is_seen_as_it_was_built() {
-        for family_card in CARDS {
-            let name = family_card.name;
-            let card = (family_card.build)();
-            let gap = Gap::new(card.bytes(), card.sectors());
-            let map = map(&gap);
+        for Seen { card, map, free } in SEEN.iter() {
             let regions = map
                 .regions
                 .iter()
-                .filter(|region| !matches!(region.owner.basis, Basis::Table | Basis::Claim));
-            let regions: Vec<_> =
-                regions.map(|region| (region.start_lba, region.sectors, region.owner.what)).collect();
-            assert_eq!(regions, family_card.regions, "{name}");
-            let mut free: Vec<_> = READING_ORDER.iter().map(|slot| slot.lba).collect();
-            free.sort_unstable();
-            free.retain(|&lba| check_slot(&map, &gap, lba).is_ok());
-            assert_eq!(free, family_card.free, "{name}");
-            assert_eq!(
-                map.table.problems.iter().filter(|problem| problem.is_fatal()).count() > 0,
-                map.table.scheme == Scheme::None,
-                "{name}"
-            );
+                .filter(|region| !matches!(region.owner.basis, Basis::Table | Basis::Claim))
+                .map(|region| (region.start_lba, region.sectors, region.owner.what));
+            assert_eq!(regions.collect::<Vec<_>>(), card.regions, "{}", card.name);
+            assert_eq!(free, card.free, "{}", card.name);
+            let broken = map.table.fatal_problem().is_some();
+            assert_eq!(broken, map.table.scheme == Scheme::None, "{}", card.name);
         }
     }
 
     #[test]
     fn checksums_are_right_where_there_are_any() {
-        for family_card in CARDS {
-            let map = map_of(&(family_card.build)());
-            for region in map.regions {
-                let detail = &region.owner.detail;
-                assert!(!detail.contains("wrong"), "{}: {region:?}", family_card.name);
+        for Seen { card, map, .. } in SEEN.iter() {
+            for region in &map.regions {
+                assert!(!region.owner.detail.contains("wrong"), "{}: {region:?}", card.name);
             }
         }
     }
 
     #[test]
     fn families_are_recognised_by_their_signs() {
-        for family_card in CARDS {
-            let families = map_of(&(family_card.build)()).families;
-            let row = family::FAMILIES.iter().find(|family| family.name == family_card.family).unwrap();
-            let exempt = ["PandaBoard, loaders in files", "GRUB, in a BIOS boot partition"];
-            if !row.signs.is_empty() && !exempt.contains(&family_card.name) {
-                let found = families.iter().any(|family| family.name == row.name);
-                assert!(found, "{}: {:?}", family_card.name, families);
-            }
+        let exempt = ["PandaBoard, loaders in files", "GRUB, in a BIOS boot partition"];
+        for Seen { card, map, .. } in SEEN.iter() {
+            let row = family::FAMILIES.iter().find(|family| family.name == card.family).unwrap();
+            let found = map.families.iter().any(|family| family.name == row.name);
+            let expected = !row.signs.is_empty() && !exempt.contains(&card.name);
+            assert_eq!(found, expected, "{}", card.name);
         }
     }
 
@@ -465,29 +488,26 @@ mod tests {
 
     #[test]
     fn regions_do_not_overlap_and_free_runs_fill_the_rest() {
-        for family_card in CARDS {
-            let map = map_of(&(family_card.build)());
+        for Seen { card, map, .. } in SEEN.iter() {
             let mut end = 0;
             for region in map.regions.iter().filter(|region| region.owner.basis != Basis::Claim) {
-                assert!(region.start_lba >= end, "{}: {region:?}", family_card.name);
+                assert!(region.start_lba >= end, "{}: {region:?}", card.name);
                 end = region.end_lba();
             }
-            assert!(end <= map.end_lba);
-            for (start, end) in map.free_runs() {
-                assert!((start..end).all(|lba| map.owner_of(lba).is_none()), "{}", family_card.name);
+            assert!(end <= map.end_lba, "{}", card.name);
+            let runs = map.free_runs();
+            for lba in 0..map.end_lba {
+                let free = runs.iter().any(|(start, end)| (*start..*end).contains(&lba));
+                assert_eq!(free, map.owner_of(lba).is_none(), "{}: {lba}", card.name);
             }
-            let free: u64 = map.free_runs().iter().map(|(start, end)| end - start).sum();
-            let owned = (0..map.end_lba).filter(|&lba| map.owner_of(lba).is_some()).count() as u64;
-            assert_eq!(free + owned, map.end_lba, "{}", family_card.name);
         }
     }
 
     #[test]
     fn unknown_data_is_named_by_its_place() {
-        let odroid = CARDS.iter().find(|card| card.name == "Odroid XU4").unwrap();
-        let map = map_of(&(odroid.build)());
-        let hint = &map.owner_of(1).unwrap().owner.detail;
-        assert!(hint.starts_with("here start "), "{hint}");
+        let odroid = SEEN.iter().find(|seen| seen.card.name == "Odroid XU4").unwrap();
+        let hint = &odroid.map.owner_of(1).unwrap().owner.detail;
+        assert!(hint.starts_with("could be "), "{hint}");
     }
 
     #[test]
@@ -528,5 +548,68 @@ mod tests {
         assert_eq!(basis(52), Some(Basis::Copy(CopyState::Valid)));
         assert_eq!(basis(300), Some(Basis::Copy(CopyState::Corrupt)));
         assert_eq!(basis(301), None);
+    }
+
+    /// Where images lie, one behind the other, in the order of a shuffled list.
+    fn placements() -> impl Strategy<Value = Vec<(usize, u64)>> {
+        vec((0..loader::images().len(), 0_u64..400), 1..24)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_slot_is_free_in_what_was_built(placements in placements(), gpt: bool, first_lba in 64_u32..9000) {
+            let mut card = Card::new(first_lba as usize + 256);
+            if gpt {
+                card.gpt(2, &[(LINUX, first_lba.into(), u64::from(first_lba) + 100, "root")]);
+            } else {
+                card.mbr(1, 0x0c, first_lba, 100);
+            }
+            let images = loader::images();
+            let mut built = Vec::new();
+            let mut next = 34;
+            for (number, distance) in placements {
+                let image = &images[number];
+                let (start, end) = (next + distance, next + distance + image.len().div_ceil(512) as u64);
+                if end > u64::from(first_lba) {
+                    break;
+                }
+                card.put(start as usize, image);
+                built.push((start, end));
+                next = end;
+            }
+            let gap = Gap::new(card.bytes(), card.sectors());
+            let map = map(&gap);
+            for (start, end) in built {
+                for lba in start..end {
+                    prop_assert!(map.owner_of(lba).is_some(), "{lba} of {start}..{end}");
+                    prop_assert!(check_slot(&map, &gap, lba as u32).is_err(), "{lba} of {start}..{end}");
+                }
+            }
+        }
+
+        #[test]
+        fn arbitrary_cards_never_panic(
+            things in vec((0_usize..4096, vec(any::<u8>(), 1..600)), 0..12),
+            sectors in 0_usize..4096,
+            device_sectors: u64,
+            table: bool,
+        ) {
+            let mut card = Card::new(4200);
+            for (lba, bytes) in things {
+                card.put(lba, &bytes);
+            }
+            if table {
+                card.mbr(1, 0x0c, 4000, 100).mbr(2, 0, 0, 0).mbr(3, 0, 0, 0).mbr(4, 0, 0, 0);
+            }
+            let gap = Gap::new(&card.bytes()[..sectors * 512], device_sectors);
+            let map = map(&gap);
+            for slot in READING_ORDER {
+                if check_slot(&map, &gap, slot.lba).is_ok() {
+                    prop_assert!(is_blank(gap.sector(slot.lba.into()).unwrap()));
+                }
+            }
+        }
     }
 }

@@ -15,12 +15,13 @@ pub fn env(view: &View) -> String {
     set.map(|(name, value)| format!("{name}={}\n", quote_env(&value))).collect()
 }
 
-/// The variables that U-Boot itself sets from the identity. Values end at the line's end, so nothing is quoted.
+/// The variables that U-Boot itself sets from the identity. Values end at the line's end; `env import` takes a
+/// backslash as a mark that the next character is meant as it is (`himport_r` in U-Boot's lib/hashtable.c).
 pub fn uboot(view: &View) -> String {
     let mut text = String::new();
     let mut add = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
-            text.push_str(&format!("{name}={value}\n"));
+            text.push_str(&format!("{name}={}\n", value.replace('\\', r"\\")));
         }
     };
     for mac in &view.macs {
@@ -52,9 +53,10 @@ fn variables(view: &View) -> impl Iterator<Item = (String, String)> + '_ {
     ];
     let fixed =
         fixed.into_iter().map(|(name, value)| (format!("IDENTITY_{name}"), value.unwrap_or_default()));
+    let no_mac = view.macs.is_empty().then(|| ("IDENTITY_MAC0".to_owned(), String::new()));
     let macs = view.macs.iter().map(|mac| (format!("IDENTITY_MAC{}", mac.index), mac.address.clone()));
     let own = view.variables.iter().map(|(key, value)| (format!("IDENTITY_VAR_{key}"), value.clone()));
-    fixed.chain(macs).chain(own)
+    fixed.chain(no_mac).chain(macs).chain(own)
 }
 
 /// Single quotes keep everything but themselves.

@@ -2,6 +2,9 @@
 //! How things are printed: one file per format, none decides anything.
 
 pub mod assignments;
+pub mod flash;
+pub mod map_svg;
+pub mod map_text;
 pub mod text;
 
 use std::io::{self, Write};
@@ -22,6 +25,13 @@ pub fn print(text: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// One JSON object in one line.
+pub fn json_line(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string(value).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
 /// One JSON object, indented.

@@ -76,14 +76,19 @@ pub fn state(name: &str) -> String {
     format!("{style}{name}{style:#}")
 }
 
+/// A step of a plan.
+pub fn step(step: &Step) -> String {
+    match step {
+        Step::Write { lba, .. } => format!("  LBA {lba:<5} a copy\n"),
+        Step::Clear { lba } => format!("  LBA {lba:<5} zeros over an old copy\n"),
+    }
+}
+
 /// The steps of a plan that is not carried out.
 pub fn plan(plan: &Plan) -> String {
     let mut text = String::from("would write, in this order, each step flushed and read back:\n");
-    for step in &plan.steps {
-        text.push_str(&match step {
-            Step::Write { lba, .. } => format!("  LBA {lba:<5} a copy\n"),
-            Step::Clear { lba } => format!("  LBA {lba:<5} zeros over an old copy\n"),
-        });
+    for one in &plan.steps {
+        text.push_str(&step(one));
     }
     if !plan.why.is_empty() {
         text.push_str(&format!("places: {}\n", plan.why));

@@ -9,14 +9,20 @@
 #ifndef __IDENTITY_COMPAT_H
 #define __IDENTITY_COMPAT_H
 
-/** identity_blk_type() - the kind of a block device, for blkcache_invalidate() */
+/*
+ * identity_mmc_blk() - the block device of an MMC device, ready to be read
+ * identity_mmc_uncache() - forget what was read from it before
+ */
 #ifdef IDENTITY_HAVE_BLK_UCLASS
-#define identity_blk_type(desc)	((desc)->uclass_id)
+#define identity_mmc_blk(devnum) \
+	blk_get_devnum_by_uclass_id(UCLASS_MMC, devnum)
+#define identity_mmc_uncache(devnum)	blkcache_invalidate(UCLASS_MMC, devnum)
 #else
-#define identity_blk_type(desc)	((desc)->if_type)
+#define identity_mmc_blk(devnum)	blk_get_devnum_by_type(IF_TYPE_MMC, devnum)
+#define identity_mmc_uncache(devnum)	blkcache_invalidate(IF_TYPE_MMC, devnum)
 #endif
 
-/** identity_dev_seq() - the number in a device's alias, or -1 */
+/* identity_dev_seq() - the number in a device's alias, or -1 */
 #ifdef IDENTITY_HAVE_DEV_SEQ
 #define identity_dev_seq(dev)	dev_seq(dev)
 #else

@@ -2,7 +2,7 @@
 //! Marvell: kwbimage (Kirkwood to Armada 38x) and the image of Armada 7K and 8K.
 
 use super::{Extent, Find, Format, checked, plausible, sum_words};
-use crate::layout::bytes::Bytes;
+use crate::layout::bytes::{Bytes, SECTOR};
 
 /// Header, binary headers (SPL) and payload (U-Boot).
 pub const KWB: Format = Format {
@@ -48,14 +48,27 @@ fn header_len(bytes: &[u8]) -> Option<(u64, u64)> {
 fn find_kwb(bytes: &[u8]) -> Option<Extent> {
     let (header_len, summed_len) = header_len(bytes)?;
     let (block_len, source) = (u64::from(bytes.u32_le(4)?), u64::from(bytes.u32_le(0x0c)?));
-    (block_len > 4 && block_len % 4 == 0 && source >= header_len && source % 4 == 0).then_some(())?;
-    let len = plausible(source.checked_add(block_len)?)?;
+    (block_len > 4 && block_len % 4 == 0).then_some(())?;
     let stored = bytes.byte(SUM_OFFSET)?;
     let sum = bytes.span(0, summed_len)?.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte));
     (sum.wrapping_sub(stored) == stored).then_some(())?;
-    let data = bytes.span(source, block_len.checked_sub(4)?);
-    let good = data.zip(bytes.u32_le(len.checked_sub(4)?)).map(|(data, sum)| sum_words(data) == sum);
-    Some(Extent::new(len, checked(good)))
+
+    // Where the payload is stands in bytes or, as mkimage wrote it until 2023, in sectors: its checksum decides, and
+    // without one the longer image.
+    let mut found: Option<(u64, Option<bool>)> = None;
+    for source in [source, source.checked_mul(SECTOR)?] {
+        let Some(len) = plausible(source.checked_add(block_len)?) else { continue };
+        if source < header_len || source % 4 != 0 {
+            continue;
+        }
+        let data = bytes.span(source, block_len.checked_sub(4)?);
+        let good = data.zip(bytes.u32_le(len.checked_sub(4)?)).map(|(data, sum)| sum_words(data) == sum);
+        if good == Some(true) {
+            return Some(Extent::new(len, checked(good)));
+        }
+        found = Some((len, good));
+    }
+    found.map(|(len, good)| Extent::new(len, checked(good)))
 }
 
 fn find_armada_8k(bytes: &[u8]) -> Option<Extent> {

@@ -2,7 +2,7 @@
 //! U-Boot's environment: a checksum, a flag byte if there are two copies, then `name=value` with NUL between.
 
 use super::{Budget, Extent, Find, Format};
-use crate::layout::bytes::{Bytes, CRC32, SECTOR, len};
+use crate::layout::bytes::{Bytes, CRC32, SECTOR};
 
 /// The environment, by its checksum over every length that it may have.
 pub const ENV: Format = Format {
@@ -21,24 +21,31 @@ const DATA_OFFSETS: [(u64, &str); 2] = [(4, ""), (5, "one of two copies")];
 
 fn find_env(bytes: &[u8], budget: &mut Budget) -> Option<Extent> {
     DATA_OFFSETS.iter().find_map(|&(at, detail)| {
-        let text_len = text_len(Bytes::from(bytes, at))?;
+        let text_len = text_len(Bytes::from(bytes, at), budget)?;
         let len = find_len(bytes, at, at.checked_add(text_len)?, budget)?;
         Some(Extent::new(len, detail))
     })
 }
 
+/// Longest name of a variable that is believed.
+const NAME_LEN_MAX: u64 = 256;
+
 /// Length of variables up to their double NUL; `None` if they are none.
-fn text_len(data: &[u8]) -> Option<u64> {
-    let mut end = 0_u64;
-    for entry in data.span(0, LEN_MAX).unwrap_or(data).split_inclusive(|&byte| byte == 0) {
-        let (_, text) = entry.split_last().filter(|(nul, _)| **nul == 0)?;
-        if text.is_empty() {
-            return end.checked_add(1).filter(|_| end > 0);
+fn text_len(data: &[u8], budget: &mut Budget) -> Option<u64> {
+    // Of the variable that is open: how long its name is, and whether the value has begun.
+    let (mut name_len, mut in_value) = (0_u64, false);
+    for (at, &byte) in (0_u64..LEN_MAX).zip(data) {
+        match byte {
+            0 if in_value => (name_len, in_value) = (0, false),
+            0 if name_len == 0 && at > 0 => return at.checked_add(1),
+            b'=' if name_len > 0 => in_value = true,
+            b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..=0xfe if in_value => {}
+            b'!'..=b'~' if name_len < NAME_LEN_MAX => name_len = name_len.checked_add(1)?,
+            _ => return None,
         }
-        let equals = text.iter().position(|&byte| byte == b'=')?;
-        let is_text = |byte: &u8| *byte >= 0x20 && *byte != 0x7f || byte.is_ascii_whitespace();
-        (equals > 0 && text.iter().all(is_text)).then_some(())?;
-        end = end.checked_add(len(entry))?;
+        if at % SECTOR == 0 {
+            budget.take(SECTOR)?;
+        }
     }
     None
 }

@@ -62,7 +62,8 @@ fn find_tree(bytes: &[u8], fit: bool) -> Option<Extent> {
     let (tree_at, strings_at) = (bytes.u32_be(8)?, bytes.u32_be(12)?);
     let compatible = bytes.u32_be(24)?;
     let good = (16..=17).contains(&version)
-        && (16..=version).contains(&compatible)
+        // mkimage writes 2 where dtc writes 16.
+        && (1..=version).contains(&compatible)
         && [tree_at, strings_at].into_iter().all(|at| (FDT_HEADER_LEN..=total).contains(&at.into()));
     good.then_some(())?;
     let total = plausible(total)?;

@@ -8,10 +8,10 @@
 #include <identity_board.h>
 #include <identity_compat.h>
 #include <malloc.h>
-#include <memalign.h>
 #include <mmc.h>
 #include <stdio.h>
 #include <vsprintf.h>
+#include <asm/cache.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
 
@@ -138,16 +138,16 @@ static int search(struct identity_card *card, struct blk_desc *desc, u32 depth,
 	return ret;
 }
 
-static int read_user_area(struct identity_card *card, struct mmc *mmc,
-			  u32 depth)
+/* The same, whichever partition of an eMMC was selected before */
+static int search_user_area(struct identity_card *card, struct blk_desc *desc,
+			    u32 depth)
 {
-	struct blk_desc *desc = mmc_get_blk_desc(mmc);
 	int hwpart = desc->hwpart;
 	int ret = -EIO;
 	u8 *sector;
 
-	/* What was cached may be of the card that was here before */
-	blkcache_invalidate(identity_blk_type(desc), desc->devnum);
+	/* It may be of the card that was here before */
+	identity_mmc_uncache(card->devnum);
 
 	if (blk_dselect_hwpart(desc, 0)) {
 		printf("identity: mmc %d: cannot select the user area\n",
@@ -159,7 +159,7 @@ static int read_user_area(struct identity_card *card, struct mmc *mmc,
 		printf("identity: mmc %d: sectors of %lu bytes, not %d\n",
 		       card->devnum, desc->blksz, SECTOR_LEN);
 	} else {
-		sector = malloc_cache_aligned(SECTOR_LEN);
+		sector = memalign(ARCH_DMA_MINALIGN, SECTOR_LEN);
 		ret = sector ? search(card, desc, depth, sector) : -ENOMEM;
 		free(sector);
 	}
@@ -174,6 +174,7 @@ static int read_user_area(struct identity_card *card, struct mmc *mmc,
 struct identity_card *identity_card_read(int devnum, u32 depth)
 {
 	struct identity_card *card;
+	struct blk_desc *desc;
 	struct mmc *mmc;
 	int ret;
 
@@ -189,16 +190,15 @@ struct identity_card *identity_card_read(int devnum, u32 depth)
 		return card;
 	}
 
-	mmc = find_mmc_device(devnum);
-	if (!mmc)
-		return card;
-	ret = mmc_init(mmc);
-	if (ret) {
-		printf("identity: mmc %d: no card (error %d)\n", devnum, ret);
+	desc = identity_mmc_blk(devnum);
+	mmc = desc ? find_mmc_device(devnum) : NULL;
+	if (!mmc || mmc_init(mmc)) {
+		printf("identity: mmc %d: no such device, or no card in it\n",
+		       devnum);
 		return card;
 	}
 
-	ret = read_user_area(card, mmc, depth);
+	ret = search_user_area(card, desc, depth);
 	if (ret > 0)
 		card->state = ret;
 	if (identity_card_usable(card) && is_cloned(&card->record, mmc))

@@ -85,20 +85,44 @@ static bool is_ours(const struct identity_var *var)
 	return value && !strcmp(value, var->value);
 }
 
-/* Like env_set(), but also for write-once variables, which $ethaddr may be */
+static struct env_entry *lookup(const char *name)
+{
+	struct env_entry key = { .key = name }, *entry;
+
+	hsearch_r(key, ENV_FIND, &entry, &env_htab, 0);
+
+	return entry;
+}
+
+/*
+ * Like env_set(), but also for write-once variables, which $ethaddr may be.
+ * H_FORCE would not do: it may be disabled, and old releases complain of it.
+ */
 static bool force(const char *name, const char *value)
 {
 	struct env_entry new = { .key = name, .data = (char *)value };
-	struct env_entry *entry;
+	struct env_entry *old = lookup(name), *entry;
+	int flags = 0;
 
-	hsearch_r(new, ENV_ENTER, &entry, &env_htab, H_FORCE | H_PROGRAMMATIC);
+	if (old) {
+		flags = old->flags;
+		old->flags = 0;
+	}
+	hsearch_r(new, ENV_ENTER, &entry, &env_htab, H_PROGRAMMATIC);
+	if (old)
+		old->flags = flags;
 
 	return entry;
 }
 
 static void force_delete(const char *name)
 {
-	hdelete_r(name, &env_htab, H_FORCE | H_PROGRAMMATIC);
+	struct env_entry *old = lookup(name);
+
+	if (old) {
+		old->flags = 0;
+		hdelete_r(name, &env_htab, H_PROGRAMMATIC);
+	}
 }
 
 static void take_back(struct identity_var *var)
@@ -201,9 +225,12 @@ int identity_interfaces(void)
 	struct udevice *dev;
 	struct uclass *uc;
 
-	count = max(count, dev_read_alias_highest_id("ethernet") + 1);
-	uclass_id_foreach_dev(UCLASS_ETH, dev, uc)
-		count = max(count, identity_dev_seq(dev) + 1);
+	if (IS_ENABLED(CONFIG_OF_CONTROL))
+		count = max(count, dev_read_alias_highest_id("ethernet") + 1);
+	if (IS_ENABLED(CONFIG_DM)) {
+		uclass_id_foreach_dev(UCLASS_ETH, dev, uc)
+			count = max(count, identity_dev_seq(dev) + 1);
+	}
 
 	return count;
 }
@@ -331,15 +358,14 @@ int identity_env_apply(const struct identity_card *card)
  */
 static void exchange(void)
 {
-	struct env_entry key = {}, *entry;
 	struct identity_var *var;
+	struct env_entry *entry;
 	char *data;
 
 	list_for_each_entry(var, &identity_vars, list) {
 		if (!var->original || !(var->exchanged || is_ours(var)))
 			continue;
-		key.key = var->name;
-		hsearch_r(key, ENV_FIND, &entry, &env_htab, 0);
+		entry = lookup(var->name);
 		if (!entry)
 			continue;
 		data = entry->data;

@@ -13,6 +13,7 @@ const TABLE_SECTORS: u64 = 4096;
 /// What stands for a sector that cannot be read: data of somebody, never blank.
 const UNREADABLE: [u8; SECTOR_LEN] = [0xee; SECTOR_LEN];
 
+/// The first sectors of a card, and their map.
 pub struct Ground {
     bytes: Vec<u8>,
     sectors: u64,
@@ -27,13 +28,34 @@ impl Ground {
     pub fn of(card: &dyn Card) -> io::Result<Self> {
         let sectors = card.sectors();
         let mut bytes = read(card, sectors.min(TABLE_SECTORS))?;
-        let first_partition_lba = table::read(&bytes, sectors).first_partition_lba();
-        let end = first_partition_lba.unwrap_or(u64::MAX).clamp(TABLE_SECTORS, GAP_SECTORS_MAX).min(sectors);
+        let end = Self::gap_sectors(&bytes, sectors);
         if end > TABLE_SECTORS {
             bytes = read(card, end)?;
         }
+        Ok(Self::of_bytes(bytes, sectors))
+    }
+
+    /// Of the first bytes of a card that is still to be written: at least as many sectors as
+    /// [`Ground::gap_sectors`] says.
+    pub fn of_bytes(bytes: Vec<u8>, sectors: u64) -> Self {
         let map = layout::map(&Gap::new(&bytes, sectors));
-        Ok(Self { bytes, sectors, map })
+        Self { bytes, sectors, map }
+    }
+
+    /// The bytes, when everything has been asked.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// How many sectors have to be known of a card of `sectors` that starts with these bytes, 2 MiB of them.
+    pub fn gap_sectors(bytes: &[u8], sectors: u64) -> u64 {
+        let first_partition_lba = table::read(bytes, sectors).first_partition_lba();
+        first_partition_lba.unwrap_or(u64::MAX).clamp(TABLE_SECTORS, GAP_SECTORS_MAX).min(sectors)
+    }
+
+    /// Who owns each sector.
+    pub fn map(&self) -> &Map {
+        &self.map
     }
 
     /// All slots with their verdicts.

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a person needs to see of a block device before it is overwritten, and what tells one card from another.
+
+use std::fmt;
+
+use super::sysfs::{Device, Host};
+
+/// A block device as the kernel sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The kernel's name.
+    pub name: String,
+    /// Vendor and model.
+    pub model: Option<String>,
+    /// Whether the kernel calls it removable.
+    pub removable: bool,
+    /// Length in sectors.
+    pub sectors: u64,
+    /// Name and length in sectors of each partition.
+    pub partitions: Vec<(String, u64)>,
+    /// CID in hex with its CRC byte zero, as hosts deliver that byte or not.
+    pub cid: Option<String>,
+}
+
+impl Facts {
+    /// Of the device with this number; `None` where `/sys` does not know it.
+    pub fn of(number: u64) -> Option<Self> {
+        let number = format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number));
+        Host::here().device(&number).map(|device| Self::of_device(&device))
+    }
+
+    fn of_device(device: &Device) -> Self {
+        let partitions = device.partitions();
+        Self {
+            name: device.name(),
+            model: device.model(),
+            removable: device.attribute("removable").as_deref() == Some("1"),
+            sectors: device.sectors(),
+            partitions: partitions.iter().map(|part| (part.name(), part.sectors())).collect(),
+            cid: device.cid().map(|cid| format!("{}00", &cid[..30])),
+        }
+    }
+}
+
+/// A length in bytes for people: powers of 1000, as on the card's label.
+#[derive(Clone, Copy, Debug)]
+pub struct Size(pub u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+        let (mut value, mut unit) = (self.0, 0);
+        let mut rest = 0;
+        while value >= 1000 && unit + 1 < UNITS.len() {
+            (value, rest, unit) = (value / 1000, value % 1000, unit + 1);
+        }
+        if unit == 0 { write!(f, "{value} B") } else { write!(f, "{value}.{} {}", rest / 100, UNITS[unit]) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_native_card() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("sys/dev/block/179:0");
+        fs::create_dir_all(dir.join("mmcblk0p1")).unwrap();
+        fs::create_dir_all(dir.join("device")).unwrap();
+        for (name, text) in [
+            ("size", "62333952\n"),
+            ("removable", "0\n"),
+            ("device/type", "SD\n"),
+            ("device/name", "SL32G\n"),
+            ("device/cid", "035344534C33324780AABBCCDD0155E7\n"),
+            ("mmcblk0p1/partition", "1\n"),
+            ("mmcblk0p1/size", "524288\n"),
+        ] {
+            fs::write(dir.join(name), text).unwrap();
+        }
+        let facts = Facts::of_device(&Host::at(root.path()).device("179:0").unwrap());
+        assert_eq!(facts.model.as_deref(), Some("SD SL32G"));
+        assert_eq!(facts.sectors, 62_333_952);
+        assert_eq!(facts.partitions, [("mmcblk0p1".to_owned(), 524_288)]);
+        assert_eq!(facts.cid.as_deref(), Some("035344534c33324780aabbccdd015500"));
+    }
+
+    #[test]
+    fn sizes() {
+        for (bytes, text) in [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (31_914_983_424, "31.9 GB")] {
+            assert_eq!(Size(bytes).to_string(), text);
+        }
+    }
+}

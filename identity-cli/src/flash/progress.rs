@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How far a flash is: a bar on a terminal, lines of JSON, or nothing.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::args::Format;
+use crate::render;
+
+/// Time between two lines.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The image is written.
+    Write,
+    /// It is read back.
+    Verify,
+}
+
+#[derive(Serialize)]
+struct Line {
+    event: &'static str,
+    phase: Phase,
+    bytes: u64,
+    total: Option<u64>,
+    bytes_per_second: u64,
+    seconds_left: Option<u64>,
+}
+
+enum Mode {
+    Quiet,
+    Bar(ProgressBar),
+    Json,
+}
+
+/// Shows progress.
+pub struct Progress {
+    mode: Mode,
+    phase: Phase,
+    started: Instant,
+    shown: Instant,
+}
+
+impl Progress {
+    /// In the way that fits the output format.
+    pub fn new(format: Format) -> Self {
+        let mode = match format {
+            Format::Json => Mode::Json,
+            Format::Text if std::io::stderr().is_terminal() => {
+                Mode::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5)))
+            }
+            Format::Text => Mode::Quiet,
+        };
+        Self { mode, ..Self::quiet() }
+    }
+
+    /// Shows nothing.
+    pub fn quiet() -> Self {
+        let now = Instant::now();
+        Self { mode: Mode::Quiet, phase: Phase::Write, started: now, shown: now }
+    }
+
+    /// Begins a phase.
+    pub fn begin(&mut self, phase: Phase) {
+        (self.phase, self.started, self.shown) = (phase, Instant::now(), Instant::now());
+        if let Mode::Bar(bar) = &self.mode {
+            let template = "{msg:9} [{wide_bar}] {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar.reset();
+            bar.set_message(match phase {
+                Phase::Write => "writing",
+                Phase::Verify => "verifying",
+            });
+        }
+    }
+
+    /// So many bytes are done, of so many; the total may be an estimate.
+    pub fn at(&mut self, bytes: u64, total: Option<u64>) {
+        match &self.mode {
+            Mode::Quiet => (),
+            Mode::Bar(bar) => {
+                if let Some(total) = total {
+                    bar.set_length(total.max(bytes));
+                }
+                bar.set_position(bytes);
+            }
+            Mode::Json if self.shown.elapsed() < INTERVAL => (),
+            Mode::Json => self.line(bytes, total),
+        }
+    }
+
+    /// Ends a phase.
+    pub fn end(&mut self, bytes: u64) {
+        match &self.mode {
+            Mode::Quiet => (),
+            Mode::Bar(bar) => bar.finish_and_clear(),
+            Mode::Json => self.line(bytes, Some(bytes)),
+        }
+    }
+
+    fn line(&mut self, bytes: u64, total: Option<u64>) {
+        self.shown = Instant::now();
+        let milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        let rate = bytes.saturating_mul(1000) / milliseconds;
+        let left = total.and_then(|total| total.saturating_sub(bytes).checked_div(rate));
+        let line = render::json_line(&Line {
+            event: "progress",
+            phase: self.phase,
+            bytes,
+            total,
+            bytes_per_second: rate,
+            seconds_left: left,
+        });
+        // A card is not left half-written because nobody listens.
+        let _ = render::print(&line);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Mode::Bar(bar) = &self.mode {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The one file in a zip archive (APPNOTE 6.3.10), read front to back, so that it may come from a pipe.
+
+use std::fs::File;
+use std::io::{self, BufRead, Read, Take};
+use std::os::unix::fs::FileExt;
+
+use byteorder::{ByteOrder, LittleEndian as LE, ReadBytesExt};
+use flate2::Crc;
+use flate2::bufread::DeflateDecoder;
+
+/// Signature of a local file header, section 4.3.7.
+const LOCAL: u32 = 0x0403_4b50;
+/// Of a data descriptor, section 4.3.9.
+const DESCRIPTOR: u32 = 0x0807_4b50;
+/// Of a central directory header, section 4.3.12.
+const CENTRAL: u32 = 0x0201_4b50;
+/// Of the archive extra data record, section 4.3.11.
+const ARCHIVE_EXTRA: u32 = 0x0806_4b50;
+/// Of the end of central directory record, section 4.3.16.
+const END: [u8; 4] = *b"PK\x05\x06";
+const END_LEN: usize = 22;
+/// Of the zip64 locator and end record, sections 4.3.15 and 4.3.14.
+const LOCATOR64: [u8; 4] = *b"PK\x06\x07";
+const LOCATOR64_LEN: usize = 20;
+const END64: [u8; 4] = *b"PK\x06\x06";
+const END64_LEN: usize = 56;
+/// Type of the zip64 extra field, section 4.5.3.
+const EXTRA64: u16 = 1;
+/// Largest central directory that is read, in bytes.
+const DIRECTORY_LEN_MAX: u64 = 1 << 20;
+
+const ENCRYPTED: u16 = 1;
+const WITH_DESCRIPTOR: u16 = 1 << 3;
+
+fn invalid(text: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text.into())
+}
+
+/// A local file header.
+struct Header {
+    flags: u16,
+    method: u16,
+    crc: u32,
+    packed_len: u64,
+    len: u64,
+    zip64: bool,
+    is_directory: bool,
+}
+
+impl Header {
+    fn read(input: &mut impl Read) -> io::Result<Self> {
+        let mut fixed = [0; 26];
+        input.read_exact(&mut fixed)?;
+        let mut name = vec![0; LE::read_u16(&fixed[22..]).into()];
+        input.read_exact(&mut name)?;
+        let mut extra = vec![0; LE::read_u16(&fixed[24..]).into()];
+        input.read_exact(&mut extra)?;
+        let extra64 = find_extra64(&extra);
+        let (mut packed_len, mut len) =
+            (LE::read_u32(&fixed[14..]).into(), LE::read_u32(&fixed[18..]).into());
+        if let Some([unpacked64, packed64, ..]) = extra64.map(|extra| extra.as_chunks::<8>().0) {
+            (packed_len, len) = (LE::read_u64(packed64), LE::read_u64(unpacked64));
+        }
+        Ok(Self {
+            flags: LE::read_u16(&fixed[2..]),
+            method: LE::read_u16(&fixed[4..]),
+            crc: LE::read_u32(&fixed[10..]),
+            packed_len,
+            len,
+            zip64: extra64.is_some(),
+            is_directory: name.ends_with(b"/"),
+        })
+    }
+}
+
+fn find_extra64(mut extra: &[u8]) -> Option<&[u8]> {
+    while let Some((head, rest)) = extra.split_at_checked(4) {
+        let (value, rest) = rest.split_at_checked(LE::read_u16(&head[2..]).into())?;
+        if LE::read_u16(head) == EXTRA64 {
+            return Some(value);
+        }
+        extra = rest;
+    }
+    None
+}
+
+enum Body<R> {
+    Stored(Take<R>),
+    Deflated(DeflateDecoder<R>),
+}
+
+impl<R: BufRead> Body<R> {
+    fn inner(&mut self) -> &mut R {
+        match self {
+            Self::Stored(body) => body.get_mut(),
+            Self::Deflated(body) => body.get_mut(),
+        }
+    }
+}
+
+/// The file in the archive.
+pub struct Member<R> {
+    body: Body<R>,
+    header: Header,
+    crc: Crc,
+    done: bool,
+}
+
+impl<R: BufRead> Member<R> {
+    /// Goes to the first file.
+    pub fn open(mut input: R) -> io::Result<Self> {
+        let header = loop {
+            if input.read_u32::<LE>()? != LOCAL {
+                return Err(invalid("there is no file in the archive"));
+            }
+            let header = Header::read(&mut input)?;
+            if !header.is_directory {
+                break header;
+            }
+            if header.len != 0 || header.flags & WITH_DESCRIPTOR != 0 {
+                return Err(invalid("a directory in the archive has content"));
+            }
+        };
+        if header.flags & ENCRYPTED != 0 {
+            return Err(invalid("the file in the archive is encrypted"));
+        }
+        let body = match header.method {
+            0 if header.flags & WITH_DESCRIPTOR != 0 => {
+                return Err(invalid(
+                    "the file in the archive is stored, and its length is not known before its end",
+                ));
+            }
+            0 => Body::Stored(input.take(header.packed_len)),
+            8 => Body::Deflated(DeflateDecoder::new(input)),
+            method => {
+                return Err(invalid(format!(
+                    "the file in the archive is packed by method {method}; only deflate is known"
+                )));
+            }
+        };
+        Ok(Self { body, header, crc: Crc::new(), done: false })
+    }
+
+    /// Everything behind what has been read.
+    pub fn inner(&mut self) -> &mut R {
+        self.body.inner()
+    }
+
+    /// The input itself.
+    pub fn into_inner(self) -> R {
+        match self.body {
+            Body::Stored(body) => body.into_inner(),
+            Body::Deflated(body) => body.into_inner(),
+        }
+    }
+
+    /// The file's checksum and length, and that no other file follows.
+    fn check_end(&mut self) -> io::Result<()> {
+        let (crc, len) = (self.crc.sum(), u64::from(self.crc.amount()));
+        let with_descriptor = self.header.flags & WITH_DESCRIPTOR != 0;
+        let zip64 = self.header.zip64;
+        let mut wanted = (self.header.crc, self.header.len);
+        let input = self.body.inner();
+        if with_descriptor {
+            let first = input.read_u32::<LE>()?;
+            // The signature is optional.
+            let crc = if first == DESCRIPTOR { input.read_u32::<LE>()? } else { first };
+            let mut lens = [0; 16];
+            let lens = &mut lens[..if zip64 { 16 } else { 8 }];
+            input.read_exact(lens)?;
+            wanted = (crc, if zip64 { LE::read_u64(&lens[8..]) } else { LE::read_u32(&lens[4..]).into() });
+        }
+        // flate2 counts modulo 4 GiB.
+        if crc != wanted.0 || len != wanted.1 & 0xffff_ffff {
+            return Err(invalid(format!(
+                "the checksum of the file in the archive is {:08x}, its content's {crc:08x}",
+                wanted.0
+            )));
+        }
+        match input.read_u32::<LE>()? {
+            CENTRAL | ARCHIVE_EXTRA => Ok(()),
+            LOCAL => Err(invalid("the archive holds more than one file")),
+            _ => Err(invalid("the archive's directory is missing")),
+        }
+    }
+}
+
+impl<R: BufRead> Read for Member<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.done || out.is_empty() {
+            return Ok(0);
+        }
+        let read = match &mut self.body {
+            Body::Stored(body) => body.read(out)?,
+            Body::Deflated(body) => body.read(out)?,
+        };
+        if let Body::Stored(body) = &self.body
+            && read == 0
+            && body.limit() > 0
+        {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.crc.update(&out[..read]);
+        if read == 0 {
+            self.done = true;
+            self.check_end()?;
+        }
+        Ok(read)
+    }
+}
+
+/// The length of the only file in an archive that can be read in any order.
+///
+/// # Errors
+/// If there is not exactly one file; an archive whose directory cannot be found is left to [`Member`].
+pub fn only_file_len(file: &File, file_len: u64) -> Result<Option<u64>, String> {
+    let Ok(Some(directory)) = read_directory(file, file_len) else { return Ok(None) };
+    let mut files = Vec::new();
+    let mut rest = &directory[..];
+    while let Some((fixed, behind)) = rest.split_at_checked(46) {
+        if LE::read_u32(fixed) != CENTRAL {
+            break;
+        }
+        let part = |at: usize| usize::from(LE::read_u16(&fixed[at..]));
+        let (name, extra) = (part(28), part(30));
+        let Some(next) = behind.get(name + extra + part(32)..) else { break };
+        let mut len = u64::from(LE::read_u32(&fixed[24..]));
+        if len == u64::from(u32::MAX) {
+            let value = find_extra64(&behind[name..name + extra]).and_then(<[u8]>::first_chunk::<8>);
+            len = value.map_or(len, |value| LE::read_u64(value));
+        }
+        if !behind[..name].ends_with(b"/") {
+            files.push(len);
+        }
+        rest = next;
+    }
+    match files.as_slice() {
+        [len] => Ok(Some(*len)),
+        [] => Err("there is no file in the archive".into()),
+        files => Err(format!("the archive holds {} files; unpack it, and flash one of them", files.len())),
+    }
+}
+
+fn read_directory(file: &File, file_len: u64) -> io::Result<Option<Vec<u8>>> {
+    // The record at the end may have a comment behind it.
+    let tail_len = file_len.min((END_LEN + usize::from(u16::MAX) + LOCATOR64_LEN) as u64);
+    let mut tail = vec![0; tail_len as usize];
+    file.read_exact_at(&mut tail, file_len - tail_len)?;
+    let last = tail.len().checked_sub(END_LEN);
+    let Some(at) = last.and_then(|last| (0..=last).rev().find(|&at| tail[at..].starts_with(&END))) else {
+        return Ok(None);
+    };
+    let (mut len, mut start) =
+        (u64::from(LE::read_u32(&tail[at + 12..])), u64::from(LE::read_u32(&tail[at + 16..])));
+    if let Some(locator) = at.checked_sub(LOCATOR64_LEN).map(|from| &tail[from..at])
+        && locator.starts_with(&LOCATOR64)
+    {
+        let mut end = [0; END64_LEN];
+        file.read_exact_at(&mut end, LE::read_u64(&locator[8..]))?;
+        if end.starts_with(&END64) {
+            (len, start) = (LE::read_u64(&end[40..]), LE::read_u64(&end[48..]));
+        }
+    }
+    if len > DIRECTORY_LEN_MAX || start.checked_add(len).is_none_or(|end| end > file_len) {
+        return Ok(None);
+    }
+    let mut directory = vec![0; len as usize];
+    file.read_exact_at(&mut directory, start)?;
+    Ok(Some(directory))
+}

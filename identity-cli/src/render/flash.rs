@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A flash: what is going to happen, and what has.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::text;
+use crate::device::facts::{Facts as Device, Size};
+use crate::flash::choice::Choice;
+use crate::flash::plan::{FlashPlan, LAST_SECTORS};
+use crate::flash::write::Summary;
+use crate::view::View;
+
+/// What is known before anything is written.
+pub struct Facts<'a> {
+    /// The image's name.
+    pub image: &'a str,
+    /// How it is packed.
+    pub format: &'static str,
+    /// Its length as distributed.
+    pub file_len: Option<u64>,
+    /// Its length unpacked.
+    pub image_len: Option<u64>,
+    /// What of it holds anything, by its block map.
+    pub mapped_len: Option<u64>,
+    /// The card.
+    pub target: &'a Path,
+    /// Its length.
+    pub target_len: u64,
+    /// What the kernel knows of it, if it is a block device.
+    pub device: Option<&'a Device>,
+    /// Where copies of an identity were in the image.
+    pub blanked: &'a [u32],
+    /// The plan.
+    pub plan: &'a FlashPlan,
+}
+
+/// For people, before they say yes.
+pub fn facts(facts: &Facts<'_>) -> String {
+    let mut lines = text::Lines::default();
+    let mut image = format!("{} ({}", facts.image, facts.format);
+    if let (Some(len), true) = (facts.file_len, facts.format != "raw") {
+        image.push_str(&format!(", {}", Size(len)));
+    }
+    if let Some(len) = facts.image_len {
+        image.push_str(&format!(", {} to write", Size(facts.mapped_len.unwrap_or(len))));
+    }
+    lines.add("image", image + ")");
+    lines.add("target", facts.target.display().to_string());
+    if let Some(device) = facts.device {
+        let removable = if device.removable { ", removable" } else { "" };
+        let model = device.model.as_deref().unwrap_or("no vendor or model");
+        lines.add("device", format!("{model}{removable}"));
+        lines.add_some("cid", device.cid.as_ref());
+    }
+    lines.add("size", format!("{} ({} bytes)", Size(facts.target_len), facts.target_len));
+    if let Some(device) = facts.device {
+        let partition = |(name, sectors): &(String, u64)| format!("{name} {}", Size(sectors * 512));
+        let partitions: Vec<_> = device.partitions.iter().map(partition).collect();
+        let partitions = if partitions.is_empty() { "none".into() } else { partitions.join(", ") };
+        lines.add("partitions", partitions);
+    }
+    lines.add("identity", identity(facts.plan));
+    if !facts.blanked.is_empty() {
+        lines.add("in the image", format!("an identity at LBA {}, left out", list(facts.blanked)));
+    }
+    lines.text()
+}
+
+fn identity(plan: &FlashPlan) -> String {
+    let Some(identity) = plan.choice.identity() else {
+        return "none, and none is given (--profile gives one)".into();
+    };
+    let name = match identity.hostname() {
+        Some(hostname) => format!("{} {hostname} ({})", identity.uuid(), identity.profile()),
+        None => format!("{} ({})", identity.uuid(), identity.profile()),
+    };
+    let verb = match &plan.choice {
+        Choice::New(_) => "a new one",
+        Choice::Restore(..) => "restored from the record",
+        _ if plan.given_up.is_some() => "LOST: no place for it",
+        _ if plan.copies.steps.is_empty() => "kept",
+        _ => "kept, moved",
+    };
+    let places = if plan.kept.is_empty() { String::new() } else { format!(", at LBA {}", list(&plan.kept)) };
+    format!("{name}, {verb}{places}")
+}
+
+fn list(lbas: &[u32]) -> String {
+    lbas.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// For people, instead of doing it.
+pub fn plan(known: &Facts<'_>) -> String {
+    let mut text = facts(known);
+    text.push_str(
+        "would write, in this order:\n  the record of the identity on this host, if there is one\n",
+    );
+    text.push_str("  LBA 0      the mark of an unfinished card\n");
+    for step in &known.plan.copies.steps {
+        text.push_str(&text::step(step));
+    }
+    text.push_str(&format!(
+        "  LBA {LAST_SECTORS:<6} and all behind, around the copies; then all is read back\n"
+    ));
+    text.push_str(&format!("  LBA 1–{}  around the copies\n", LAST_SECTORS - 1));
+    text.push_str("  LBA 0      which makes it a card with partitions\n");
+    if !known.plan.copies.why.is_empty() {
+        text.push_str(&format!("places: {}\n", known.plan.copies.why));
+    }
+    text.push_str("nothing was written\n");
+    text
+}
+
+/// For programs, instead of doing it.
+#[derive(Serialize)]
+pub struct Planned<'a> {
+    event: &'static str,
+    image: &'a str,
+    format: &'static str,
+    file_bytes: Option<u64>,
+    image_bytes: Option<u64>,
+    mapped_bytes: Option<u64>,
+    target: &'a Path,
+    target_bytes: u64,
+    action: &'static str,
+    identity: Option<View>,
+    places: &'a [u32],
+    why: &'a str,
+    left_out: &'a [u32],
+    given_up: Option<&'a str>,
+}
+
+/// The plan as data.
+pub fn planned<'a>(facts: &Facts<'a>) -> Planned<'a> {
+    let plan = facts.plan;
+    Planned {
+        event: "plan",
+        image: facts.image,
+        format: facts.format,
+        file_bytes: facts.file_len,
+        image_bytes: facts.image_len,
+        mapped_bytes: facts.mapped_len,
+        target: facts.target,
+        target_bytes: facts.target_len,
+        action: match (&plan.choice, &plan.given_up) {
+            (Choice::None, _) => "none",
+            (_, Some(_)) => "lose",
+            (Choice::Keep(_), _) => "keep",
+            (Choice::Restore(..), _) => "restore",
+            (Choice::New(_), _) => "new",
+        },
+        identity: plan.identity.as_ref().map(|identity| View::of_planned(identity, &plan.copies)),
+        places: &plan.kept,
+        why: &plan.copies.why,
+        left_out: facts.blanked,
+        given_up: plan.given_up.as_deref(),
+    }
+}
+
+/// A finished flash.
+#[derive(Serialize)]
+pub struct Outcome<'a> {
+    /// The image's name.
+    pub image: &'a str,
+    /// The card.
+    pub target: &'a Path,
+    /// Figures.
+    #[serde(flatten)]
+    pub summary: &'a Summary,
+    /// Whether everything was read back.
+    pub verified: bool,
+    /// The identity on it.
+    pub identity: Option<View>,
+    /// Why it is where it is.
+    pub why: &'a str,
+    /// Where the identity is that is not on it any more.
+    pub record: Option<&'a Path>,
+}
+
+/// For programs, when it is done.
+#[derive(Serialize)]
+pub struct Done<'a> {
+    event: &'static str,
+    #[serde(flatten)]
+    outcome: Outcome<'a>,
+}
+
+/// The result as data.
+pub fn done(outcome: Outcome<'_>) -> Done<'_> {
+    Done { event: "done", outcome }
+}
+
+/// For people, when it is done.
+pub fn finished(outcome: &Outcome<'_>) -> String {
+    let Summary { image_len, write_time, .. } = outcome.summary;
+    let seconds = write_time.as_secs_f64();
+    let rate = Size((*image_len as f64 / seconds.max(0.001)) as u64);
+    let proof = if outcome.verified { "read back and the same" } else { "not read back" };
+    let target = outcome.target.display();
+    let mut text = format!("flashed {target}: {} in {seconds:.1} s ({rate}/s), {proof}\n", Size(*image_len));
+    if let Some(identity) = &outcome.identity {
+        text.push_str(&text::identity(identity));
+        if !outcome.why.is_empty() {
+            text.push_str(&format!("places: {}\n", outcome.why));
+        }
+    } else if let Some(record) = outcome.record {
+        text.push_str(&format!("its identity is not on it any more, only in {}\n", record.display()));
+    } else {
+        text.push_str("it has no identity; give it one with `identity stamp`\n");
+    }
+    text
+}

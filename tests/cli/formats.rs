@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Formats for other programs: what they read is what was stamped, whatever it is.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use crc::{CRC_32_ISO_HDLC, Crc};
+use identity_tests::cli::{program, tool};
+use identity_tests::image::Image;
+use identity_tests::run_where_installed;
+
+use crate::UUID;
+
+/// Values that somebody's parser gets wrong.
+const HOSTILE: [&str; 44] = [
+    "plain",
+    "",
+    " ",
+    "  both  ends  ",
+    "tail ",
+    "$(reboot)",
+    "$(touch pwned)",
+    "`touch pwned`",
+    "'; touch pwned; '",
+    "\"; touch pwned; \"",
+    "' \" ' \"",
+    "'",
+    "''",
+    "'\\''",
+    "\"",
+    "\\",
+    "\\\\",
+    "\\n",
+    "tail\\",
+    "\\'",
+    "\\$HOME",
+    "$HOME",
+    "${nosuch:?}",
+    "$$",
+    "%s%n%d",
+    "-n",
+    "--help",
+    "-e \\c",
+    "#comment",
+    "a # b",
+    ";a",
+    "a;b|c&d>e<f(g){h}",
+    "!!",
+    "~",
+    "*",
+    "[a-z]?",
+    "=",
+    "a=b=c",
+    "a,b",
+    "ünï — 漢字 🦀",
+    "\u{a0}\u{2028}\u{202e}",
+    "x\"y'z`$\\",
+    "omap4-panda.dtb",
+    "https://lab.example/?a=1&b=2",
+];
+/// The same for a serial, which takes no space.
+const HOSTILE_SERIAL: &str = "$(reboot)'\"`\\;#!*?~-%s";
+
+/// One card with a hostile variable after the other.
+fn for_every_value(check: impl Fn(&Image, &str)) {
+    let image = Image::stamped(format!("--profile panda --uuid {UUID} --serial {HOSTILE_SERIAL}"));
+    for value in HOSTILE {
+        let stamp = image.identity(format!("stamp --uuid {UUID}")).arg(format!("--set=value={value}"));
+        stamp.run().exits(0);
+        let bare = image.run("read --field variables.value").exits(0);
+        assert_eq!(bare.stdout, format!("{value}\n"));
+        check(&image, value);
+    }
+}
+
+fn shells() -> Vec<Vec<&'static str>> {
+    let all = [vec!["sh"], vec!["dash"], vec!["bash", "--posix"], vec!["bash"], vec!["busybox", "sh"], vec!["zsh"]];
+    let there = |shell: &Vec<&str>| {
+        Command::new(shell[0]).args(&shell[1..]).args(["-c", ":"]).output().is_ok_and(|done| done.status.success())
+    };
+    all.into_iter().filter(there).collect()
+}
+
+#[test]
+fn eval_of_shell_output_gives_the_values_and_runs_nothing() {
+    const SCRIPT: &str = "eval \"$(\"$1\" read --format shell \"$2\")\"
+        printf '%s\\0' \"$IDENTITY_STATE\" \"$IDENTITY_SERIAL\" \"$IDENTITY_VAR_value\" \"$IDENTITY_HOSTNAME\"";
+    let shells = shells();
+    assert!(!shells.is_empty(), "there is sh");
+    for_every_value(|image, value| {
+        for shell in &shells {
+            let mut command = Command::new(shell[0]);
+            command.args(&shell[1..]).args(["-eu", "-c", SCRIPT, "sh"]).arg(program()).arg(image.path());
+            // The variables that come must not depend on what is there.
+            let output = command.current_dir(image.dir()).env("IDENTITY_HOSTNAME", "stale").output().unwrap();
+            let shown = String::from_utf8(output.stdout).unwrap();
+            let expected = format!("valid\0{HOSTILE_SERIAL}\0{value}\0\0");
+            assert_eq!(shown, expected, "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(!image.dir().join("pwned").exists(), "{shell:?} ran {value:?}");
+        }
+    });
+}
+
+#[test]
+fn eval_names_every_value() {
+    const ALL: &str = "eval \"$(\"$1\" read --format shell \"$2\")\"; set | grep ^IDENTITY_";
+    let options = "--hostname h --serial S --mac 2=02:00:5e:10:00:01 --set a=1 --set b_2=x";
+    let image = Image::stamped(format!("--profile panda --uuid {UUID} {options}"));
+    let mut shell = Command::new("sh");
+    shell.args(["-eu", "-c", ALL, "sh"]).arg(program()).arg(image.path());
+    let shown = String::from_utf8(shell.output().unwrap().stdout).unwrap().replace('\'', "");
+    let found: BTreeMap<_, _> = shown.lines().filter_map(|line| line.split_once('=')).collect();
+    let expected = BTreeMap::from([
+        ("IDENTITY_STATE", "valid"),
+        ("IDENTITY_UUID", UUID),
+        ("IDENTITY_PROFILE", "panda"),
+        ("IDENTITY_HOSTNAME", "h"),
+        ("IDENTITY_SERIAL", "S"),
+        ("IDENTITY_GENERATION", "1"),
+        ("IDENTITY_MACHINE_ID", "6e1d70a56f8e5583897607b199c862c6"),
+        ("IDENTITY_MAC0", "ea:41:68:40:f4:c0"),
+        ("IDENTITY_MAC2", "02:00:5e:10:00:01"),
+        ("IDENTITY_VAR_a", "1"),
+        ("IDENTITY_VAR_b_2", "x"),
+    ]);
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn eval_on_a_card_that_is_not_usable_gives_its_state_and_no_value() {
+    const SCRIPT: &str = "IDENTITY_UUID=stale IDENTITY_MAC0=stale IDENTITY_STATE=stale
+        eval \"$(\"$1\" read --format shell \"$2\" 2>/dev/null)\"
+        printf '%s/%s/%s' \"$IDENTITY_STATE\" \"$IDENTITY_UUID\" \"$IDENTITY_MAC0\"";
+    let corrupt = Image::stamped("--profile panda");
+    corrupt.damage(52).damage(6607);
+    let conflict = Image::stamped("--profile panda");
+    conflict.put(6607, &Image::stamped("--profile panda").sector(6607));
+    for (image, state) in [(Image::mbr(), "blank"), (corrupt, "corrupt"), (conflict, "conflict")] {
+        let mut shell = Command::new("sh");
+        shell.args(["-eu", "-c", SCRIPT, "sh"]).arg(program()).arg(image.path());
+        let output = shell.output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{state}//"));
+        for format in ["env", "uboot"] {
+            let outcome = image.run(format!("read --format {format}"));
+            assert!(matches!(outcome.code, Some(3..=5)));
+            assert!(outcome.stdout.lines().all(|line| line.to_lowercase().contains("state=")), "{outcome:?}");
+        }
+    }
+}
+
+/// `EnvironmentFile=` by systemd.exec(5) and systemd's tests of its parser: comments, quoting and line continuation as
+/// in a POSIX shell, without any expansion.
+fn systemd(text: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut rest = text.chars().peekable();
+    loop {
+        while rest.next_if(|char| char.is_ascii_whitespace()).is_some() {}
+        let Some(&first) = rest.peek() else { return found };
+        if matches!(first, '#' | ';') {
+            while rest.next_if(|&char| char != '\n').is_some() {}
+            continue;
+        }
+        let mut key = String::new();
+        while let Some(char) = rest.next_if(|&char| char != '=' && char != '\n') {
+            key.push(char);
+        }
+        assert_eq!(rest.next(), Some('='), "no assignment: {key:?}");
+        found.insert(key.trim().to_owned(), systemd_value(&mut rest));
+    }
+}
+
+fn systemd_value(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> String {
+    let (mut value, mut kept) = (String::new(), 0);
+    let mut quote = None;
+    while rest.next_if(|&char| char == ' ' || char == '\t').is_some() {}
+    while let Some(char) = rest.next_if(|&char| quote.is_some() || char != '\n') {
+        match (quote, char) {
+            (None, '\'' | '"') => quote = Some(char),
+            (Some(mark), _) if mark == char => quote = None,
+            (None, '\\') => match rest.next() {
+                Some('\n') | None => (),
+                Some(escaped) => value.push(escaped),
+            },
+            (Some('"'), '\\') => match rest.next() {
+                Some('\n') | None => (),
+                Some(escaped @ ('"' | '\\' | '`' | '$')) => value.push(escaped),
+                Some(other) => value.extend(['\\', other]),
+            },
+            _ => value.push(char),
+        }
+        // Blanks at the end count only if they are quoted.
+        if quote.is_some() || !char.is_ascii_whitespace() {
+            kept = value.len();
+        }
+    }
+    assert_eq!(quote, None, "an open quote: {value:?}");
+    value.truncate(kept);
+    value
+}
+
+#[test]
+fn the_parser_of_environment_files_is_right_itself() {
+    let text = "# c\n; c\na=b c \nd=\"e \\\" \\n $x\"\nf='g \\'h\ni=j\\\nk\n l = m\nn=\n";
+    let expected = [("a", "b c"), ("d", "e \" \\n $x"), ("f", "g \\h"), ("i", "jk"), ("l", "m"), ("n", "")];
+    assert_eq!(systemd(text), expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+}
+
+#[test]
+fn systemd_reads_env_output_as_it_was_stamped() {
+    for_every_value(|image, value| {
+        let text = image.run("read --format env").exits(0).stdout;
+        let found = systemd(&text);
+        assert_eq!(found.get("IDENTITY_VAR_value").map_or("", String::as_str), value, "{text}");
+        assert_eq!(found["IDENTITY_SERIAL"], HOSTILE_SERIAL);
+        assert_eq!(found["IDENTITY_UUID"], UUID);
+        assert!(!found.contains_key("IDENTITY_HOSTNAME"), "absent, not empty");
+    });
+}
+
+/// `env import -t` as U-Boot does it: `himport_r` in lib/hashtable.c.
+fn uboot_import(text: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for line in text.split('\n') {
+        let line = line.trim_start_matches([' ', '\t']);
+        // A name without a value removes the variable.
+        let Some((name, raw)) = line.split_once('=').filter(|(_, raw)| !raw.is_empty()) else { continue };
+        if line.starts_with('#') {
+            continue;
+        }
+        let mut value = String::new();
+        let mut chars = raw.chars();
+        while let Some(char) = chars.next() {
+            value.push(if char == '\\' { chars.next().unwrap_or('\\') } else { char });
+        }
+        found.insert(name.to_owned(), value);
+    }
+    found
+}
+
+#[test]
+fn u_boot_imports_uboot_output_as_it_was_stamped() {
+    for_every_value(|image, value| {
+        let text = image.run("read --format uboot").exits(0).stdout;
+        let found = uboot_import(&text);
+        assert_eq!(found.get("identity_var_value").map_or("", String::as_str), value, "{text}");
+        assert_eq!((&found["serial#"], &found["identity_serial"]), (&HOSTILE_SERIAL.into(), &HOSTILE_SERIAL.into()));
+    });
+}
+
+#[test]
+fn uboot_output_has_the_variables_of_the_contract() {
+    let options = "--hostname h --serial S --mac 1=02:00:5e:10:00:01 --set a=1";
+    let image = Image::stamped(format!("--profile panda --uuid {UUID} {options}"));
+    let found = uboot_import(&image.run("read --format uboot").exits(0).stdout);
+    let expected = [
+        ("ethaddr", "ea:41:68:40:f4:c0"),
+        ("eth1addr", "02:00:5e:10:00:01"),
+        ("identity_state", "valid"),
+        ("identity_uuid", UUID),
+        ("identity_profile", "panda"),
+        ("identity_hostname", "h"),
+        ("identity_serial", "S"),
+        ("identity_var_a", "1"),
+        ("pxeuuid", UUID),
+        ("serial#", "S"),
+    ];
+    assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+}
+
+/// An environment image as U-Boot and `mkenvimage` write it: CRC-32, then `name=value` with zero bytes between.
+fn environment(text: &str, len: usize) -> Vec<u8> {
+    let mut data: Vec<u8> = text.trim_end_matches('\n').replace('\n', "\0").into_bytes();
+    data.resize(len - 4, 0);
+    let crc = Crc::<u32>::new(&CRC_32_ISO_HDLC).checksum(&data);
+    [&crc.to_le_bytes()[..], &data].concat()
+}
+
+#[test]
+fn fw_printenv_and_mkenvimage_take_uboot_output() {
+    const LEN: usize = 0x2000;
+    let image = Image::stamped(format!("--profile panda --uuid {UUID} --serial S --set a=b=c"));
+    let text = image.run("read --format uboot").exits(0).stdout;
+    let (env, config) = (image.dir().join("env"), image.dir().join("fw_env.config"));
+    fs::write(&env, environment(&text, LEN)).unwrap();
+    fs::write(&config, format!("{} 0x0 {LEN:#x}\n", env.display())).unwrap();
+    for (name, value) in uboot_import(&text) {
+        let mut command = tool("fw_printenv");
+        command.arg("-c").arg(&config).arg("-n").arg(&name);
+        let Some(shown) = run_where_installed(&mut command) else { break };
+        assert_eq!(shown.trim_end_matches('\n'), value, "{name}");
+    }
+    let (input, made) = (image.dir().join("env.txt"), image.dir().join("made"));
+    fs::write(&input, &text).unwrap();
+    let mut mkenvimage = tool("mkenvimage");
+    mkenvimage.arg("-s").arg(LEN.to_string()).arg("-p0").arg("-o").arg(&made).arg(&input);
+    if run_where_installed(&mut mkenvimage).is_some() {
+        assert!(fs::read(made).unwrap() == fs::read(env).unwrap());
+    }
+}
+
+#[test]
+fn json_carries_every_value() {
+    for_every_value(|image, value| {
+        let json = image.run("read --format json").exits(0).json();
+        assert_eq!((&json["variables"]["value"], &json["serial"]), (&value.into(), &HOSTILE_SERIAL.into()));
+    });
+}
+
+#[test]
+fn text_carries_every_value() {
+    for_every_value(|image, value| {
+        let text = image.run("read").exits(0).stdout;
+        assert!(text.lines().any(|line| line.starts_with("value=") && line.ends_with(value)), "{text}");
+    });
+}

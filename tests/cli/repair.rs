@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `repair`: the later version wins, good copies stay, and what is not certain is left alone.
+
+use identity_core::field::kind;
+use identity_core::{Draft, Identity};
+use identity_tests::image::Image;
+
+use crate::UUID;
+
+fn identity(hostname: &str, generation: u32) -> Identity {
+    let mut draft = Draft::new(UUID.parse().unwrap()).unwrap();
+    draft.set_text(kind::PROFILE, "panda").unwrap();
+    draft.set_text(kind::HOSTNAME, hostname).unwrap();
+    draft.set_generation(generation);
+    draft.finish().unwrap()
+}
+
+#[test]
+fn an_interrupted_update_is_completed() {
+    for new_first in [true, false] {
+        let image = Image::mbr();
+        let (old, new) = (identity("old", 1), identity("new", 2));
+        let (first, second) = if new_first { (&new, &old) } else { (&old, &new) };
+        image.put(52, &first.encode(52, 6607)).put(6607, &second.encode(6607, 52));
+        image.run("repair").exits(0).is_quiet().shows(&["repaired", "new", "generation  2"]);
+        assert_eq!((image.copy(52), image.copy(6607)), (new.clone(), new));
+    }
+}
+
+#[test]
+fn a_good_copy_is_not_written_again() {
+    let image = Image::stamped("--profile panda");
+    image.damage(6607);
+    let before = image.bytes();
+    image.run("repair").exits(0);
+    assert_eq!(image.changed_since(&before), [6607]);
+}
+
+#[test]
+fn a_whole_identity_is_left_alone() {
+    let image = Image::stamped("--profile panda");
+    image.unchanged("repair").exits(0).is_quiet().shows(&["nothing to repair"]);
+}
+
+#[test]
+fn the_repaired_identity_is_the_same_with_the_same_generation() {
+    let image = Image::stamped(format!("--profile panda --uuid {UUID} --hostname h"));
+    image.run(format!("stamp --uuid {UUID} --serial S")).exits(0);
+    let before = image.bytes();
+    image.clear(52).run("repair").exits(0);
+    assert!(image.bytes() == before);
+}
+
+#[test]
+fn a_third_copy_is_cleared() {
+    let image = Image::stamped("--profile panda");
+    let before = image.bytes();
+    image.put(5, &image.copy(52).encode(5, 52)).run("repair").exits(0);
+    assert!(image.bytes() == before);
+}
+
+#[test]
+fn copies_that_name_others_become_a_pair() {
+    // Three copies in a row, each naming the next: none is the other's other.
+    let image = Image::mbr();
+    let identity = identity("h", 1);
+    image.put(52, &identity.encode(52, 6607)).put(6607, &identity.encode(6607, 2703));
+    image.put(2703, &identity.encode(2703, 52));
+    image.run("verify").exits(5);
+    image.run("repair").exits(0);
+    image.run("verify").exits(0).is_quiet();
+    assert_eq!(image.copies().len(), 2);
+}
+
+#[test]
+fn a_second_copy_whose_place_was_taken_moves() {
+    let image = Image::stamped(format!("--profile panda --uuid {UUID}"));
+    // What an installer left there, longer than a sector.
+    image.put(6606, &[0xa5; 3 * 512]);
+    image.run("read").exits(0).says(&["LBA 6607"]);
+    image.run("repair").exits(0);
+    image.run("verify").exits(0);
+    assert!(image.sector(6607) == [0xa5; 512], "what is not ours is left alone");
+    assert_eq!(image.copies().len(), 2);
+    assert_eq!(image.run("read --field uuid").stdout.trim(), UUID);
+}
+
+#[test]
+fn a_copy_that_is_damaged_beyond_recognition_is_put_back_in_its_place() {
+    let image = Image::stamped("--profile panda");
+    let before = image.bytes();
+    image.put(6607, &[0xff; 8]).run("repair").exits(0);
+    assert!(image.bytes() == before);
+}
+
+#[test]
+fn no_room_for_the_second_copy_is_refused() {
+    let image = Image::stamped("--profile panda");
+    for lba in 1..8192 {
+        if lba != 52 {
+            image.put(lba, &[0xa5; 512]);
+        }
+    }
+    image.unchanged("repair").exits(6).says(&["no two slots are free"]);
+    image.run("read").exits(0);
+}
