@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every command in the documents is run: here, or by the test that is named here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use identity_tests::cli::Identity;
+use identity_tests::workspace;
+use tempfile::TempDir;
+
+/// Commands that other tests or scripts run, because they take minutes or change the machine.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("./tests/run", "is what runs this test"),
+    ("./tests/bench/run", "prints figures, and asserts nothing"),
+    ("uboot-patch/apply ", "tests/lib/uboot-build"),
+    ("uboot-patch/build-object ", "tests/lib/uboot-build"),
+    ("cd path/to/u-boot", "tests/lib/uboot-build"),
+    ("make ", "tests/lib/uboot-build"),
+    ("echo CONFIG_IDENTITY=y >> .config", "tests/lib/uboot-build"),
+    ("uuidgen --sha1 ", "tests/format.rs"),
+    ("python3 fixtures/read_sector.py", "tests/sectors.rs"),
+    ("cargo run -p identity-fixtures --bin make-sectors", "tests/sectors.rs compares what it makes"),
+    ("IDENTITY_BLESS=1 cargo test", "writes what a test compares"),
+];
+const RUN: &str = "cargo run -q --release -p identity-cli -- ";
+
+/// What the documents call the user's card, image and identity.
+struct World {
+    dir: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let world = Self { dir: TempDir::new().expect("a directory") };
+        let card = world.card();
+        Identity::new("stamp --create 64M --profile temporary").arg(&card).run().exits(0);
+        Identity::new("erase --force").arg(&card).run().exits(0);
+        world
+    }
+
+    fn card(&self) -> PathBuf {
+        self.dir.path().join("sdb")
+    }
+
+    fn run(&self, words: &str) {
+        let card = self.card();
+        let read = Identity::new("read --field uuid").arg(&card).run();
+        let uuid =
+            if read.code == Some(0) { read.stdout.trim() } else { "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5" };
+        let words = words.replace("/dev/sdb", &card.to_string_lossy()).replace("UUID", uuid);
+        let mut identity = Identity::new(words);
+        identity.command().current_dir(self.dir.path());
+        identity.run().exits(0);
+    }
+}
+
+fn documents() -> Vec<PathBuf> {
+    let root = workspace();
+    let in_docs = fs::read_dir(root.join("docs")).expect("docs").map(|entry| entry.expect("an entry").path());
+    let at_the_top = ["README.md", "CONTRIBUTING.md"].map(|name| root.join(name));
+    at_the_top
+        .into_iter()
+        .chain(in_docs)
+        .filter(|path| path.extension().is_some_and(|end| end == "md"))
+        .collect()
+}
+
+/// The commands of each block that is marked as a shell's, with continued lines joined and comments left out.
+fn blocks(document: &Path) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(document).expect("a document").replace("\\\n", "");
+    let marked = text.split("```sh\n").skip(1).map(|rest| rest.split("\n```").next().unwrap_or(rest));
+    let command = |line: &str| {
+        line.split("  #").next().unwrap_or(line).split(" # ").next().unwrap_or(line).trim().to_owned()
+    };
+    marked
+        .map(|block| {
+            block.lines().map(command).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_command_is_run() {
+    let mut count = 0;
+    for document in documents() {
+        for block in blocks(&document) {
+            let world = World::new();
+            for command in block {
+                count += 1;
+                if let Some(words) = command.strip_prefix("identity ").or(command.strip_prefix(RUN)) {
+                    world.run(words);
+                } else {
+                    let known = ELSEWHERE.iter().any(|(start, _)| command.starts_with(start));
+                    assert!(known, "{}: no test runs `{command}`", document.display());
+                }
+            }
+        }
+    }
+    assert!(count > 10, "only {count} commands were found");
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    for document in documents() {
+        let text = fs::read_to_string(&document).expect("a document");
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap_or(target);
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            let path = document.parent().expect("a directory").join(file);
+            assert!(path.exists(), "{}: {target} leads nowhere", document.display());
+        }
+    }
+}
