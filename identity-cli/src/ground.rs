@@ -3,6 +3,8 @@
 
 use std::io;
 
+use identity_core::Copy;
+
 use crate::device::{Card, SECTOR_LEN};
 use crate::layout::table::{self, TableProblem};
 use crate::layout::{self, GAP_SECTORS_MAX, Gap, Map, SlotBusy};
@@ -56,6 +58,12 @@ impl Ground {
     /// Who owns each sector.
     pub fn map(&self) -> &Map {
         &self.map
+    }
+
+    /// A valid copy, wherever it is: readers look only at slots, but a person may have put it elsewhere.
+    pub fn copy_anywhere(&self) -> Option<u32> {
+        let (sectors, _) = self.bytes.as_chunks::<SECTOR_LEN>();
+        (0..).zip(sectors).find(|(lba, sector)| Copy::parse(sector, *lba).is_ok()).map(|(lba, _)| lba)
     }
 
     /// All slots with their verdicts.

@@ -106,9 +106,16 @@ pub fn choose(places: &[Place], survey: &Survey) -> Result<Pair> {
 }
 
 fn no_slot(places: &[Place]) -> Error {
+    let reason = |place: &Place| place.verdict.clone().err().unwrap_or_else(|| "free".into());
+    let reasons: Vec<_> = places.iter().map(reason).collect();
+    if let Some(one) = reasons.first().filter(|one| reasons.iter().all(|reason| reason == *one)) {
+        return Error::refused(format!(
+            "no slot is free: {one}; make a partition table whose first partition starts at 4 MiB, or name two \
+             sectors with --at"
+        ));
+    }
     let mut message = String::from("no two slots are free:");
-    for place in places {
-        let reason = place.verdict.as_ref().err().map_or("free", String::as_str);
+    for (place, reason) in places.iter().zip(reasons) {
         message.push_str(&format!("\n  LBA {:<5} {reason}", place.lba));
     }
     message.push_str(

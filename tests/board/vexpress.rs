@@ -179,7 +179,10 @@ fn a_boot_script_can_branch() {
     let script = "if test \"$identity_state\" = valid && test \"$identity_profile\" = panda; \
                   then echo is a panda; else echo is not; fi";
     assert_eq!(board.run(script).trim(), "is a panda");
-    assert_eq!(board.run("if identity verify; then echo whole; else echo not; fi").lines().last(), Some("whole"));
+    assert_eq!(
+        board.run("if identity verify; then echo whole; else echo not; fi").lines().last(),
+        Some("whole")
+    );
 }
 
 #[test]
@@ -197,7 +200,9 @@ fn linux_on_the_board_reads_the_same() {
     let mut board = bench.start();
     board.stop_autoboot();
     board.run("setenv autoload no; dhcp");
-    for (address, file) in [("62000000", "zImage"), ("63f00000", "vexpress-v2p-ca9.dtb"), ("64000000", "initramfs")] {
+    for (address, file) in
+        [("62000000", "zImage"), ("63f00000", "vexpress-v2p-ca9.dtb"), ("64000000", "initramfs")]
+    {
         let said = board.run(&format!("tftpboot {address} {file}"));
         assert!(said.contains("Bytes transferred"), "{said}");
     }

@@ -52,7 +52,8 @@ fn readers_meanwhile_get_one_version_or_the_other() {
     let image = Image::stamped(format!("--profile panda --uuid {UUID} --hostname h0 --serial s0"));
     let mut seen = BTreeSet::new();
     for number in 1..=20 {
-        let update = image.identity(format!("stamp --uuid {UUID} --hostname h{number} --serial s{number}")).start();
+        let update =
+            image.identity(format!("stamp --uuid {UUID} --hostname h{number} --serial s{number}")).start();
         let found = image.run("read --format json").exits(0).json();
         let (hostname, serial) = (found["hostname"].as_str().unwrap(), found["serial"].as_str().unwrap());
         assert_eq!(hostname[1..], serial[1..], "of one version");

@@ -25,8 +25,8 @@ fn every_size_gives_a_table_and_a_file_system_that_others_accept() {
     for (size, bytes, kind) in [
         ("8M", 8_u64 << 20, "1"),
         ("8389120", (8 << 20) + 512, "1"),
-        ("10m", 10 << 20, "1"),
-        ("20480K", 20 << 20, "1"),
+        ("10m", 10 << 20, "e"),
+        ("20480K", 20 << 20, "e"),
         ("64M", 64 << 20, "e"),
         ("100M", 100 << 20, "e"),
         ("600M", 600 << 20, "c"),
@@ -48,7 +48,8 @@ fn every_size_gives_a_table_and_a_file_system_that_others_accept() {
         // The partition alone, sparse as it is.
         let partition = image.dir().join("partition");
         let (input, output) = (format!("if={}", path.display()), format!("of={}", partition.display()));
-        let dd = run_where_installed(tool("dd").args([&input, &output]).args(["bs=4M", "skip=1", "conv=sparse"]));
+        let dd =
+            run_where_installed(tool("dd").args([&input, &output]).args(["bs=4M", "skip=1", "conv=sparse"]));
         assert!(dd.is_some());
         run_where_installed(tool("fsck.vfat").arg("-n").arg("-v").arg(&partition)).expect("fsck.vfat");
     }

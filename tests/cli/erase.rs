@@ -26,7 +26,10 @@ fn at_a_terminal_it_shows_the_identity_and_asks() {
     for answer in ["n", "", "no", "Yeah"] {
         let Some((code, shown)) = image.unchanged_by(|| answered(&image, answer, "")) else { return };
         assert_eq!(code, Some(6), "{answer:?}: {shown}");
-        assert!(shown.contains(UUID) && shown.contains("[y/N]") && shown.contains("nothing was written"), "{shown}");
+        assert!(
+            shown.contains(UUID) && shown.contains("[y/N]") && shown.contains("nothing was written"),
+            "{shown}"
+        );
     }
     let (code, shown) = answered(&image, "y", "").unwrap();
     assert_eq!((code, image.copies()), (Some(0), vec![]), "{shown}");

@@ -62,42 +62,66 @@ const HOSTILE: [&str; 44] = [
 /// The same for a serial, which takes no space.
 const HOSTILE_SERIAL: &str = "$(reboot)'\"`\\;#!*?~-%s";
 
-/// One card with a hostile variable after the other.
-fn for_every_value(check: impl Fn(&Image, &str)) {
-    let image = Image::stamped(format!("--profile panda --uuid {UUID} --serial {HOSTILE_SERIAL}"));
-    for value in HOSTILE {
-        let stamp = image.identity(format!("stamp --uuid {UUID}")).arg(format!("--set=value={value}"));
+/// What fits one sector beside the rest.
+const VALUES_PER_CARD: usize = 15;
+
+/// Cards with hostile variables `v0`, `v1` and so on.
+fn for_every_value(check: impl Fn(&Image, &[&str])) {
+    for values in HOSTILE.chunks(VALUES_PER_CARD) {
+        let image = Image::mbr();
+        let mut stamp = image.identity(format!("stamp --profile panda --uuid {UUID} --serial {HOSTILE_SERIAL}"));
+        for (number, value) in values.iter().enumerate() {
+            stamp = stamp.arg(format!("--set=v{number}={value}"));
+        }
         stamp.run().exits(0);
-        let bare = image.run("read --field variables.value").exits(0);
-        assert_eq!(bare.stdout, format!("{value}\n"));
-        check(&image, value);
+        check(&image, values);
     }
 }
 
+#[test]
+fn one_field_is_printed_bare() {
+    for_every_value(|image, values| {
+        for (number, value) in values.iter().enumerate() {
+            let bare = image.run(format!("read --field variables.v{number}")).exits(0);
+            bare.prints(&format!("{value}\n"));
+        }
+        image.run("read --field serial").exits(0).prints(&format!("{HOSTILE_SERIAL}\n"));
+    });
+}
+
 fn shells() -> Vec<Vec<&'static str>> {
-    let all = [vec!["sh"], vec!["dash"], vec!["bash", "--posix"], vec!["bash"], vec!["busybox", "sh"], vec!["zsh"]];
+    let all =
+        [vec!["sh"], vec!["dash"], vec!["bash", "--posix"], vec!["bash"], vec!["busybox", "sh"], vec!["zsh"]];
     let there = |shell: &Vec<&str>| {
-        Command::new(shell[0]).args(&shell[1..]).args(["-c", ":"]).output().is_ok_and(|done| done.status.success())
+        Command::new(shell[0])
+            .args(&shell[1..])
+            .args(["-c", ":"])
+            .output()
+            .is_ok_and(|done| done.status.success())
     };
     all.into_iter().filter(there).collect()
 }
 
 #[test]
 fn eval_of_shell_output_gives_the_values_and_runs_nothing() {
-    const SCRIPT: &str = "eval \"$(\"$1\" read --format shell \"$2\")\"
-        printf '%s\\0' \"$IDENTITY_STATE\" \"$IDENTITY_SERIAL\" \"$IDENTITY_VAR_value\" \"$IDENTITY_HOSTNAME\"";
     let shells = shells();
     assert!(!shells.is_empty(), "there is sh");
-    for_every_value(|image, value| {
+    for_every_value(|image, values| {
+        let shown: String = (0..values.len()).map(|number| format!(" \"$IDENTITY_VAR_v{number}\"")).collect();
+        let script = format!(
+            "eval \"$(\"$1\" read --format shell \"$2\")\"
+            printf '%s\\0' \"$IDENTITY_STATE\" \"$IDENTITY_SERIAL\" \"$IDENTITY_HOSTNAME\"{shown}"
+        );
+        let expected = [&["valid", HOSTILE_SERIAL, ""], values].concat();
         for shell in &shells {
             let mut command = Command::new(shell[0]);
-            command.args(&shell[1..]).args(["-eu", "-c", SCRIPT, "sh"]).arg(program()).arg(image.path());
-            // The variables that come must not depend on what is there.
+            command.args(&shell[1..]).args(["-eu", "-c", &script, "sh"]).arg(program()).arg(image.path());
+            // What comes must not depend on what is there.
             let output = command.current_dir(image.dir()).env("IDENTITY_HOSTNAME", "stale").output().unwrap();
             let shown = String::from_utf8(output.stdout).unwrap();
-            let expected = format!("valid\0{HOSTILE_SERIAL}\0{value}\0\0");
-            assert_eq!(shown, expected, "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
-            assert!(!image.dir().join("pwned").exists(), "{shell:?} ran {value:?}");
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(shown.split_terminator('\0').collect::<Vec<_>>(), expected, "{shell:?}: {errors}");
+            assert!(!image.dir().join("pwned").exists(), "{shell:?} ran a value");
         }
     });
 }
@@ -208,12 +232,14 @@ fn the_parser_of_environment_files_is_right_itself() {
 
 #[test]
 fn systemd_reads_env_output_as_it_was_stamped() {
-    for_every_value(|image, value| {
+    for_every_value(|image, values| {
         let text = image.run("read --format env").exits(0).stdout;
         let found = systemd(&text);
-        assert_eq!(found.get("IDENTITY_VAR_value").map_or("", String::as_str), value, "{text}");
-        assert_eq!(found["IDENTITY_SERIAL"], HOSTILE_SERIAL);
-        assert_eq!(found["IDENTITY_UUID"], UUID);
+        for (number, value) in values.iter().enumerate() {
+            let found = found.get(&format!("IDENTITY_VAR_v{number}"));
+            assert_eq!(found.map_or("", String::as_str), *value, "{text}");
+        }
+        assert_eq!((found["IDENTITY_SERIAL"].as_str(), found["IDENTITY_UUID"].as_str()), (HOSTILE_SERIAL, UUID));
         assert!(!found.contains_key("IDENTITY_HOSTNAME"), "absent, not empty");
     });
 }
@@ -240,11 +266,14 @@ fn uboot_import(text: &str) -> BTreeMap<String, String> {
 
 #[test]
 fn u_boot_imports_uboot_output_as_it_was_stamped() {
-    for_every_value(|image, value| {
+    for_every_value(|image, values| {
         let text = image.run("read --format uboot").exits(0).stdout;
         let found = uboot_import(&text);
-        assert_eq!(found.get("identity_var_value").map_or("", String::as_str), value, "{text}");
-        assert_eq!((&found["serial#"], &found["identity_serial"]), (&HOSTILE_SERIAL.into(), &HOSTILE_SERIAL.into()));
+        for (number, value) in values.iter().enumerate() {
+            let found = found.get(&format!("identity_var_v{number}"));
+            assert_eq!(found.map_or("", String::as_str), *value, "{text}");
+        }
+        assert_eq!((found["serial#"].as_str(), found["identity_serial"].as_str()), (HOSTILE_SERIAL, HOSTILE_SERIAL));
     });
 }
 
@@ -300,17 +329,15 @@ fn fw_printenv_and_mkenvimage_take_uboot_output() {
 }
 
 #[test]
-fn json_carries_every_value() {
-    for_every_value(|image, value| {
+fn json_and_text_carry_every_value() {
+    for_every_value(|image, values| {
         let json = image.run("read --format json").exits(0).json();
-        assert_eq!((&json["variables"]["value"], &json["serial"]), (&value.into(), &HOSTILE_SERIAL.into()));
-    });
-}
-
-#[test]
-fn text_carries_every_value() {
-    for_every_value(|image, value| {
         let text = image.run("read").exits(0).stdout;
-        assert!(text.lines().any(|line| line.starts_with("value=") && line.ends_with(value)), "{text}");
+        assert_eq!(json["serial"], HOSTILE_SERIAL);
+        for (number, value) in values.iter().enumerate() {
+            assert_eq!(json["variables"][format!("v{number}")], *value);
+            let line = text.lines().find(|line| line.starts_with(&format!("v{number}=")));
+            assert!(line.is_some_and(|line| line.ends_with(&format!("  {value}"))), "{text}");
+        }
     });
 }

@@ -7,6 +7,8 @@ mod concurrent;
 mod create;
 mod derive;
 mod erase;
+mod flash;
+mod families;
 mod formats;
 mod map;
 mod places;

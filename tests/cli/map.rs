@@ -41,7 +41,8 @@ fn json_covers_the_gap_without_a_hole() {
     assert_eq!(map["end_lba"], next);
     assert_eq!(map["first_partition_lba"], 8192);
     assert_eq!(map["state"], "valid");
-    let copies: Vec<_> = map["slots"].as_array().expect("slots").iter().filter(|slot| slot["state"] == "copy").collect();
+    let copies: Vec<_> =
+        map["slots"].as_array().expect("slots").iter().filter(|slot| slot["state"] == "copy").collect();
     assert_eq!(copies.iter().map(|slot| slot["lba"].as_u64()).collect::<Vec<_>>(), [Some(52), Some(6607)]);
     assert_eq!(fs::read(dir.path().join("card.img")).expect("the card"), before);
 }
@@ -72,7 +73,10 @@ fn the_picture_in_the_readme_is_drawn_so() {
     if std::env::var_os("IDENTITY_BLESS").is_some() {
         fs::write(&path, &drawn).expect("the picture");
     }
-    assert!(fs::read_to_string(&path).expect("the picture") == drawn, "docs/map.svg is out of date: IDENTITY_BLESS=1");
+    assert!(
+        fs::read_to_string(&path).expect("the picture") == drawn,
+        "docs/map.svg is out of date: IDENTITY_BLESS=1"
+    );
 }
 
 #[test]

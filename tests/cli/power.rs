@@ -135,12 +135,15 @@ fn a_power_cut_in_an_update_leaves_the_old_or_the_new_identity() {
 
 #[test]
 fn a_power_cut_in_a_repair_leaves_the_identity() {
-    let broken: [fn(&Image); 3] =
-        [|image| drop(image.damage(52).path()), |image| drop(image.clear(6607).path()), |image| {
+    let broken: [fn(&Image); 3] = [
+        |image| drop(image.damage(52).path()),
+        |image| drop(image.clear(6607).path()),
+        |image| {
             let old = image.sector(52);
             image.run(format!("stamp --uuid {UUID} --hostname b")).exits(0);
             image.put(52, &old);
-        }];
+        },
+    ];
     for damage in broken {
         for write in 1..=2 {
             for kept in KEPT {
@@ -224,7 +227,12 @@ fn a_card_that_cannot_be_written_or_flushed_says_so() {
     let image = Image::mbr();
     let stamp = || image.identity("stamp --profile panda");
     let write = image.unchanged_by(|| stamp().fault("FAULT_WRITE", "6607").run());
-    write.exits(7).says_one_sentence().says(&["card.img", "LBA 6607", "cannot be written", "replace the card"]);
+    write.exits(7).says_one_sentence().says(&[
+        "card.img",
+        "LBA 6607",
+        "cannot be written",
+        "replace the card",
+    ]);
     let flush = stamp().fault("FAULT_FLUSH", "1").run();
     flush.exits(7).says_one_sentence().says(&["LBA 6607", "cannot be flushed"]);
     assert_eq!(image.sector(52), [0; 512], "the other copy is not begun");

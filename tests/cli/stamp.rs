@@ -136,11 +136,11 @@ fn the_two_copies_name_each_other_and_hold_the_same() {
 
 #[test]
 fn an_update_keeps_what_is_not_named_and_counts() {
-    let image = Image::stamped(format!("--profile panda --uuid {UUID} --hostname old --serial S1 --mac 02:00:5e:10:00:01 --mac 1=02:00:5e:10:00:02 --set a=1 --set b=2"));
-    let updated = image
-        .run(format!("stamp --uuid {UUID} --hostname new --set b=3 --format json"))
-        .exits(0)
-        .json();
+    let image = Image::stamped(format!(
+        "--profile panda --uuid {UUID} --hostname old --serial S1 --mac 02:00:5e:10:00:01 --mac 1=02:00:5e:10:00:02 --set a=1 --set b=2"
+    ));
+    let updated =
+        image.run(format!("stamp --uuid {UUID} --hostname new --set b=3 --format json")).exits(0).json();
     assert_eq!(updated["generation"], 2);
     assert_eq!((&updated["profile"], &updated["hostname"]), (&json!("panda"), &json!("new")));
     assert_eq!((&updated["serial"], &updated["uuid"]), (&json!("S1"), &json!(UUID)));
@@ -153,14 +153,20 @@ fn an_update_keeps_what_is_not_named_and_counts() {
 
 #[test]
 fn unset_removes() {
-    let image = Image::stamped(format!("--profile panda --uuid {UUID} --hostname h --serial S1 --mac 02:00:5e:10:00:01 --set a=1 --set ab=2"));
+    let image = Image::stamped(format!(
+        "--profile panda --uuid {UUID} --hostname h --serial S1 --mac 02:00:5e:10:00:01 --set a=1 --set ab=2"
+    ));
     let unset = ["hostname", "serial", "mac.0", "variables.a"];
     let args = unset.map(|field| format!("--unset {field}")).join(" ");
     let after = image.run(format!("stamp --uuid {UUID} --format json {args}")).exits(0).json();
     assert_eq!((&after["hostname"], &after["serial"]), (&Value::Null, &Value::Null));
     assert_eq!((&after["macs"][0]["source"], &after["variables"]), (&json!("derived"), &json!({"ab": "2"})));
     for bad in ["profile", "uuid", "mac", "mac.x", "mac.256", "variables", "x"] {
-        image.unchanged(format!("stamp --uuid {UUID} --unset {bad}")).exits(2).says_one_sentence().says(&[bad]);
+        image
+            .unchanged(format!("stamp --uuid {UUID} --unset {bad}"))
+            .exits(2)
+            .says_one_sentence()
+            .says(&[bad]);
     }
 }
 
@@ -263,10 +269,12 @@ fn an_interrupted_update_is_counted_from_its_later_copy() {
 #[test]
 fn a_dry_run_writes_nothing_and_shows_where_it_would() {
     let image = Image::mbr();
-    image
-        .unchanged("stamp --profile panda --dry-run")
-        .exits(0)
-        .shows(&["panda", "LBA 52", "LBA 6607", "nothing was written"]);
+    image.unchanged("stamp --profile panda --dry-run").exits(0).shows(&[
+        "panda",
+        "LBA 52",
+        "LBA 6607",
+        "nothing was written",
+    ]);
     let stamped = Image::stamped(format!("--profile panda --uuid {UUID}"));
     stamped
         .unchanged(format!("stamp --uuid {UUID} --at 5,7 --dry-run"))
@@ -276,10 +284,7 @@ fn a_dry_run_writes_nothing_and_shows_where_it_would() {
     stamped.unchanged("erase --dry-run").exits(0).shows(&["LBA 52", "LBA 6607", "zeros"]);
     stamped.damage(6607).unchanged("repair --dry-run").exits(0).shows(&["LBA 6607"]);
     let absent = Image::absent();
-    absent
-        .unchanged("stamp --profile panda --create 64M --dry-run")
-        .exits(0)
-        .shows(&["LBA 52"]);
+    absent.unchanged("stamp --profile panda --create 64M --dry-run").exits(0).shows(&["LBA 52"]);
 }
 
 #[test]
@@ -333,13 +338,8 @@ fn a_reader_that_leaves_early_is_no_error() {
     use std::process::{Command, Stdio};
     let image = Image::stamped("--profile panda");
     let mut command = Command::new(identity_tests::cli::program());
-    let mut child = command
-        .arg("read")
-        .arg(image.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        command.arg("read").arg(image.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]));

@@ -47,6 +47,14 @@ impl<'a> Machine<'a> {
         Self { command, card, tftp, capture }
     }
 
+    /// The Orange Pi PC with an Allwinner H3: its boot ROM takes everything from the card.
+    pub fn orangepi(card: &'a Path, tftp: &'a Path, capture: &'a Path) -> Self {
+        let mut command = Command::new("qemu-system-arm");
+        command.args(["-M", "orangepi-pc", "-drive"]);
+        command.arg(format!("file={},if=sd,format=raw", card.display()));
+        Self { command, card, tftp, capture }
+    }
+
     /// Switches it on.
     pub fn start(mut self) -> Board {
         self.command
@@ -115,7 +123,10 @@ impl Board {
 
     /// Types `text` without a newline.
     pub fn send(&mut self, text: &str) {
-        self.stdin.write_all(text.as_bytes()).and_then(|()| self.stdin.flush()).expect("the board takes input");
+        self.stdin
+            .write_all(text.as_bytes())
+            .and_then(|()| self.stdin.flush())
+            .expect("the board takes input");
     }
 
     /// Stops U-Boot's countdown; returns everything up to the prompt.

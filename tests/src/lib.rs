@@ -6,6 +6,7 @@ pub mod block;
 pub mod board;
 pub mod cli;
 pub mod image;
+pub mod untouched;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use identity_core::field::kind;
+use identity_core::field::{FIELD_HEADER_LEN, kind};
 use identity_core::identity::DraftError;
+use identity_core::mac::MAC_LEN;
 use identity_core::search::Depth;
+use identity_core::sector::FIELDS_CAPACITY;
 use identity_core::{Draft, Identity, State, Uuid};
 
 use super::{Ground, explain, read_ground};
@@ -32,9 +34,9 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     let access = if args.dry_run { Access::Plan(args.safety) } else { Access::Write(args.safety) };
     let mut target = Target::open(path, access)?;
 
-    let survey = Survey::of(&target, Depth::All, args.at.first().copied());
-    let identity = decide(&args, &survey, fresh)?;
     let ground = read_ground(&target, &args.target)?;
+    let survey = look_everywhere(&args, &target, &ground);
+    let identity = decide(&args, &survey, fresh)?;
     let plan = place(&args, &survey, &ground, &identity)?;
     if args.dry_run {
         let view = View::of_planned(&identity, &plan);
@@ -60,6 +62,16 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     }
     report(&args, &after, &plan)?;
     Ok(Exit::Done)
+}
+
+/// Looks at the slots and where the command line says; if nothing is there, wherever else a copy may have been put, so
+/// that no identity is doubled and no copy forgotten.
+fn look_everywhere(args: &StampArgs, target: &Target, ground: &Ground) -> Survey {
+    let survey = Survey::of(target, Depth::All, args.at.first().copied());
+    match ground.copy_anywhere() {
+        Some(lba) if survey.state() == State::Blank => Survey::of(target, Depth::All, Some(lba)),
+        _ => survey,
+    }
 }
 
 fn report(args: &StampArgs, after: &Survey, plan: &Plan) -> Result<()> {
@@ -127,6 +139,13 @@ fn change(draft: &mut Draft, args: &StampArgs) -> Result<()> {
             draft.set_text(kind, text).map_err(invalid)?;
         }
     }
+    // A draft stops counting at the first field that it has no room for; what is named is known whole.
+    let invalid = |error| match error {
+        DraftError::TooLarge { over } => {
+            invalid(DraftError::TooLarge { over: over.max(named_len(args).saturating_sub(FIELDS_CAPACITY)) })
+        }
+        error => invalid(error),
+    };
     for &(index, mac) in &args.mac {
         draft.set_mac(index, mac).map_err(invalid)?;
     }
@@ -134,6 +153,14 @@ fn change(draft: &mut Draft, args: &StampArgs) -> Result<()> {
         draft.set_variable(key, value).map_err(invalid)?;
     }
     Ok(())
+}
+
+/// Bytes that the fields named on the command line take.
+fn named_len(args: &StampArgs) -> usize {
+    let texts = [&args.profile, &args.hostname, &args.serial].into_iter().flatten().map(String::len);
+    let macs = args.mac.iter().map(|_| 1 + MAC_LEN);
+    let variables = args.set.iter().map(|(key, value)| key.len() + 1 + value.len());
+    texts.chain(macs).chain(variables).map(|len| FIELD_HEADER_LEN + len).sum()
 }
 
 fn unset(draft: &mut Draft, field: &str) -> Result<()> {

@@ -62,9 +62,9 @@ pub struct Summary {
     /// Bytes that were sent to the card.
     #[serde(rename = "written_bytes")]
     pub written_len: u64,
-    /// Bytes that the card made zero by itself.
-    #[serde(rename = "discarded_bytes")]
-    pub discarded_len: u64,
+    /// Bytes that are zero on the card without having been sent to it.
+    #[serde(rename = "zero_bytes")]
+    pub zero_len: u64,
     /// Time for writing, without reading back.
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub write_time: Duration,
@@ -89,10 +89,10 @@ pub fn run(mut job: Job<'_>) -> Result<Summary> {
     let mut writer = Writer {
         path: job.path,
         kept: kept(job.plan),
-        written: Vec::new(),
+        written: job.verify.then(Vec::new),
         discards: Discards::Untried,
         written_len: 0,
-        discarded_len: 0,
+        zero_len: 0,
     };
     let card = &mut *job.card;
     writer.write_mark(card, job.plan)?;
@@ -124,17 +124,17 @@ pub fn run(mut job: Job<'_>) -> Result<Summary> {
                         &chunk.buffer[(part.start - chunk.at) as usize..(part.end - chunk.at) as usize];
                     writer.write(card, part.start / SECTOR_LEN as u64, bytes)?;
                 }
-                let done = writer.written_len + writer.discarded_len;
+                let done = writer.written_len + writer.zero_len;
                 job.progress.at(done, mapped_len.or_else(|| pipeline.total(end)));
                 pipeline.reuse(chunk.buffer);
             }
         }
     };
     writer.flush(card)?;
-    job.progress.end(writer.written_len + writer.discarded_len);
+    job.progress.end(writer.written_len + writer.zero_len);
     let mut write_time = started.elapsed();
-    if job.verify {
-        proof::check(&writer.written, card, job.path, &mut job.progress, &job.stop)?;
+    if let Some(written) = &writer.written {
+        proof::check(written, card, job.path, &mut job.progress, &job.stop)?;
     }
     job.stop.check()?;
 
@@ -142,8 +142,8 @@ pub fn run(mut job: Job<'_>) -> Result<Summary> {
     let started = Instant::now();
     writer.write_last(card, &last[..last_len])?;
     write_time += started.elapsed();
-    let (written_len, discarded_len) = (writer.written_len, writer.discarded_len);
-    Ok(Summary { image_len, written_len, discarded_len, write_time })
+    let (written_len, zero_len) = (writer.written_len, writer.zero_len);
+    Ok(Summary { image_len, written_len, zero_len, write_time })
 }
 
 fn kept(plan: &FlashPlan) -> Vec<u64> {
@@ -190,10 +190,11 @@ struct Writer<'a> {
     path: &'a Path,
     /// In order.
     kept: Vec<u64>,
-    written: Vec<Written>,
+    /// What is to be read back; `None` if nothing is.
+    written: Option<Vec<Written>>,
     discards: Discards,
     written_len: u64,
-    discarded_len: u64,
+    zero_len: u64,
 }
 
 impl Writer<'_> {
@@ -247,9 +248,11 @@ impl Writer<'_> {
     }
 
     fn write_piece(&mut self, card: &mut dyn WritableCard, lba: u64, bytes: &[u8]) -> Result<()> {
-        self.written.push(Written::new(lba, bytes));
+        if let Some(written) = &mut self.written {
+            written.push(Written::new(lba, bytes));
+        }
         if is_zero(bytes) && self.discard(card, lba, bytes.len())? {
-            self.discarded_len += bytes.len() as u64;
+            self.zero_len += bytes.len() as u64;
             return Ok(());
         }
         self.written_len += bytes.len() as u64;
@@ -286,14 +289,15 @@ impl Writer<'_> {
     /// The first sectors, LBA 0 at the very end; each part proved, whatever else is not.
     fn write_last(&mut self, card: &mut dyn WritableCard, bytes: &[u8]) -> Result<()> {
         let Some((lba0, rest)) = bytes.split_first_chunk::<SECTOR_LEN>() else { return Ok(()) };
-        self.written.clear();
+        self.written = Some(Vec::new());
         self.discards = Discards::DoNot;
         // Not `rest`: that is not aligned.
         let mut buffer = Buffer::new(CHUNK_LEN);
         buffer[..rest.len()].copy_from_slice(rest);
         self.write(card, 1, &buffer[..rest.len()])?;
         self.flush(card)?;
-        proof::check(&self.written, card, self.path, &mut Progress::quiet(), &Stop::default())?;
+        let written = self.written.as_deref().unwrap_or_default();
+        proof::check(written, card, self.path, &mut Progress::quiet(), &Stop::default())?;
         self.written_len += SECTOR_LEN as u64;
         self.write_proved(card, 0, lba0)
     }

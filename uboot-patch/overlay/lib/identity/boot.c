@@ -45,20 +45,18 @@ static void say(const struct identity_card *card)
 int identity_apply(int devnum)
 {
 	struct identity_card *card;
-	int ret;
+	int state;
 
 	card = identity_card_read(devnum, IDENTITY_DEPTH_FIRST);
-	if (!card)
-		return -ENOMEM;
-
-	ret = identity_env_apply(card);
-	if (ret) {
+	if (!card || identity_env_apply(card)) {
+		printf("identity: no memory\n");
 		free(card);
-		return ret;
+		return -ENOMEM;
 	}
 	say(card);
 
-	ret = card->state;
+	/* A card without identity does not take away another card's */
+	state = card->state;
 	if (identity_card_usable(card) || !applied ||
 	    !identity_card_usable(applied)) {
 		free(applied);
@@ -67,7 +65,7 @@ int identity_apply(int devnum)
 		free(card);
 	}
 
-	return ret;
+	return state;
 }
 
 int identity_boot(void)
@@ -79,8 +77,7 @@ int identity_boot(void)
 	if (IS_ENABLED(CONFIG_MMC_PCI))
 		pci_init();
 
-	if (identity_apply(identity_mmc_device()) < 0)
-		printf("identity: no memory\n");
+	identity_apply(identity_mmc_device());
 
 	return 0;
 }
