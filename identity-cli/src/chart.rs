@@ -241,17 +241,11 @@ pub fn range(start_lba: u64, sectors: u64) -> String {
 
 /// Sectors as a size that people read: `512 B`, `4 MiB`, `1.5 MiB`.
 pub fn size(sectors: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [("GiB", 1 << 21), ("MiB", 1 << 11), ("KiB", 2), ("B", 0)];
-    for (unit, in_sectors) in UNITS {
-        if in_sectors == 0 || sectors >= in_sectors {
-            let tenths = if in_sectors == 0 { sectors * 5120 } else { sectors * 10 / in_sectors };
-            return match tenths % 10 {
-                0 => format!("{} {unit}", tenths / 10),
-                tenth => format!("{}.{tenth} {unit}", tenths / 10),
-            };
-        }
-    }
-    String::new()
+    const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+    let bytes = sectors.saturating_mul(512);
+    let (unit, in_bytes) = UNITS.into_iter().find(|(_, unit)| bytes >= *unit).unwrap_or(("B", 1));
+    let (whole, tenth) = (bytes / in_bytes, bytes % in_bytes * 10 / in_bytes);
+    if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
 }
 
 #[cfg(test)]

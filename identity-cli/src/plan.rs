@@ -110,8 +110,8 @@ fn no_slot(places: &[Place]) -> Error {
     let reasons: Vec<_> = places.iter().map(reason).collect();
     if let Some(one) = reasons.first().filter(|one| reasons.iter().all(|reason| reason == *one)) {
         return Error::refused(format!(
-            "no slot is free: {one}; make a partition table whose first partition starts at 4 MiB, or name two \
-             sectors with --at"
+            "no slot is free: {one}; a card with its first partition at 4 MiB and nothing before it has free slots, \
+             or name two sectors with --at"
         ));
     }
     let mut message = String::from("no two slots are free:");

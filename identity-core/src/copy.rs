@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::field::{Fields, FieldsError};
 use crate::identity::{Identity, check_uuid};
 use crate::sector::{
-    FIELDS_CAPACITY, HEADER_LEN, MAGIC, RawSector, SECTOR_LEN, TRAILER_LEN, VERSION, offset,
+    FIELDS_CAPACITY, HEADER_LEN, Header, MAGIC, RawSector, SECTOR_LEN, VERSION, all_are, offset,
 };
 
 /// Why a sector with our magic holds no identity.
@@ -90,6 +90,7 @@ pub enum NotACopy {
 #[derive(Clone, Copy, Debug)]
 pub struct Copy<'a> {
     raw: &'a RawSector,
+    header: Header,
     fields: Fields<'a>,
 }
 
@@ -100,27 +101,36 @@ impl<'a> Copy<'a> {
     /// [`NotACopy`], by the first check that fails, in this order: blank, magic, header length, checksum, version,
     /// place, header, fields.
     pub fn parse(bytes: &'a [u8; SECTOR_LEN], lba: u32) -> Result<Self, NotACopy> {
+        Self::parse_as(bytes, lba, |reason| reason)
+    }
+
+    /// The same, with an error that `report` makes of the reason. A bootloader, which only asks for the
+    /// [`Condition`](crate::search::Condition), then has no code for the rest of the reason.
+    pub fn parse_as<E>(
+        bytes: &'a [u8; SECTOR_LEN],
+        lba: u32,
+        report: impl Fn(NotACopy) -> E,
+    ) -> Result<Self, E> {
+        let corrupt = |defect| report(NotACopy::Corrupt(defect));
+        let newer = |newer| report(NotACopy::Newer(newer));
         let raw = RawSector::of(bytes);
-        if raw.magic != MAGIC {
-            return Err(if bytes.iter().all(|&byte| byte == 0) {
-                NotACopy::Blank
-            } else {
-                NotACopy::Foreign
-            });
+        let header = raw.header();
+        if header.magic != MAGIC {
+            return Err(report(if all_are(bytes, 0) { NotACopy::Blank } else { NotACopy::Foreign }));
         }
-        check_intact(raw).map_err(NotACopy::Corrupt)?;
-        if raw.version.get() > VERSION {
-            return Err(NotACopy::Newer(Newer::Version(raw.version.get())));
+        check_intact(raw, &header).map_err(corrupt)?;
+        if header.version > VERSION {
+            return Err(newer(Newer::Version(header.version)));
         }
-        if raw.own_lba.get() != lba {
-            return Err(NotACopy::Corrupt(Defect::OwnLba { stored: raw.own_lba.get() }));
+        if header.own_lba != lba {
+            return Err(corrupt(Defect::OwnLba { stored: header.own_lba }));
         }
-        let fields = check_header(raw).ok_or(NotACopy::Corrupt(Defect::Header))?;
-        let fields = Fields::check(fields).map_err(|error| match error {
-            FieldsError::Critical { kind } => NotACopy::Newer(Newer::Field(kind)),
-            error => NotACopy::Corrupt(Defect::Fields(error)),
+        let fields = check_header(raw, &header).ok_or_else(|| corrupt(Defect::Header))?;
+        let fields = Fields::check_as(fields, |error| match error {
+            FieldsError::Critical { kind } => newer(Newer::Field(kind)),
+            error => corrupt(Defect::Fields(error)),
         })?;
-        Ok(Self { raw, fields })
+        Ok(Self { raw, header, fields })
     }
 
     /// The UUID.
@@ -130,17 +140,17 @@ impl<'a> Copy<'a> {
 
     /// Where this copy lies.
     pub fn own_lba(&self) -> u32 {
-        self.raw.own_lba.get()
+        self.header.own_lba
     }
 
     /// Where the other copy lies.
     pub fn peer_lba(&self) -> u32 {
-        self.raw.peer_lba.get()
+        self.header.peer_lba
     }
 
     /// How often the identity has been written.
     pub fn generation(&self) -> u32 {
-        self.raw.generation.get()
+        self.header.generation
     }
 
     /// The fields.
@@ -160,29 +170,27 @@ impl<'a> Copy<'a> {
 }
 
 /// What holds for all versions: the fields can only start behind the frozen header, and the checksum fits.
-fn check_intact(raw: &RawSector) -> Result<(), Defect> {
-    let found = raw.header_len.get();
+fn check_intact(raw: &RawSector, header: &Header) -> Result<(), Defect> {
+    let found = header.header_len;
     if !(offset::OWN_LBA..=offset::TRAILER).contains(&usize::from(found)) {
         return Err(Defect::HeaderLen { found });
     }
-    let (stored, computed) = (raw.crc.get(), raw.compute_crc());
+    let (stored, computed) = (header.crc, raw.compute_crc());
     if stored == computed { Ok(()) } else { Err(Defect::Crc { stored, computed }) }
 }
 
-/// This version's header and padding; returns the bytes of the fields.
-fn check_header(raw: &RawSector) -> Option<&[u8]> {
-    let (fields, padding) = raw.fields.split_at_checked(usize::from(raw.fields_len.get()))?;
-    let (own, peer) = (raw.own_lba.get(), raw.peer_lba.get());
-    let good = raw.version.get() == VERSION
-        && raw.header_len.get() == HEADER_LEN
-        && raw.reserved.get() == 0
-        && raw.trailer == [0; TRAILER_LEN]
-        && raw.generation.get() > 0
-        && own != 0
-        && peer != 0
-        && peer != own
-        && check_uuid(Uuid::from_bytes(raw.uuid)).is_ok()
-        && padding.iter().all(|&byte| byte == 0);
+/// This version's header, padding and trailer; returns the bytes of the fields.
+fn check_header<'a>(raw: &'a RawSector, header: &Header) -> Option<&'a [u8]> {
+    let (fields, padding) = raw.fields_and_padding(header)?;
+    let good = header.version == VERSION
+        && header.header_len == HEADER_LEN
+        && header.reserved == 0
+        && header.generation > 0
+        && header.own_lba != 0
+        && header.peer_lba != 0
+        && header.peer_lba != header.own_lba
+        && check_uuid(&raw.uuid).is_ok()
+        && all_are(padding, 0);
     good.then_some(fields)
 }
 

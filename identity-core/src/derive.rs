@@ -2,69 +2,93 @@
 //! Values computed from the UUID, never stored: the same on every machine, reproducible with
 //! `uuidgen --sha1` (util-linux) or Python's `uuid.uuid5`.
 
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
+use zerocopy::{IntoBytes, transmute};
 
 use crate::mac::Mac;
-use crate::sha1::{BLOCK_LEN, digest_of_block};
+use crate::sha1::{self, Block, Digest};
 
-/// Longest name that fits one block behind the namespace, the end mark and the length: 64 - 16 - 1 - 8 bytes.
-const NAME_LEN_MAX: usize = 39;
-
-/// `ethernet/` and the longest `u32`.
-const ETHERNET_NAME_LEN_MAX: usize = 19;
 const ETHERNET_PREFIX: &[u8] = b"ethernet/";
-const POWERS_OF_TEN: [u32; 10] =
+static POWERS_OF_TEN: [u32; 10] =
     [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
 const MACHINE_ID_NAME: &[u8] = b"machine-id";
 
 /// The MAC address of the bootloader's and device tree's `ethernet<index>`, unless a person assigned one:
 /// the first six bytes of UUIDv5(`uuid`, `ethernet/<index>`), multicast bit cleared, local bit set.
 pub fn mac(uuid: Uuid, index: u32) -> Mac {
-    let name = ethernet_name(index);
-    let [a, b, c, d, e, f, ..] = *uuid_v5(uuid, &name).as_bytes();
+    let mut message = Message::new(uuid);
+    message.push_all(ETHERNET_PREFIX);
+    message.push_decimal(index);
+    // Version and variant lie behind the six bytes.
+    let [first, second, ..] = message.digest();
+    let ([a, b, c, d], [e, f, ..]) = (first.to_be_bytes(), second.to_be_bytes());
     Mac::locally_administered([a, b, c, d, e, f])
 }
 
 /// The machine-id: UUIDv5(`uuid`, `machine-id`), written as 32 hex digits (machine-id(5)).
 pub fn machine_id(uuid: Uuid) -> Uuid {
-    uuid_v5(uuid, MACHINE_ID_NAME)
+    let mut message = Message::new(uuid);
+    message.push_all(MACHINE_ID_NAME);
+    let [a, b, c, d, _] = message.digest();
+    // Version 5 and the variant, RFC 9562 section 5.5.
+    let (b, c) = (b & 0xffff_0fff | 0x5000, c & 0x3fff_ffff | 0x8000_0000);
+    let words = [a.to_be(), b.to_be(), c.to_be(), d.to_be()];
+    Uuid::from_bytes(transmute!(words))
 }
 
-/// `ethernet/<index>` in ASCII, without a division: not every Arm core has one.
-fn ethernet_name(index: u32) -> heapless::Vec<u8, ETHERNET_NAME_LEN_MAX> {
-    let mut name = heapless::Vec::new();
-    // Every push fits: nine bytes and at most ten digits.
-    for &byte in ETHERNET_PREFIX {
-        let _ = name.push(byte);
-    }
-    let mut rest = index;
-    for power in POWERS_OF_TEN {
-        let mut digit = b'0';
-        while let Some(less) = rest.checked_sub(power) {
-            rest = less;
-            digit = digit.saturating_add(1);
-        }
-        let is_leading_zero = digit == b'0' && name.len() == ETHERNET_PREFIX.len() && power > 1;
-        if !is_leading_zero {
-            let _ = name.push(digit);
-        }
-    }
-    name
+/// What RFC 9562 section 5.5 digests for a UUIDv5, a namespace and a name, in the one block that holds both.
+struct Message {
+    block: Block,
+    len: u8,
 }
 
-/// RFC 9562 section 5.5 for names of up to 39 bytes, which are exactly one SHA-1 block.
-fn uuid_v5(namespace: Uuid, name: &[u8]) -> Uuid {
-    debug_assert!(name.len() <= NAME_LEN_MAX);
-    let mut block = [0; BLOCK_LEN];
-    let message = namespace.as_bytes().iter().chain(name);
-    for (target, &byte) in block.iter_mut().zip(message.chain(&[0x80])) {
-        *target = byte;
+impl Message {
+    #[inline(always)]
+    fn new(namespace: Uuid) -> Self {
+        let mut message = Self { block: Block::default(), len: 0 };
+        message.push_all(namespace.as_bytes());
+        message
     }
-    let bits = name.len().saturating_add(16).saturating_mul(8);
-    let [.., high, low] = &mut block;
-    [*high, *low] = u16::try_from(bits).unwrap_or(0).to_be_bytes();
-    let [bytes @ .., _, _, _, _] = digest_of_block(&block);
-    Builder::from_sha1_bytes(bytes).into_uuid()
+
+    /// Names have at most 39 bytes: the block's 64 without the namespace's 16, the end mark and the length's 8.
+    #[inline(never)]
+    fn push(&mut self, byte: u8) {
+        if let Some(target) = self.block.as_mut_bytes().get_mut(usize::from(self.len)) {
+            *target = byte;
+            self.len = self.len.wrapping_add(1);
+        }
+    }
+
+    fn push_all(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.push(byte);
+        }
+    }
+
+    /// In ASCII, without a division: not every Arm core has one.
+    fn push_decimal(&mut self, number: u32) {
+        let mut rest = number;
+        let mut has_digits = false;
+        for &power in &POWERS_OF_TEN {
+            let mut digit = b'0';
+            while let Some(less) = rest.checked_sub(power) {
+                rest = less;
+                digit = digit.wrapping_add(1);
+                has_digits = true;
+            }
+            if has_digits || power == 1 {
+                self.push(digit);
+            }
+        }
+    }
+
+    fn digest(mut self) -> Digest {
+        let bits = u32::from(self.len).wrapping_mul(8);
+        self.push(0x80);
+        let [.., last] = &mut self.block;
+        *last = bits.to_be();
+        sha1::digest(&mut self.block)
+    }
 }
 
 #[cfg(test)]
@@ -96,10 +120,10 @@ mod tests {
         #[test]
         fn same_as_the_uuid_crate(uuid: u128, index: u32) {
             let uuid = Uuid::from_u128(uuid);
-            let name = format!("ethernet/{index}");
-            prop_assert_eq!(uuid_v5(uuid, name.as_bytes()), Uuid::new_v5(&uuid, name.as_bytes()));
-            let ours = ethernet_name(index);
-            prop_assert_eq!(ours.as_slice(), name.as_bytes());
+            let v5 = Uuid::new_v5(&uuid, format!("ethernet/{index}").as_bytes());
+            let [first, b, c, d, e, f, ..] = *v5.as_bytes();
+            prop_assert_eq!(mac(uuid, index).bytes(), [first & 0xfe | 2, b, c, d, e, f]);
+            prop_assert_eq!(machine_id(uuid), Uuid::new_v5(&uuid, b"machine-id"));
         }
 
         #[test]

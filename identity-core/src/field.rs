@@ -4,7 +4,8 @@
 use core::cmp::Ordering;
 use core::fmt;
 
-use crate::mac::{MAC_LEN, Mac, MacError};
+use crate::mac::{self, MAC_LEN, Mac, MacError};
+use crate::sector::all_are;
 use crate::text::{self, TextError};
 
 /// Type and length before each value, in bytes.
@@ -133,11 +134,12 @@ pub struct Field<'a> {
 impl<'a> Field<'a> {
     /// What tells two fields of one type apart: the interface index, the key, or nothing.
     fn key(&self) -> &'a [u8] {
-        match self.kind {
-            kind::MAC => self.value.get(..1).unwrap_or_default(),
-            kind::VARIABLE => split_variable(self.value).map_or(self.value, |(key, _)| key),
-            _ => &[],
-        }
+        let len = match self.kind {
+            kind::MAC => 1,
+            kind::VARIABLE => key_len(self.value),
+            _ => 0,
+        };
+        self.value.get(..len).unwrap_or(self.value)
     }
 
     /// Order on the card: by type, then by key. Equal means that one replaces the other.
@@ -147,38 +149,48 @@ impl<'a> Field<'a> {
 
     /// Checks the value of a known type.
     pub(crate) fn check(&self) -> Result<(), ValueError> {
+        self.check_as(|error| error)
+    }
+
+    /// The same, with an error of the caller's.
+    fn check_as<E>(&self, report: impl Fn(ValueError) -> E) -> Result<(), E> {
         let value = self.value;
+        let report_text = |error| report(ValueError::Text(error));
         match self.kind {
-            kind::PROFILE => text::check_profile(value).map_err(ValueError::Text),
-            kind::HOSTNAME => text::check_hostname(value).map_err(ValueError::Text),
-            kind::SERIAL | kind::BOARD => text::check_serial(value).map_err(ValueError::Text),
-            kind::MAC => check_mac(value),
+            kind::PROFILE => text::check_profile(value).map_err(report_text),
+            kind::HOSTNAME => text::check_hostname(value).map_err(report_text),
+            kind::SERIAL | kind::BOARD => text::check_serial(value).map_err(report_text),
+            kind::MAC => check_mac(value).map_err(report),
             kind::VARIABLE => {
-                let (key, value) = split_variable(value).ok_or(ValueError::NoEqualsSign)?;
-                text::check_key(key).and_then(|()| text::check_value(value)).map_err(ValueError::Text)
+                let (key, value) = split_variable(value).ok_or_else(|| report(ValueError::NoEqualsSign))?;
+                text::check_key(key).map_err(report_text)?;
+                text::check_value(value).map_err(report_text)
             }
-            kind::CARD => check_cid(value),
+            kind::CARD => check_cid(value).map_err(report),
             _ => Ok(()),
         }
     }
 }
 
 fn check_mac(value: &[u8]) -> Result<(), ValueError> {
-    let bytes: [u8; MAC_LEN] =
-        value.get(1..).and_then(|mac| mac.try_into().ok()).ok_or(ValueError::Length { len: value.len() })?;
-    Mac::new(bytes).map(|_| ()).map_err(ValueError::Mac)
+    let mac = value.get(1..).and_then(|mac| mac.try_into().ok());
+    mac::check(mac.ok_or(ValueError::Length { len: value.len() })?).map_err(ValueError::Mac)
 }
 
 fn check_cid(value: &[u8]) -> Result<(), ValueError> {
-    let cid: [u8; CID_LEN] = value.try_into().map_err(|_| ValueError::Length { len: value.len() })?;
+    let cid: &[u8; CID_LEN] = value.try_into().map_err(|_| ValueError::Length { len: value.len() })?;
     let [.., crc] = cid;
-    if crc != 0 || cid == [0; CID_LEN] { Err(ValueError::Cid) } else { Ok(()) }
+    if *crc != 0 || all_are(cid, 0) { Err(ValueError::Cid) } else { Ok(()) }
+}
+
+/// Length of what stands before the first `=`; of all if there is none.
+fn key_len(value: &[u8]) -> usize {
+    value.iter().position(|&byte| byte == b'=').unwrap_or(value.len())
 }
 
 /// `key=value` at the first `=`.
 fn split_variable(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = value.iter().position(|&byte| byte == b'=')?;
-    let (key, rest) = value.split_at_checked(at)?;
+    let (key, rest) = value.split_at_checked(key_len(value))?;
     Some((key, rest.get(1..)?))
 }
 
@@ -211,30 +223,41 @@ pub struct Fields<'a>(&'a [u8]);
 impl<'a> Fields<'a> {
     /// Checks that `bytes` are fields of version 1: whole, in order, each by its rule, a profile among them.
     pub fn check(bytes: &'a [u8]) -> Result<Self, FieldsError> {
+        Self::check_as(bytes, |error| error)
+    }
+
+    /// The same, with an error of the caller's.
+    pub(crate) fn check_as<E>(bytes: &'a [u8], report: impl Fn(FieldsError) -> E) -> Result<Self, E> {
         let mut walk = Walk::new(bytes);
-        let mut previous: Option<Field<'_>> = None;
+        let mut previous = Field { kind: 0, value: &[] };
         for field in &mut walk {
             let kind = field.kind;
             let known = name(kind).is_some();
             if !known && kind & CRITICAL_BIT != 0 {
-                return Err(FieldsError::Critical { kind });
+                return Err(report(FieldsError::Critical { kind }));
             }
-            let in_order = match previous.map(|previous| previous.order(&field)) {
-                None | Some(Ordering::Less) => kind != 0,
-                Some(Ordering::Equal) => !known,
-                Some(Ordering::Greater) => false,
+            let in_order = match previous.order(&field) {
+                Ordering::Less => true,
+                // Type 0 stands for none before the first field, so that no field has it.
+                Ordering::Equal => !known && kind != 0,
+                Ordering::Greater => false,
             };
             if !in_order {
-                return Err(FieldsError::Order { kind });
+                return Err(report(FieldsError::Order { kind }));
             }
-            field.check().map_err(|error| FieldsError::Value { kind, error })?;
-            previous = Some(field);
+            field.check_as(|error| report(FieldsError::Value { kind, error }))?;
+            previous = field;
         }
         if !walk.0.is_empty() {
-            return Err(FieldsError::Truncated { offset: bytes.len().saturating_sub(walk.0.len()) });
+            let offset = bytes.len().saturating_sub(walk.0.len());
+            return Err(report(FieldsError::Truncated { offset }));
         }
-        let fields = Self(bytes);
-        if fields.text(kind::PROFILE).is_none() { Err(FieldsError::NoProfile) } else { Ok(fields) }
+        // No type is lower, so that it is the first field.
+        if bytes.first() == Some(&kind::PROFILE) {
+            Ok(Self(bytes))
+        } else {
+            Err(report(FieldsError::NoProfile))
+        }
     }
 
     /// For bytes that [`Fields::check`] accepted before and that may have been changed since: the getters then
@@ -253,32 +276,55 @@ impl<'a> Fields<'a> {
         Walk::new(self.0)
     }
 
-    fn value(&self, kind: u8) -> Option<&'a [u8]> {
-        self.iter().find(|field| field.kind == kind).map(|field| field.value)
+    /// The value of the field of this type that has `number` others of its type before it.
+    pub fn value(&self, kind: u8, number: u32) -> Option<&'a [u8]> {
+        let mut before = number;
+        for field in self.iter() {
+            if field.kind == kind {
+                match before.checked_sub(1) {
+                    Some(less) => before = less,
+                    None => return Some(field.value),
+                }
+            }
+        }
+        None
     }
 
     /// The text of the only field of this type: profile, hostname, serial or board binding.
     pub fn text(&self, kind: u8) -> Option<&'a str> {
-        core::str::from_utf8(self.value(kind)?).ok()
+        core::str::from_utf8(self.value(kind, 0)?).ok()
     }
 
     /// The CID that the identity is bound to, its last byte (CRC) zero.
     pub fn card(&self) -> Option<[u8; CID_LEN]> {
-        self.value(kind::CARD)?.try_into().ok()
+        self.value(kind::CARD, 0)?.try_into().ok()
+    }
+
+    /// Key and value of variable `number`, from 0, by ascending key.
+    pub fn variable(&self, number: u32) -> Option<(&'a [u8], &'a [u8])> {
+        split_variable(self.value(kind::VARIABLE, number)?)
+    }
+
+    /// Interface index and address number `number`, from 0, that a person assigned, by ascending index.
+    pub fn assigned(&self, number: u32) -> Option<(u8, &'a [u8; MAC_LEN])> {
+        let (&index, mac) = self.value(kind::MAC, number)?.split_first()?;
+        Some((index, mac.try_into().ok()?))
     }
 
     /// MAC addresses that a person assigned, by ascending interface index.
     pub fn macs(&self) -> impl Iterator<Item = (u8, Mac)> + use<'a> {
-        self.iter().filter(|field| field.kind == kind::MAC).filter_map(|field| {
-            let (&index, mac) = field.value.split_first()?;
-            Some((index, Mac::new(mac.try_into().ok()?).ok()?))
+        let fields = *self;
+        (0..).map_while(move |number| {
+            let (index, bytes) = fields.assigned(number)?;
+            Some((index, Mac::new(*bytes).ok()?))
         })
     }
 
     /// Variables by ascending key.
     pub fn variables(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        self.iter().filter(|field| field.kind == kind::VARIABLE).filter_map(|field| {
-            let (key, value) = split_variable(field.value)?;
+        let fields = *self;
+        (0..).map_while(move |number| {
+            let (key, value) = fields.variable(number)?;
             Some((core::str::from_utf8(key).ok()?, core::str::from_utf8(value).ok()?))
         })
     }

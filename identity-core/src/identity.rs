@@ -10,7 +10,9 @@ use zerocopy::byteorder::little_endian::{U16, U32};
 use crate::derive;
 use crate::field::{self, CID_LEN, Field, Fields, FieldsError, ValueError, kind};
 use crate::mac::Mac;
-use crate::sector::{FIELDS_CAPACITY, HEADER_LEN, MAGIC, RawSector, SECTOR_LEN, TRAILER_LEN, VERSION};
+use crate::sector::{
+    FIELDS_CAPACITY, HEADER_LEN, MAGIC, RawSector, SECTOR_LEN, TRAILER_LEN, VERSION, all_are,
+};
 
 /// Room for the fields of a draft in bytes: more than fits, so that the error can say how much too much it is.
 const DRAFT_CAPACITY: usize = 4096;
@@ -170,7 +172,7 @@ impl Draft {
     /// # Errors
     /// [`DraftError::Uuid`] if `uuid` is nil or max.
     pub fn new(uuid: Uuid) -> Result<Self, DraftError> {
-        check_uuid(uuid).map_err(|()| DraftError::Uuid)?;
+        check_uuid(uuid.as_bytes()).map_err(|()| DraftError::Uuid)?;
         Ok(Self { uuid, generation: 1, fields: Vec::new() })
     }
 
@@ -266,8 +268,8 @@ fn push<const N: usize>(target: &mut Vec<u8, N>, field: Field<'_>) -> Result<(),
 }
 
 /// Nil and max are nobody's identity (RFC 9562 sections 5.9 and 5.10).
-pub(crate) fn check_uuid(uuid: Uuid) -> Result<(), ()> {
-    if uuid.is_nil() || uuid.is_max() { Err(()) } else { Ok(()) }
+pub(crate) fn check_uuid(uuid: &[u8; 16]) -> Result<(), ()> {
+    if all_are(uuid, 0) || all_are(uuid, 0xff) { Err(()) } else { Ok(()) }
 }
 
 #[cfg(test)]

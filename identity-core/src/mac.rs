@@ -4,6 +4,8 @@
 use core::fmt;
 use core::str::FromStr;
 
+use crate::sector::all_are;
+
 /// Length of a MAC address in bytes.
 pub const MAC_LEN: usize = 6;
 
@@ -37,17 +39,21 @@ impl fmt::Display for MacError {
     }
 }
 
+pub(crate) fn check(bytes: &[u8; MAC_LEN]) -> Result<(), MacError> {
+    let [first, ..] = bytes;
+    if first & GROUP_BIT != 0 {
+        Err(MacError::Multicast)
+    } else if all_are(bytes, 0) {
+        Err(MacError::Zero)
+    } else {
+        Ok(())
+    }
+}
+
 impl Mac {
     /// Checks six bytes.
     pub fn new(bytes: [u8; MAC_LEN]) -> Result<Self, MacError> {
-        let [first, ..] = bytes;
-        if first & GROUP_BIT != 0 {
-            Err(MacError::Multicast)
-        } else if bytes == [0; MAC_LEN] {
-            Err(MacError::Zero)
-        } else {
-            Ok(Self(bytes))
-        }
+        check(&bytes).map(|()| Self(bytes))
     }
 
     /// Makes a locally administered unicast address of any six bytes, by setting the two bits that say so.

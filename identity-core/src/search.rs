@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::copy::{Copy, NotACopy};
 use crate::sector::checksum;
-use crate::slot::{COUNT, READING_ORDER};
+use crate::slot::{COUNT, READING_ORDER_LBAS};
 use crate::state::State;
 
 /// The slots, a hint, and a few places outside the slots that copies name.
@@ -57,9 +57,6 @@ pub enum Condition {
 }
 
 impl Condition {
-    const ALL: [Self; 7] =
-        [Self::Absent, Self::Blank, Self::Foreign, Self::Valid, Self::Corrupt, Self::Newer, Self::Unreadable];
-
     /// The condition's name in JSON and messages.
     pub fn name(self) -> &'static str {
         match self {
@@ -73,13 +70,40 @@ impl Condition {
         }
     }
 
-    fn code(self) -> u8 {
-        let position = Self::ALL.iter().position(|&condition| condition == self);
-        position.and_then(|position| u8::try_from(position).ok()).unwrap_or(0)
+    fn code(self) -> u32 {
+        match self {
+            Self::Absent => 0,
+            Self::Blank => 1,
+            Self::Foreign => 2,
+            Self::Valid => 3,
+            Self::Corrupt => 4,
+            Self::Newer => 5,
+            Self::Unreadable => 6,
+        }
     }
 
-    fn of_code(code: u8) -> Self {
-        Self::ALL.get(usize::from(code)).copied().unwrap_or(Self::Absent)
+    fn of_code(code: u32) -> Self {
+        match code {
+            1 => Self::Blank,
+            2 => Self::Foreign,
+            3 => Self::Valid,
+            4 => Self::Corrupt,
+            5 => Self::Newer,
+            6 => Self::Unreadable,
+            _ => Self::Absent,
+        }
+    }
+}
+
+impl From<NotACopy> for Condition {
+    #[inline(always)]
+    fn from(reason: NotACopy) -> Self {
+        match reason {
+            NotACopy::Blank => Self::Blank,
+            NotACopy::Foreign => Self::Foreign,
+            NotACopy::Corrupt(_) => Self::Corrupt,
+            NotACopy::Newer(_) => Self::Newer,
+        }
     }
 }
 
@@ -92,31 +116,10 @@ pub struct Seen {
     generation: u32,
     content: u32,
     uuid: [u8; 16],
-    condition: u8,
-    padding: [u8; 3],
+    condition: u32,
 }
 
 impl Seen {
-    fn of(lba: u32, reading: Reading<'_>, depth: Depth) -> Self {
-        let plain = |condition: Condition| Self { lba, condition: condition.code(), ..Self::default() };
-        match reading {
-            Reading::Sector(Ok(copy)) => Self {
-                peer_lba: copy.peer_lba(),
-                generation: copy.generation(),
-                // Only compared with other copies, and the first depth looks at no other.
-                content: if depth == Depth::First { 0 } else { content(&copy) },
-                uuid: *copy.uuid().as_bytes(),
-                ..plain(Condition::Valid)
-            },
-            Reading::Sector(Err(NotACopy::Blank)) => plain(Condition::Blank),
-            Reading::Sector(Err(NotACopy::Foreign)) => plain(Condition::Foreign),
-            Reading::Sector(Err(NotACopy::Corrupt(_))) => plain(Condition::Corrupt),
-            Reading::Sector(Err(NotACopy::Newer(_))) => plain(Condition::Newer),
-            Reading::Absent => plain(Condition::Absent),
-            Reading::Unreadable => plain(Condition::Unreadable),
-        }
-    }
-
     /// Where it was read.
     pub fn lba(&self) -> u32 {
         self.lba
@@ -133,12 +136,7 @@ impl Seen {
     }
 
     fn is(&self, condition: Condition) -> bool {
-        self.condition() == condition
-    }
-
-    /// Whether both hold the same identity, written at the same time.
-    fn is_twin_of(&self, other: &Self) -> bool {
-        self.uuid == other.uuid && self.generation == other.generation && self.content == other.content
+        self.condition == condition.code()
     }
 
     /// Whether both cannot be right: two UUIDs, or two contents with one generation.
@@ -165,12 +163,20 @@ pub struct Search {
 impl Search {
     /// A search that looks at `hint_lba` first, if there is one, and then at the slots in their order.
     pub fn new(depth: Depth, hint_lba: Option<u32>) -> Self {
-        let depth = match depth {
+        let mut search = Self { hint_lba: 0, depth: 0, seen_len: 0, seen: [Seen::default(); SEEN_MAX] };
+        search.begin(depth, hint_lba);
+        search
+    }
+
+    /// Makes a new search of any other, or of any bytes, where it lies.
+    pub fn begin(&mut self, depth: Depth, hint_lba: Option<u32>) {
+        self.hint_lba = hint_lba.unwrap_or(0);
+        self.depth = match depth {
             Depth::First => 0,
             Depth::Pair => 1,
             Depth::All => 2,
         };
-        Self { hint_lba: hint_lba.unwrap_or(0), depth, seen_len: 0, seen: [Seen::default(); SEEN_MAX] }
+        self.seen_len = 0;
     }
 
     fn depth(&self) -> Depth {
@@ -191,21 +197,27 @@ impl Search {
         self.seen().iter().find(|seen| seen.is(Condition::Valid) || seen.is(Condition::Newer))
     }
 
-    fn unseen(&self, lba: u32) -> Option<u32> {
-        let full = self.seen().len() >= SEEN_MAX;
-        (lba != 0 && !full && !self.seen().iter().any(|seen| seen.lba == lba)).then_some(lba)
+    fn is_unseen(&self, lba: u32) -> bool {
+        let seen = self.seen();
+        lba != 0 && seen.len() < SEEN_MAX && seen.iter().all(|seen| seen.lba != lba)
     }
 
     /// The next sector to read; `None` when the search is over.
     pub fn next(&self) -> Option<u32> {
         match (self.depth(), self.primary()) {
             (Depth::First, Some(_)) => return None,
-            (Depth::Pair, Some(primary)) => return self.unseen(primary.peer_lba),
+            (Depth::Pair, Some(primary)) => return Some(primary.peer_lba).filter(|&lba| self.is_unseen(lba)),
             _ => (),
         }
-        let slots = READING_ORDER.iter().map(|slot| slot.lba);
-        let peers = self.seen().iter().map(|seen| seen.peer_lba);
-        [self.hint_lba].into_iter().chain(slots).chain(peers).find_map(|lba| self.unseen(lba))
+        if self.is_unseen(self.hint_lba) {
+            return Some(self.hint_lba);
+        }
+        for &lba in &READING_ORDER_LBAS {
+            if self.is_unseen(lba) {
+                return Some(lba);
+            }
+        }
+        self.seen().iter().map(|seen| seen.peer_lba).find(|&lba| self.is_unseen(lba))
     }
 
     /// Takes what was read at `lba`, which is what [`Search::next`] returned.
@@ -214,41 +226,72 @@ impl Search {
     /// `Err(())` if `lba` is not the sector that was asked for, or the copy not from there; nothing is taken then.
     #[allow(clippy::result_unit_err)]
     pub fn give(&mut self, lba: u32, reading: Reading<'_>) -> Result<Condition, ()> {
-        if self.next() != Some(lba) || matches!(reading, Reading::Sector(Ok(copy)) if copy.own_lba() != lba) {
+        match reading {
+            Reading::Sector(Ok(copy)) => self.take(lba, Ok(&copy)),
+            Reading::Sector(Err(reason)) => self.take(lba, Err(reason.into())),
+            Reading::Absent => self.take(lba, Err(Condition::Absent)),
+            Reading::Unreadable => self.take(lba, Err(Condition::Unreadable)),
+        }
+    }
+
+    /// [`Search::give`] without the reasons: a copy, or the condition of the sector that holds none.
+    #[allow(clippy::result_unit_err)]
+    pub fn take(&mut self, lba: u32, found: Result<&Copy<'_>, Condition>) -> Result<Condition, ()> {
+        if self.next() != Some(lba) || found.is_ok_and(|copy| copy.own_lba() != lba) {
             return Err(());
         }
-        let seen = Seen::of(lba, reading, self.depth());
-        let slot = self.seen.get_mut(usize::from(self.seen_len)).ok_or(())?;
-        *slot = seen;
+        let condition = found.err().unwrap_or(Condition::Valid);
+        let depth = self.depth();
+        let seen = self.seen.get_mut(usize::from(self.seen_len)).ok_or(())?;
         self.seen_len = self.seen_len.saturating_add(1);
-        Ok(seen.condition())
+        *seen = Seen { lba, condition: condition.code(), ..Seen::default() };
+        if let Ok(copy) = found {
+            seen.peer_lba = copy.peer_lba();
+            seen.generation = copy.generation();
+            seen.uuid = *copy.uuid().as_bytes();
+            // Only compared with other copies, and the first depth looks at no other.
+            if depth != Depth::First {
+                seen.content = content(copy);
+            }
+        }
+        Ok(condition)
     }
 
     /// What the sectors read so far say together.
     pub fn state(&self) -> State {
-        let any = |condition| self.seen().iter().any(|seen| seen.is(condition));
         match self.primary() {
             Some(primary) if primary.is(Condition::Newer) => State::Newer,
             Some(primary) => self.state_of_valid(primary),
-            None if any(Condition::Corrupt) => State::Corrupt,
-            None if any(Condition::Unreadable) => State::Unreadable,
+            None if self.any(Condition::Corrupt) => State::Corrupt,
+            None if self.any(Condition::Unreadable) => State::Unreadable,
             None => State::Blank,
         }
     }
 
+    fn any(&self, condition: Condition) -> bool {
+        self.seen().iter().any(|seen| seen.is(condition))
+    }
+
     fn state_of_valid(&self, primary: &Seen) -> State {
-        let others = || self.seen().iter().filter(|seen| seen.lba != primary.lba);
-        if others().any(|seen| seen.is(Condition::Valid) && seen.contradicts(primary)) {
-            return State::Conflict;
-        }
-        let is_good = |seen: &Seen| {
-            if seen.lba == primary.peer_lba {
-                seen.is(Condition::Valid) && seen.is_twin_of(primary) && seen.peer_lba == primary.lba
-            } else {
-                !matches!(seen.condition(), Condition::Valid | Condition::Corrupt | Condition::Newer)
+        let mut state = State::Valid;
+        for seen in self.seen() {
+            if seen.lba == primary.lba {
+                continue;
             }
-        };
-        if others().all(is_good) { State::Valid } else { State::Degraded }
+            let is_peer = seen.lba == primary.peer_lba;
+            let is_good = match seen.condition() {
+                Condition::Valid if seen.contradicts(primary) => return State::Conflict,
+                Condition::Valid => {
+                    is_peer && seen.peer_lba == primary.lba && seen.generation == primary.generation
+                }
+                Condition::Corrupt | Condition::Newer => false,
+                Condition::Absent | Condition::Blank | Condition::Foreign | Condition::Unreadable => !is_peer,
+            };
+            if !is_good {
+                state = State::Degraded;
+            }
+        }
+        state
     }
 }
 
@@ -258,6 +301,7 @@ mod tests {
     use crate::field::kind;
     use crate::identity::{Draft, Identity};
     use crate::sector::SECTOR_LEN;
+    use crate::slot::READING_ORDER;
     use std::collections::HashMap;
     use std::vec::Vec;
     use uuid::Uuid;

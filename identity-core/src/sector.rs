@@ -4,7 +4,7 @@
 use crc::{CRC_32_ISCSI, Crc, Table};
 
 use zerocopy::byteorder::little_endian::{U16, U32};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_ref};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute, transmute_ref};
 
 /// Length of a sector in bytes: SD cards have no other (SD Physical Layer Specification 3.01, section 4.3.2).
 pub const SECTOR_LEN: usize = 512;
@@ -66,6 +66,21 @@ pub(crate) struct RawSector {
     pub trailer: [u8; TRAILER_LEN],
 }
 
+/// A header up to the UUID, aligned and in the processor's byte order.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub(crate) struct Header {
+    pub magic: [u8; 8],
+    pub crc: u32,
+    pub header_len: u16,
+    pub version: u16,
+    pub own_lba: u32,
+    pub peer_lba: u32,
+    pub generation: u32,
+    pub fields_len: u16,
+    pub reserved: u16,
+}
+
 impl RawSector {
     pub fn of(bytes: &[u8; SECTOR_LEN]) -> &Self {
         transmute_ref!(bytes)
@@ -73,6 +88,34 @@ impl RawSector {
 
     pub fn bytes(&self) -> &[u8; SECTOR_LEN] {
         transmute_ref!(self)
+    }
+
+    /// Magic and numbers, read once, word by word: a bootloader's processor may load no number from where they lie.
+    pub fn header(&self) -> Header {
+        let mut words = [0; size_of::<Header>() / 4];
+        let (chunks, _) = self.bytes().as_chunks();
+        for (word, &bytes) in words.iter_mut().zip(chunks) {
+            *word = u32::from_ne_bytes(bytes);
+        }
+        let read: Header = transmute!(words);
+        Header {
+            magic: read.magic,
+            crc: u32::from_le(read.crc),
+            header_len: u16::from_le(read.header_len),
+            version: u16::from_le(read.version),
+            own_lba: u32::from_le(read.own_lba),
+            peer_lba: u32::from_le(read.peer_lba),
+            generation: u32::from_le(read.generation),
+            fields_len: u16::from_le(read.fields_len),
+            reserved: u16::from_le(read.reserved),
+        }
+    }
+
+    /// The fields and the zeros behind them, up to the end of the sector.
+    pub fn fields_and_padding(&self, header: &Header) -> Option<(&[u8], &[u8])> {
+        let len = usize::from(header.fields_len);
+        let (_, behind_header) = self.bytes().split_at(offset::FIELDS);
+        behind_header.split_at_checked(len).filter(|_| len <= FIELDS_CAPACITY)
     }
 
     /// CRC-32/ISCSI (check value E3069283) over every byte except the four of the CRC itself.
@@ -86,6 +129,12 @@ impl RawSector {
 /// CRC-32/ISCSI of some bytes.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     finish(update(CRC_32_ISCSI.init, bytes))
+}
+
+/// Whether every byte is `value`. In a function of its own, so that a bootloader has one loop for all that is all zero.
+#[inline(never)]
+pub(crate) fn all_are(bytes: &[u8], value: u8) -> bool {
+    bytes.iter().all(|&byte| byte == value)
 }
 
 /// Four bits at a time: a table of 64 bytes, where the `crc` crate offers 1024, or eight times the instructions.

@@ -63,6 +63,18 @@ pub const READING_ORDER: [Slot; COUNT] = [
     slot(7, Group::A),
 ];
 
+/// Where the slots of [`READING_ORDER`] are; half its size in a bootloader.
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "computed by the compiler")]
+pub(crate) static READING_ORDER_LBAS: [u32; COUNT] = {
+    let mut lbas = [0; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        lbas[at] = READING_ORDER[at].lba;
+        at += 1;
+    }
+    lbas
+};
+
 /// Position of `lba` in the reading order; sectors that are no slot come after all slots.
 pub fn reading_position(lba: u32) -> usize {
     READING_ORDER.iter().position(|slot| slot.lba == lba).unwrap_or(COUNT)

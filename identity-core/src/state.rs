@@ -41,7 +41,7 @@ impl State {
     ];
 
     /// The state's name in JSON, in U-Boot's `identity_state` and in documents.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Blank => "blank",
             Self::Valid => "valid",

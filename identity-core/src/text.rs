@@ -47,88 +47,142 @@ impl fmt::Display for TextError {
 
 /// A profile: 1–63 of `[A-Za-z0-9._+-]`, starting with a letter or digit.
 pub fn check_profile(text: &[u8]) -> Result<(), TextError> {
-    check(text, Rule::Profile, NAME_LEN_MAX)
+    check(text, Rule::Profile)
 }
 
 /// A hostname: RFC 1123 labels joined by dots, 1–63 bytes in all.
 pub fn check_hostname(text: &[u8]) -> Result<(), TextError> {
-    check(text, Rule::Hostname, NAME_LEN_MAX)
+    check(text, Rule::Hostname)
 }
 
 /// A board or card serial: 1–63 printable ASCII characters without space.
 pub fn check_serial(text: &[u8]) -> Result<(), TextError> {
-    check(text, Rule::Serial, NAME_LEN_MAX)
+    check(text, Rule::Serial)
 }
 
 /// A variable's key: 1–63 of `[a-z0-9_]`, starting with a letter.
 pub fn check_key(text: &[u8]) -> Result<(), TextError> {
-    check(text, Rule::Key, NAME_LEN_MAX)
+    check(text, Rule::Key)
 }
 
 /// A variable's value: at most 191 bytes of UTF-8 without control characters (Unicode category Cc); may be empty.
 pub fn check_value(text: &[u8]) -> Result<(), TextError> {
-    if text.is_empty() {
-        return Ok(());
+    if text.len() > VALUE_LEN_MAX {
+        return Err(TextError::TooLong { len: text.len(), max: VALUE_LEN_MAX });
     }
-    check(text, Rule::Value, VALUE_LEN_MAX)?;
-    core::str::from_utf8(text).map(|_| ()).map_err(|_| TextError::NotUtf8)
+    let mut rest = text;
+    while !rest.is_empty() {
+        match split_char(rest) {
+            Some((char, tail)) if !char.is_control() => rest = tail,
+            Some(_) => return Err(byte_error(text, text.len().saturating_sub(rest.len()))),
+            None => return Err(TextError::NotUtf8),
+        }
+    }
+    Ok(())
 }
 
-#[derive(Clone, Copy)]
+/// The first character of UTF-8 (RFC 3629), and what follows: at most four bytes, the shortest form, no surrogate.
+///
+/// For a bootloader a third of the size of `core::str::from_utf8`, which is made for long texts.
+fn split_char(text: &[u8]) -> Option<(char, &[u8])> {
+    let (&lead, mut rest) = text.split_first()?;
+    // Of the lead byte, which has a one for each byte of the character, or none for the only one.
+    let ones = lead.leading_ones();
+    let mut code = u32::from(lead) & 0x7f_u32.checked_shr(ones)?;
+    if ones == 1 {
+        return None;
+    }
+    for _ in 1..ones {
+        let (&byte, tail) = rest.split_first()?;
+        if byte & 0xc0 != 0x80 {
+            return None;
+        }
+        (code, rest) = (code << 6 | u32::from(byte & 0x3f), tail);
+    }
+    let char = char::from_u32(code)?;
+    (char.len_utf8() == text.len().saturating_sub(rest.len())).then_some((char, rest))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Rule {
     Profile,
     Hostname,
     Serial,
     Key,
-    Value,
 }
 
 impl Rule {
-    /// Whether `byte` may stand between its neighbours; there is none before the first and behind the last.
-    fn allows(self, previous: Option<u8>, byte: u8, next: Option<u8>) -> bool {
-        let is_first = previous.is_none();
+    /// Whether `byte` may stand behind `previous`, which is [`START`] for the first byte.
+    fn allows(self, previous: u8, byte: u8) -> bool {
+        let is_first = previous == START;
         match self {
             Self::Profile => {
-                byte.is_ascii_alphanumeric() || (!is_first && matches!(byte, b'.' | b'_' | b'+' | b'-'))
+                is_alphanumeric(byte) || (!is_first && matches!(byte, b'.' | b'_' | b'+' | b'-'))
             }
-            Self::Hostname => {
-                let starts_label = matches!(previous, None | Some(b'.'));
-                let ends_label = matches!(next, None | Some(b'.'));
-                match byte {
-                    b'.' => !starts_label && next.is_some(),
-                    b'-' => !starts_label && !ends_label,
-                    _ => byte.is_ascii_alphanumeric(),
-                }
-            }
+            // A label's last byte is seen behind it, or in allows_last().
+            Self::Hostname => match byte {
+                b'.' => is_alphanumeric(previous),
+                b'-' => is_alphanumeric(previous) || previous == b'-',
+                _ => is_alphanumeric(byte),
+            },
             Self::Serial => byte.is_ascii_graphic(),
             Self::Key => byte.is_ascii_lowercase() || (!is_first && (byte.is_ascii_digit() || byte == b'_')),
-            // C1 controls U+0080–U+009F are C2 80 – C2 9F in UTF-8.
-            Self::Value => byte >= 0x20 && byte != 0x7f && !(previous == Some(0xc2) && byte < 0xa0),
+        }
+    }
+
+    /// Whether `byte` may be the last one; [`START`] if there is none.
+    fn allows_last(self, byte: u8) -> bool {
+        match self {
+            Self::Hostname => is_alphanumeric(byte),
+            Self::Profile | Self::Serial | Self::Key => byte != START,
         }
     }
 }
 
-/// Length first, then every byte in turn. Not generic over the rule, so that a bootloader has the loop once.
-fn check(text: &[u8], rule: Rule, max: usize) -> Result<(), TextError> {
-    if text.is_empty() {
-        return Err(TextError::Empty);
-    }
-    if text.len() > max {
-        return Err(TextError::TooLong { len: text.len(), max });
-    }
-    let (mut previous, mut at, mut rest) = (None, 0_usize, text);
-    while let Some((&byte, tail)) = rest.split_first() {
-        if !rule.allows(previous, byte, tail.first().copied()) {
-            return Err(TextError::Byte { at, byte });
+/// Not inlined, because it is needed often.
+#[inline(never)]
+fn is_alphanumeric(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+}
+
+/// Stands before the first byte; no rule allows it in a text.
+const START: u8 = 0;
+
+#[inline(always)]
+fn check(text: &[u8], rule: Rule) -> Result<(), TextError> {
+    fault(text, rule).map_or(Ok(()), |at| {
+        Err(match text.len() {
+            0 => TextError::Empty,
+            len if len > NAME_LEN_MAX => TextError::TooLong { len, max: NAME_LEN_MAX },
+            _ => byte_error(text, at),
+        })
+    })
+}
+
+/// The position of the first byte that may not stand there; of the end, if there are too few or too many bytes. Returns no more than that, so that a
+/// bootloader, which does not ask what is wrong, has no code for it; not generic over the rule, so that it has the loop
+/// once.
+fn fault(text: &[u8], rule: Rule) -> Option<usize> {
+    let mut previous = START;
+    for (at, &byte) in text.iter().enumerate() {
+        if at >= NAME_LEN_MAX || !rule.allows(previous, byte) {
+            return Some(at);
         }
-        (previous, at, rest) = (Some(byte), at.saturating_add(1), tail);
+        previous = byte;
     }
-    Ok(())
+    (!rule.allows_last(previous)).then(|| text.len().saturating_sub(1))
+}
+
+fn byte_error(text: &[u8], at: usize) -> TextError {
+    TextError::Byte { at, byte: text.get(at).copied().unwrap_or_default() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::vec::Vec;
 
     #[test]
     fn profiles() {
@@ -171,5 +225,43 @@ mod tests {
         }
         assert_eq!(check_value(b"\xff"), Err(TextError::NotUtf8));
         assert_eq!(check_value(&[b'x'; 192]), Err(TextError::TooLong { len: 192, max: 191 }));
+    }
+    /// Texts, arbitrary bytes, and texts with a few bytes changed.
+    fn nearly_utf8() -> impl Strategy<Value = Vec<u8>> {
+        let text =
+            vec(any::<char>(), 0..20).prop_map(|chars| chars.into_iter().collect::<std::string::String>());
+        (text, vec((any::<prop::sample::Index>(), any::<u8>()), 0..3), vec(any::<u8>(), 0..5)).prop_map(
+            |(text, changes, tail)| {
+                let mut bytes = [text.as_bytes(), &tail].concat();
+                for (at, byte) in changes.into_iter().filter(|_| !text.is_empty()) {
+                    bytes[at.index(text.len())] = byte;
+                }
+                bytes
+            },
+        )
+    }
+
+    /// What the rule says, by the standard library.
+    fn is_value(bytes: &[u8]) -> bool {
+        core::str::from_utf8(bytes).is_ok_and(|text| !text.contains(char::is_control))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+        #[test]
+        fn values_are_utf8(bytes in nearly_utf8()) {
+            prop_assert_eq!(check_value(&bytes).is_ok(), is_value(&bytes), "{:x?}", bytes);
+        }
+    }
+
+    /// Every pair of bytes in front, and every lead with its second byte.
+    #[test]
+    fn every_start_of_utf8() {
+        for (first, second) in (0..=0xff).flat_map(|first| (0..=0xff).map(move |second| (first, second))) {
+            for tail in [&[][..], &[0x80], &[0xbf], &[0x80, 0x80], &[0xbf, 0xbf], &[0x80, 0x80, 0x80]] {
+                let bytes = [&[first, second], tail].concat();
+                assert_eq!(check_value(&bytes).is_ok(), is_value(&bytes), "{bytes:x?}");
+            }
+        }
     }
 }

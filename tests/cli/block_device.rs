@@ -54,7 +54,8 @@ fn a_card_is_stamped_read_verified_repaired_and_erased() {
     let image = Image::mbr();
     let Some(card) = Loop::attach(image.path(), &[]) else { return };
     card.run("read").exits(3).says(&[&card.name(), "blank"]);
-    let stamped = card.run(format!("stamp --profile panda --uuid {UUID} --format json")).exits(0).is_quiet().json();
+    let stamped =
+        card.run(format!("stamp --profile panda --uuid {UUID} --format json")).exits(0).is_quiet().json();
     assert_eq!(card.run("read --format json").exits(0).is_quiet().json(), stamped);
     card.run("verify").exits(0).is_quiet();
     card.run("repair").exits(0).shows(&["nothing to repair"]);
@@ -171,8 +172,12 @@ fn a_mount_that_only_another_namespace_sees_is_refused_too() {
     drop(mounted);
     let script = "mount \"$1\" \"$2\" && echo mounted && read -r _";
     let mut other = tool("unshare");
-    other.args(["--mount", "sh", "-c", script, "sh"]).arg(card.partition(1)).arg(image.dir().join("mounted here"));
-    let mut other = other.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    other
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(card.partition(1))
+        .arg(image.dir().join("mounted here"));
+    let mut other =
+        other.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(other.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "mounted\n");

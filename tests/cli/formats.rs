@@ -69,7 +69,8 @@ const VALUES_PER_CARD: usize = 15;
 fn for_every_value(check: impl Fn(&Image, &[&str])) {
     for values in HOSTILE.chunks(VALUES_PER_CARD) {
         let image = Image::mbr();
-        let mut stamp = image.identity(format!("stamp --profile panda --uuid {UUID} --serial {HOSTILE_SERIAL}"));
+        let mut stamp =
+            image.identity(format!("stamp --profile panda --uuid {UUID} --serial {HOSTILE_SERIAL}"));
         for (number, value) in values.iter().enumerate() {
             stamp = stamp.arg(format!("--set=v{number}={value}"));
         }
@@ -132,7 +133,7 @@ fn eval_names_every_value() {
     let options = "--hostname h --serial S --mac 2=02:00:5e:10:00:01 --set a=1 --set b_2=x";
     let image = Image::stamped(format!("--profile panda --uuid {UUID} {options}"));
     let mut shell = Command::new("sh");
-    shell.args(["-eu", "-c", ALL, "sh"]).arg(program()).arg(image.path());
+    shell.args(["-eu", "-c", ALL, "sh"]).arg(program()).arg(image.path()).env_remove("IDENTITY_BIN");
     let shown = String::from_utf8(shell.output().unwrap().stdout).unwrap().replace('\'', "");
     let found: BTreeMap<_, _> = shown.lines().filter_map(|line| line.split_once('=')).collect();
     let expected = BTreeMap::from([
@@ -239,7 +240,10 @@ fn systemd_reads_env_output_as_it_was_stamped() {
             let found = found.get(&format!("IDENTITY_VAR_v{number}"));
             assert_eq!(found.map_or("", String::as_str), *value, "{text}");
         }
-        assert_eq!((found["IDENTITY_SERIAL"].as_str(), found["IDENTITY_UUID"].as_str()), (HOSTILE_SERIAL, UUID));
+        assert_eq!(
+            (found["IDENTITY_SERIAL"].as_str(), found["IDENTITY_UUID"].as_str()),
+            (HOSTILE_SERIAL, UUID)
+        );
         assert!(!found.contains_key("IDENTITY_HOSTNAME"), "absent, not empty");
     });
 }
@@ -273,7 +277,10 @@ fn u_boot_imports_uboot_output_as_it_was_stamped() {
             let found = found.get(&format!("identity_var_v{number}"));
             assert_eq!(found.map_or("", String::as_str), *value, "{text}");
         }
-        assert_eq!((found["serial#"].as_str(), found["identity_serial"].as_str()), (HOSTILE_SERIAL, HOSTILE_SERIAL));
+        assert_eq!(
+            (found["serial#"].as_str(), found["identity_serial"].as_str()),
+            (HOSTILE_SERIAL, HOSTILE_SERIAL)
+        );
     });
 }
 

@@ -104,3 +104,27 @@ fn no_room_for_the_second_copy_is_refused() {
     image.unchanged("repair").exits(6).says(&["no two slots are free"]);
     image.run("read").exits(0);
 }
+
+/// A file may be the image of a stamped card; its sectors are no copies of this card's identity.
+#[test]
+fn what_looks_like_a_copy_inside_a_partition_is_left_alone() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let (donor, card) = (dir.path().join("donor"), dir.path().join("card"));
+    let mut image = identity_fixtures::Card::new(16384);
+    image.mbr(1, 0x0c, 63, 16000);
+    std::fs::write(&card, image.bytes()).expect("a card");
+    identity_tests::cli::Identity::new("stamp --create 16M --profile donor").arg(&donor).run().exits(0);
+    identity_tests::cli::Identity::new("stamp --profile panda").arg(&card).run().exits(0);
+    let copy = std::fs::read(&donor).expect("the donor")[52 * 512..53 * 512].to_vec();
+    let mut bytes = std::fs::read(&card).expect("the card");
+    bytes[6607 * 512..6608 * 512].copy_from_slice(&copy);
+    std::fs::write(&card, &bytes).expect("the card");
+
+    identity_tests::cli::Identity::new("verify").arg(&card).run().exits(0);
+    identity_tests::cli::Identity::new("repair").arg(&card).run().exits(0);
+    assert!(std::fs::read(&card).expect("the card") == bytes, "repair wrote into a partition");
+    identity_tests::cli::Identity::new("erase --force").arg(&card).run().exits(0);
+    let after = std::fs::read(&card).expect("the card");
+    assert!(after[63 * 512..] == bytes[63 * 512..], "erase wrote into a partition");
+    identity_tests::cli::Identity::new("stamp --profile panda").arg(&card).run().exits(0);
+}

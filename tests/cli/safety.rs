@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Disks that are no cards: the system's own, and fixed ones. Every run here is kept from writing by `FAULT_DENY`, unless
-//! what it may write to is the test's own.
+//! Disks that are no cards: the system's own, and fixed ones. What a run here could write to is the test's own, or
+//! `FAULT_DENY` keeps it from writing at all.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, symlink};
@@ -15,8 +15,9 @@ use crate::UUID;
 /// The disk that `/` is on.
 fn system_disk() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let words = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let number = words.filter(|words| words[4] == "/").map(|words| words[2].to_owned()).last()?;
+    // The last mount at a place is the one that is seen.
+    let words = mounts.lines().rev().map(|line| line.split(' ').collect::<Vec<_>>());
+    let number = words.filter(|words| words[4] == "/").map(|words| words[2].to_owned()).next()?;
     let device = fs::canonicalize(Path::new("/sys/dev/block").join(number)).ok()?;
     let whole = if device.join("partition").exists() { device.parent()? } else { &device };
     let node = Path::new("/dev").join(whole.file_name()?);
@@ -43,8 +44,8 @@ fn the_system_disk_is_refused_even_by_force() {
     }
 }
 
-/// A loop device that looks to `identity` like the disk that `attributes` describe: in a mount namespace of its own, where
-/// `/sys/dev/block` knows that disk alone.
+/// A loop device that looks to `identity` like the disk that `attributes` describe: in a mount namespace of its own,
+/// where `/sys/dev/block` knows that disk alone.
 fn disguised(image: &Image, card: &Loop, attributes: &[(&str, &str)], words: &str) -> Outcome {
     use std::os::unix::fs::MetadataExt;
     let sys = image.dir().join("sys");

@@ -33,7 +33,10 @@ const KEYS: [&str; 11] = [
 fn a_blank_card_gets_a_whole_identity() {
     let image = Image::mbr();
     let stamped = image
-        .run(format!("stamp --profile panda --uuid {UUID} --hostname panda-03 --serial SN:0042 --mac 1=02:00:5e:10:00:01 --set dtb=omap4.dtb --set empty= --format json"))
+        .run(format!(
+            "stamp --profile panda --uuid {UUID} --hostname panda-03 --serial SN:0042 \
+             --mac 1=02:00:5e:10:00:01 --set dtb=omap4.dtb --set empty= --format json"
+        ))
         .exits(0)
         .is_quiet();
     let expected = json!({
@@ -137,7 +140,8 @@ fn the_two_copies_name_each_other_and_hold_the_same() {
 #[test]
 fn an_update_keeps_what_is_not_named_and_counts() {
     let image = Image::stamped(format!(
-        "--profile panda --uuid {UUID} --hostname old --serial S1 --mac 02:00:5e:10:00:01 --mac 1=02:00:5e:10:00:02 --set a=1 --set b=2"
+        "--profile panda --uuid {UUID} --hostname old --serial S1 --mac 02:00:5e:10:00:01 \
+         --mac 1=02:00:5e:10:00:02 --set a=1 --set b=2"
     ));
     let updated =
         image.run(format!("stamp --uuid {UUID} --hostname new --set b=3 --format json")).exits(0).json();

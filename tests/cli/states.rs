@@ -277,7 +277,7 @@ fn every_golden_sector_is_read_as_its_file_says() {
         image.put(lba, &golden(file));
         let lba = lba.to_string();
         let found = image.run(format!("verify --format json --at {lba}")).json();
-        let slot = found["slots"].as_array().unwrap().iter().find(|slot| slot["lba"].to_string() == lba);
+        let slot = found["slots"].as_array().unwrap().iter().find(|slot| slot["lba"] == entry["lba"]);
         assert_eq!(&slot.unwrap()["state"], outcome, "{file}");
     }
 }

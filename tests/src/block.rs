@@ -50,7 +50,10 @@ impl Loop {
         let output = losetup.output().expect("losetup, of util-linux");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "losetup {options:?}: {errors}");
-        Some(Self { device: String::from_utf8(output.stdout).expect("a path").trim().into() })
+        let device: PathBuf = String::from_utf8(output.stdout).expect("a path").trim().into();
+        // For kernels that read no partition tables themselves; others have done it already.
+        let _ = run("partx", &[&"--update", &device]);
+        Some(Self { device })
     }
 
     /// Its node.
@@ -81,6 +84,7 @@ impl Loop {
 
 impl Drop for Loop {
     fn drop(&mut self) {
+        let _ = run("partx", &[&"--delete", &self.device]);
         let _ = run("losetup", &[&"--detach", &self.device]);
     }
 }

@@ -8,9 +8,9 @@
 use core::ffi::c_char;
 use core::slice;
 
-use identity_core::search::{Condition, Depth, Reading};
+use identity_core::search::{Condition, Depth};
 use identity_core::{Copy, SECTOR_LEN, Search};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::{transmute_mut, transmute_ref};
 
 use crate::record::{RECORD_SIZE, identity_record, write_text};
 use crate::status::{
@@ -76,17 +76,11 @@ impl identity_search {
     const SIZE: u32 = 516;
 
     fn get(&self) -> Result<&Search, i32> {
-        if self.size != Self::SIZE {
-            return Err(IDENTITY_BAD_SIZE);
-        }
-        Search::ref_from_bytes(self.words.as_bytes()).map_err(|_| IDENTITY_BAD_SIZE)
+        if self.size == Self::SIZE { Ok(transmute_ref!(&self.words)) } else { Err(IDENTITY_BAD_SIZE) }
     }
 
     fn get_mut(&mut self) -> Result<&mut Search, i32> {
-        if self.size != Self::SIZE {
-            return Err(IDENTITY_BAD_SIZE);
-        }
-        Search::mut_from_bytes(self.words.as_mut_bytes()).map_err(|_| IDENTITY_BAD_SIZE)
+        if self.size == Self::SIZE { Ok(transmute_mut!(&mut self.words)) } else { Err(IDENTITY_BAD_SIZE) }
     }
 }
 
@@ -135,20 +129,28 @@ unsafe fn buffer<'a>(pointer: *mut c_char, len: u32) -> Result<&'a mut [u8], i32
     Ok(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) })
 }
 
-/// Whether two objects share a byte, which Rust's references may not.
-fn check_apart(objects: &[(usize, usize)]) -> Result<(), i32> {
-    for (position, &(start, len)) in objects.iter().enumerate() {
-        for &(other, other_len) in objects.iter().skip(position.saturating_add(1)) {
-            if start < other.saturating_add(other_len) && other < start.saturating_add(len) {
-                return Err(IDENTITY_BAD_POINTER);
-            }
-        }
+/// Address and length of an object in bytes.
+#[derive(Clone, Copy)]
+struct Extent(usize, usize);
+
+impl Extent {
+    fn of<T>(pointer: *const T) -> Self {
+        Self(pointer.addr(), size_of::<T>())
     }
-    Ok(())
+
+    fn of_buffer(pointer: *const c_char, len: u32) -> Self {
+        Self(pointer.addr(), usize::try_from(len).unwrap_or(usize::MAX))
+    }
 }
 
-fn extent<T>(pointer: *const T) -> (usize, usize) {
-    (pointer.addr(), size_of::<T>())
+/// Two objects may not share a byte, or there could be no Rust reference to both.
+#[inline(never)]
+fn check_apart(one: Extent, other: Extent) -> Result<(), i32> {
+    // Distances from one to the other, either way round the address space.
+    if other.0.wrapping_sub(one.0) < one.1 || one.0.wrapping_sub(other.0) < other.1 {
+        return Err(IDENTITY_BAD_POINTER);
+    }
+    Ok(())
 }
 
 /// The library's IDENTITY_ABI_VERSION: a caller built with another header must not go on.
@@ -181,17 +183,10 @@ pub unsafe extern "C" fn identity_search_begin(
             IDENTITY_DEPTH_ALL => Depth::All,
             _ => return Err(IDENTITY_BAD_ARGUMENT),
         };
-        if search.is_null() || !search.is_aligned() {
-            return Err(IDENTITY_BAD_POINTER);
-        }
-        let hint_lba = Some(hint_lba).filter(|&lba| lba != 0);
-        // SAFETY: not NULL and aligned, both checked above; plain integers, so writing over uninitialised memory
-        // drops nothing; the caller vouches for the rest.
-        unsafe {
-            (*search).size = identity_search::SIZE;
-            // The words are all of a Search, checked at compile time.
-            search.byte_add(size_of::<u32>()).cast::<Search>().write(Search::new(depth, hint_lba));
-        }
+        // SAFETY: the only reference; the caller vouches for the rest.
+        let search = unsafe { exclusive(search)? };
+        search.size = identity_search::SIZE;
+        search.get_mut()?.begin(depth, Some(hint_lba).filter(|&lba| lba != 0));
         Ok(IDENTITY_OK)
     };
     status(begin())
@@ -205,7 +200,7 @@ pub unsafe extern "C" fn identity_search_begin(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn identity_search_next(search: *const identity_search, lba: *mut u32) -> i32 {
     let next = || {
-        check_apart(&[extent(search), extent(lba)])?;
+        check_apart(Extent::of(search), Extent::of(lba))?;
         // SAFETY: apart, checked above; the caller vouches for the rest.
         let (search, lba) = unsafe { (shared(search)?, exclusive(lba)?) };
         let search = search.get()?;
@@ -241,20 +236,20 @@ pub unsafe extern "C" fn identity_search_give(
             return Err(IDENTITY_BAD_SIZE);
         }
         let sector: *const [u8; SECTOR_LEN] = sector.cast();
-        check_apart(&[extent(search), extent(sector), extent(record)])?;
-        if record.is_null() || !record.is_aligned() {
-            return Err(IDENTITY_BAD_POINTER);
-        }
+        check_apart(Extent::of(search), Extent::of(sector))?;
+        check_apart(Extent::of(search), Extent::of(record))?;
+        check_apart(Extent::of(sector), Extent::of(record))?;
         // SAFETY: apart, checked above; `len` is the array's length; the caller vouches for the rest.
-        let (search, sector) = unsafe { (exclusive(search)?.get_mut()?, shared(sector)?) };
+        let (search, sector, record) =
+            unsafe { (exclusive(search)?.get_mut()?, shared(sector)?, exclusive(record)?) };
         let first = search.primary().is_none();
-        let parsed = Copy::parse(sector, lba);
-        search.give(lba, Reading::Sector(parsed)).map_err(|()| IDENTITY_BAD_ARGUMENT)?;
-        match parsed {
+        let found = Copy::parse_as(sector, lba, Condition::from);
+        search
+            .take(lba, found.as_ref().map_err(|&condition| condition))
+            .map_err(|()| IDENTITY_BAD_ARGUMENT)?;
+        match found {
             Ok(copy) if first => {
-                // SAFETY: not NULL and aligned, both checked above; plain integers, so nothing is dropped; the
-                // caller vouches for the rest.
-                unsafe { record.write(identity_record::of(&copy)) };
+                record.set(&copy);
                 Ok(IDENTITY_OK)
             }
             _ => Err(IDENTITY_ABSENT),
@@ -272,14 +267,14 @@ pub unsafe extern "C" fn identity_search_give(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn identity_search_skip(search: *mut identity_search, lba: u32, reason: u32) -> i32 {
     let skip = || {
-        let reading = match reason {
-            IDENTITY_SKIP_ABSENT => Reading::Absent,
-            IDENTITY_SKIP_UNREADABLE => Reading::Unreadable,
+        let condition = match reason {
+            IDENTITY_SKIP_ABSENT => Condition::Absent,
+            IDENTITY_SKIP_UNREADABLE => Condition::Unreadable,
             _ => return Err(IDENTITY_BAD_ARGUMENT),
         };
         // SAFETY: the only reference; the caller vouches for the rest.
         let search = unsafe { exclusive(search)? }.get_mut()?;
-        search.give(lba, reading).map_err(|()| IDENTITY_BAD_ARGUMENT)?;
+        search.take(lba, Err(condition)).map_err(|()| IDENTITY_BAD_ARGUMENT)?;
         Ok(IDENTITY_OK)
     };
     status(skip())
@@ -302,7 +297,7 @@ pub unsafe extern "C" fn identity_search_seen(
         if usize::try_from(size) != Ok(size_of::<identity_seen>()) {
             return Err(IDENTITY_BAD_SIZE);
         }
-        check_apart(&[extent(search), extent(seen)])?;
+        check_apart(Extent::of(search), Extent::of(seen))?;
         // SAFETY: apart, checked above; the caller vouches for the rest.
         let (search, out) = unsafe { (shared(search)?, exclusive(seen)?) };
         let number = usize::try_from(number).map_err(|_| IDENTITY_ABSENT)?;
@@ -329,9 +324,12 @@ fn condition(condition: Condition) -> u32 {
     }
 }
 
+/// The identity at `pointer`, which shares no byte with `output`.
+///
 /// # Safety
 /// As for [`shared`].
-unsafe fn record<'a>(pointer: *const identity_record) -> Result<&'a identity_record, i32> {
+unsafe fn record<'a>(pointer: *const identity_record, output: Extent) -> Result<&'a identity_record, i32> {
+    check_apart(Extent::of(pointer), output)?;
     // SAFETY: the caller vouches.
     let record = unsafe { shared(pointer)? };
     if record.size() == RECORD_SIZE { Ok(record) } else { Err(IDENTITY_BAD_SIZE) }
@@ -351,9 +349,8 @@ pub unsafe extern "C" fn identity_record_text(
     len: u32,
 ) -> i32 {
     let text = || {
-        check_apart(&[extent(identity), (out.addr(), usize::try_from(len).unwrap_or(usize::MAX))])?;
-        // SAFETY: apart, checked above; the caller vouches for the rest.
-        let (identity, out) = unsafe { (record(identity)?, buffer(out, len)?) };
+        // SAFETY: record() checks that they are apart; the caller vouches for the rest.
+        let (identity, out) = unsafe { (record(identity, Extent::of_buffer(out, len))?, buffer(out, len)?) };
         identity.text(what, out).map(|()| IDENTITY_OK)
     };
     status(text())
@@ -374,9 +371,11 @@ pub unsafe extern "C" fn identity_record_mac(
 ) -> i32 {
     let get = || {
         let mac: *mut [u8; 6] = mac.cast();
-        check_apart(&[extent(identity), extent(mac), extent(source)])?;
-        // SAFETY: apart, checked above; the caller vouches for the rest.
-        let (identity, mac, source) = unsafe { (record(identity)?, exclusive(mac)?, exclusive(source)?) };
+        check_apart(Extent::of(identity), Extent::of(source))?;
+        check_apart(Extent::of(mac), Extent::of(source))?;
+        // SAFETY: apart, checked above and by record(); the caller vouches for the rest.
+        let (identity, mac, source) =
+            unsafe { (record(identity, Extent::of(mac))?, exclusive(mac)?, exclusive(source)?) };
         (*mac, *source) = identity.mac(index);
         Ok(IDENTITY_OK)
     };
@@ -396,9 +395,8 @@ pub unsafe extern "C" fn identity_record_assigned(
     index: *mut u32,
 ) -> i32 {
     let get = || {
-        check_apart(&[extent(identity), extent(index)])?;
-        // SAFETY: apart, checked above; the caller vouches for the rest.
-        let (identity, index) = unsafe { (record(identity)?, exclusive(index)?) };
+        // SAFETY: record() checks that they are apart; the caller vouches for the rest.
+        let (identity, index) = unsafe { (record(identity, Extent::of(index))?, exclusive(index)?) };
         *index = identity.assigned(number)?;
         Ok(IDENTITY_OK)
     };
@@ -421,11 +419,13 @@ pub unsafe extern "C" fn identity_record_variable(
     value_len: u32,
 ) -> i32 {
     let get = || {
-        let len = |len: u32| usize::try_from(len).unwrap_or(usize::MAX);
-        check_apart(&[extent(identity), (key.addr(), len(key_len)), (value.addr(), len(value_len))])?;
-        // SAFETY: apart, checked above; the caller vouches for the rest.
+        let (key_extent, value_extent) =
+            (Extent::of_buffer(key, key_len), Extent::of_buffer(value, value_len));
+        check_apart(Extent::of(identity), value_extent)?;
+        check_apart(key_extent, value_extent)?;
+        // SAFETY: apart, checked above and by record(); the caller vouches for the rest.
         let (identity, key, value) =
-            unsafe { (record(identity)?, buffer(key, key_len)?, buffer(value, value_len)?) };
+            unsafe { (record(identity, key_extent)?, buffer(key, key_len)?, buffer(value, value_len)?) };
         identity.variable(number, key, value).map(|()| IDENTITY_OK)
     };
     status(get())
@@ -441,10 +441,9 @@ pub unsafe extern "C" fn identity_record_variable(
 pub unsafe extern "C" fn identity_record_card(identity: *const identity_record, cid: *mut u8) -> i32 {
     let get = || {
         let cid: *mut [u8; 16] = cid.cast();
-        check_apart(&[extent(identity), extent(cid)])?;
-        // SAFETY: apart, checked above; the caller vouches for the rest.
-        let (identity, cid) = unsafe { (record(identity)?, exclusive(cid)?) };
-        *cid = identity.card().ok_or(IDENTITY_ABSENT)?;
+        // SAFETY: record() checks that they are apart; the caller vouches for the rest.
+        let (identity, cid) = unsafe { (record(identity, Extent::of(cid))?, exclusive(cid)?) };
+        *cid = *identity.card().ok_or(IDENTITY_ABSENT)?;
         Ok(IDENTITY_OK)
     };
     status(get())

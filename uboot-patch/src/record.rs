@@ -48,16 +48,15 @@ pub(crate) const RECORD_SIZE: u32 = 496;
 const _: () = assert!(size_of::<identity_record>() == 496);
 
 impl identity_record {
-    pub(crate) fn of(copy: &Copy<'_>) -> Self {
-        Self {
-            size: RECORD_SIZE,
-            lba: copy.own_lba(),
-            peer_lba: copy.peer_lba(),
-            generation: copy.generation(),
-            uuid: *copy.uuid().as_bytes(),
-            fields_len: u16::try_from(copy.fields().bytes().len()).unwrap_or(0),
-            fields: *copy.field_area(),
-        }
+    /// Field by field, where it lies: a second one would be half a KiB on the caller's stack.
+    pub(crate) fn set(&mut self, copy: &Copy<'_>) {
+        self.size = RECORD_SIZE;
+        self.lba = copy.own_lba();
+        self.peer_lba = copy.peer_lba();
+        self.generation = copy.generation();
+        self.uuid = *copy.uuid().as_bytes();
+        self.fields_len = u16::try_from(copy.fields().bytes().len()).unwrap_or(0);
+        self.fields = *copy.field_area();
     }
 
     pub(crate) fn size(&self) -> u32 {
@@ -68,25 +67,24 @@ impl identity_record {
         Uuid::from_bytes(self.uuid)
     }
 
+    #[inline(never)]
     fn fields(&self) -> Fields<'_> {
         let len = usize::from(self.fields_len);
         Fields::assume_checked(self.fields.get(..len).unwrap_or_default())
     }
 
     pub(crate) fn text(&self, what: u32, out: &mut [u8]) -> Result<(), i32> {
-        let mut buffer = [0; 36];
-        let text = match what {
-            text::IDENTITY_TEXT_PROFILE => self.fields().text(kind::PROFILE),
-            text::IDENTITY_TEXT_HOSTNAME => self.fields().text(kind::HOSTNAME),
-            text::IDENTITY_TEXT_SERIAL => self.fields().text(kind::SERIAL),
-            text::IDENTITY_TEXT_BOARD => self.fields().text(kind::BOARD),
-            text::IDENTITY_TEXT_UUID => Some(&*self.uuid().hyphenated().encode_lower(&mut buffer)),
-            text::IDENTITY_TEXT_MACHINE_ID => {
-                Some(&*derive::machine_id(self.uuid()).simple().encode_lower(&mut buffer))
-            }
-            _ => return Err(IDENTITY_BAD_ARGUMENT),
-        };
-        write_text(text.ok_or(IDENTITY_ABSENT)?, out)
+        match what {
+            text::IDENTITY_TEXT_UUID => return write_uuid(self.uuid(), true, out),
+            text::IDENTITY_TEXT_MACHINE_ID => return write_uuid(derive::machine_id(self.uuid()), false, out),
+            _ => (),
+        }
+        // The other texts have their fields' numbers.
+        let kind = u8::try_from(what).map_err(|_| IDENTITY_BAD_ARGUMENT)?;
+        if !matches!(kind, kind::PROFILE | kind::HOSTNAME | kind::SERIAL | kind::BOARD) {
+            return Err(IDENTITY_BAD_ARGUMENT);
+        }
+        write_text(self.fields().value(kind, 0).ok_or(IDENTITY_ABSENT)?, out)
     }
 
     pub(crate) fn mac(&self, index: u32) -> ([u8; 6], u32) {
@@ -99,22 +97,15 @@ impl identity_record {
     }
 
     pub(crate) fn assigned(&self, number: u32) -> Result<u32, i32> {
-        let number = usize::try_from(number).map_err(|_| IDENTITY_ABSENT)?;
-        self.fields().macs().nth(number).map(|(index, _)| u32::from(index)).ok_or(IDENTITY_ABSENT)
+        self.fields().assigned(number).map(|(index, _)| u32::from(index)).ok_or(IDENTITY_ABSENT)
     }
 
-    pub(crate) fn card(&self) -> Option<[u8; CID_LEN]> {
-        self.fields().card()
+    pub(crate) fn card(&self) -> Option<&[u8; CID_LEN]> {
+        self.fields().value(kind::CARD, 0)?.try_into().ok()
     }
 
     pub(crate) fn variable(&self, number: u32, key: &mut [u8], value: &mut [u8]) -> Result<(), i32> {
-        let mut before = number;
-        let found = self.fields().variables().find(|_| {
-            let here = before == 0;
-            before = before.saturating_sub(1);
-            here
-        });
-        let (found_key, found_value) = found.ok_or(IDENTITY_ABSENT)?;
+        let (found_key, found_value) = self.fields().variable(number).ok_or(IDENTITY_ABSENT)?;
         // Both or neither: the second check must come before the first write.
         if found_value.len() >= value.len() {
             return Err(IDENTITY_TOO_SMALL);
@@ -125,12 +116,54 @@ impl identity_record {
 }
 
 /// Writes a text and its NUL, or nothing.
-pub(crate) fn write_text(text: &str, out: &mut [u8]) -> Result<(), i32> {
-    if text.len() >= out.len() {
-        return Err(IDENTITY_TOO_SMALL);
-    }
-    for (target, byte) in out.iter_mut().zip(text.bytes().chain([0])) {
+pub(crate) fn write_text(text: &[u8], out: &mut [u8]) -> Result<(), i32> {
+    for (target, &byte) in room(text.len(), out)?.iter_mut().zip(text) {
         *target = byte;
     }
     Ok(())
+}
+
+/// Writes a UUID in lower case, its five groups joined by hyphens or not, and a NUL; or nothing.
+fn write_uuid(uuid: Uuid, hyphens: bool, out: &mut [u8]) -> Result<(), i32> {
+    let text = room(if hyphens { 36 } else { 32 }, out)?;
+    let mut digits = 0_usize;
+    for (at, target) in text.iter_mut().enumerate() {
+        *target = if hyphens && matches!(at, 8 | 13 | 18 | 23) {
+            b'-'
+        } else {
+            let byte = uuid.as_bytes().get(digits >> 1).copied().unwrap_or_default();
+            let is_high = digits & 1 == 0;
+            digits = digits.wrapping_add(1);
+            hex_digit(if is_high { byte >> 4 } else { byte & 0xf })
+        };
+    }
+    Ok(())
+}
+
+fn hex_digit(value: u8) -> u8 {
+    value.wrapping_add(if value < 10 { b'0' } else { b'a'.wrapping_sub(10) })
+}
+
+/// The first `len` bytes of `out`, with a NUL behind them.
+fn room(len: usize, out: &mut [u8]) -> Result<&mut [u8], i32> {
+    let (text, rest) = out.split_at_mut_checked(len).ok_or(IDENTITY_TOO_SMALL)?;
+    *rest.first_mut().ok_or(IDENTITY_TOO_SMALL)? = 0;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_have_their_fields_numbers() {
+        for (what, kind) in [
+            (text::IDENTITY_TEXT_PROFILE, kind::PROFILE),
+            (text::IDENTITY_TEXT_HOSTNAME, kind::HOSTNAME),
+            (text::IDENTITY_TEXT_SERIAL, kind::SERIAL),
+            (text::IDENTITY_TEXT_BOARD, kind::BOARD),
+        ] {
+            assert_eq!(what, u32::from(kind));
+        }
+    }
 }

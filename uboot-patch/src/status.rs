@@ -53,7 +53,45 @@ pub fn of_state(state: State) -> i32 {
     }
 }
 
+/// Longest name of a state, in bytes.
+const NAME_LEN_MAX: usize = 10;
+
+/// The states' names in the order of their statuses, filled up with NUL. No pointers, which a bootloader that moves itself
+/// would have to adjust.
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "computed by the compiler")]
+static NAMES: [[u8; NAME_LEN_MAX]; State::ALL.len()] = {
+    let mut names = [[0; NAME_LEN_MAX]; State::ALL.len()];
+    let mut state = 0;
+    while state < names.len() {
+        let name = State::ALL[state].name().as_bytes();
+        let mut at = 0;
+        while at < name.len() {
+            names[state][at] = name[at];
+            at += 1;
+        }
+        state += 1;
+    }
+    names
+};
+
 /// The name of the state that a status stands for, the same as in JSON; `None` for other statuses.
-pub fn state_name(status: i32) -> Option<&'static str> {
-    State::ALL.into_iter().find(|&state| of_state(state) == status).map(State::name)
+pub fn state_name(status: i32) -> Option<&'static [u8]> {
+    let name = NAMES.get(usize::try_from(status.wrapping_sub(IDENTITY_BLANK)).ok()?)?;
+    let len = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_LEN_MAX);
+    name.get(..len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_statuses() {
+        for state in State::ALL {
+            assert_eq!(state_name(of_state(state)), Some(state.name().as_bytes()));
+        }
+        for status in [i32::MIN, -1, 0, IDENTITY_BLANK - 1, IDENTITY_UNREADABLE + 1, i32::MAX] {
+            assert_eq!(state_name(status), None);
+        }
+    }
 }

@@ -4,7 +4,6 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use identity_core::State;
-use identity_core::search::Depth;
 use serde::Serialize;
 
 use super::explain;
@@ -25,7 +24,7 @@ struct Erased {
 pub fn run(args: &EraseArgs) -> Result<Exit> {
     let access = if args.dry_run { Access::Plan(args.safety) } else { Access::Write(args.safety) };
     let mut target = Target::open(&args.target, access)?;
-    let survey = Survey::of(&target, Depth::All, args.at);
+    let survey = super::survey(&target, &args.target, args.at)?;
     check(&survey, args)?;
     let plan = plan::erase(&survey);
     let view = View::of(&survey);

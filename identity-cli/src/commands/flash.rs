@@ -42,7 +42,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         image: &source.name,
         format: source.format.name(),
         file_len: source.file_len,
-        image_len: bmap.as_ref().map(|bmap| bmap.image_len).or(source.stated_len),
+        image_len: bmap.as_ref().map(|bmap| bmap.image_len).or(source.exact_len()),
         mapped_len: bmap.as_ref().map(|bmap| bmap.mapped_len()),
         target: &args.target,
         target_len: target.sectors() * SECTOR_LEN as u64,

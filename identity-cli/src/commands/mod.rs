@@ -15,11 +15,12 @@ use std::path::Path;
 
 use identity_core::State;
 use identity_core::search::Condition;
+use identity_core::search::Depth;
 
 use crate::args::{Cli, Verb};
 use crate::device::Target;
 use crate::error::{Error, Exit, Result};
-use crate::ground::Ground;
+use crate::ground::{BeforePartitions, Ground};
 use crate::survey::Survey;
 
 /// Runs a verb.
@@ -38,6 +39,12 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Map(args) => map::run(&args),
         Verb::Completions { shell } => completions::run(shell),
     }
+}
+
+/// Looks at every slot before the first partition, for verbs that judge the whole card or write to it.
+fn survey(target: &Target, path: &Path, hint_lba: Option<u32>) -> Result<Survey> {
+    let error = |error| Error::io(path, "read the first sectors of", &error);
+    Ok(Survey::of(&BeforePartitions::of(target).map_err(error)?, Depth::All, hint_lba))
 }
 
 fn read_ground(target: &Target, path: &Path) -> Result<Ground> {

@@ -2,7 +2,6 @@
 //! `identity repair`.
 
 use identity_core::State;
-use identity_core::search::Depth;
 
 use super::{explain, read_ground, warn};
 use crate::args::{Format, RepairArgs};
@@ -11,13 +10,12 @@ use crate::error::{Error, Exit, Result};
 use crate::execute;
 use crate::plan;
 use crate::render::{self, text};
-use crate::survey::Survey;
 use crate::view::{Planned, View};
 
 pub fn run(args: &RepairArgs) -> Result<Exit> {
     let access = if args.dry_run { Access::Plan(args.safety) } else { Access::Write(args.safety) };
     let mut target = Target::open(&args.target, access)?;
-    let survey = Survey::of(&target, Depth::All, args.at);
+    let survey = super::survey(&target, &args.target, args.at)?;
     if !survey.state().is_usable() {
         let message = explain(&survey, &args.target).unwrap_or_default();
         return Err(Error::state(Exit::of_verified(survey.state()), message));
@@ -35,7 +33,7 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
     if let Some(plan) = &plan {
         execute::run(plan, &mut target, &args.target)?;
     }
-    let after = Survey::of(&target, Depth::All, args.at);
+    let after = super::survey(&target, &args.target, args.at)?;
     render::print(&match args.format {
         Format::Json => render::json(&View::of(&after)),
         Format::Text => {

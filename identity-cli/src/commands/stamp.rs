@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use identity_core::field::{FIELD_HEADER_LEN, kind};
 use identity_core::identity::DraftError;
 use identity_core::mac::MAC_LEN;
-use identity_core::search::Depth;
 use identity_core::sector::FIELDS_CAPACITY;
 use identity_core::{Draft, Identity, State, Uuid};
 
@@ -35,7 +34,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     let mut target = Target::open(path, access)?;
 
     let ground = read_ground(&target, &args.target)?;
-    let survey = look_everywhere(&args, &target, &ground);
+    let survey = look_everywhere(&args, &target, &ground)?;
     let identity = decide(&args, &survey, fresh)?;
     let plan = place(&args, &survey, &ground, &identity)?;
     if args.dry_run {
@@ -48,7 +47,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     }
     execute::run(&plan, &mut target, &args.target)?;
 
-    let after = Survey::of(&target, Depth::All, args.at.first().copied());
+    let after = super::survey(&target, path, args.at.first().copied())?;
     if after.state() != State::Valid || after.identity() != Some(&identity) {
         let message = explain(&after, &args.target).unwrap_or_default();
         return Err(Error::device(format!("after stamping, another identity reads back; {message}")));
@@ -66,11 +65,11 @@ pub fn run(args: StampArgs) -> Result<Exit> {
 
 /// Looks at the slots and where the command line says; if nothing is there, wherever else a copy may have been put, so
 /// that no identity is doubled and no copy forgotten.
-fn look_everywhere(args: &StampArgs, target: &Target, ground: &Ground) -> Survey {
-    let survey = Survey::of(target, Depth::All, args.at.first().copied());
+fn look_everywhere(args: &StampArgs, target: &Target, ground: &Ground) -> Result<Survey> {
+    let survey = super::survey(target, &args.target, args.at.first().copied())?;
     match ground.copy_anywhere() {
-        Some(lba) if survey.state() == State::Blank => Survey::of(target, Depth::All, Some(lba)),
-        _ => survey,
+        Some(lba) if survey.state() == State::Blank => super::survey(target, &args.target, Some(lba)),
+        _ => Ok(survey),
     }
 }
 

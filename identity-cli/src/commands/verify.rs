@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity verify`.
 
-use identity_core::search::Depth;
 use identity_core::slot::READING_ORDER;
 use serde::Serialize;
 
@@ -43,7 +42,7 @@ impl SlotView {
 
 pub fn run(args: &VerifyArgs) -> Result<Exit> {
     let target = Target::open(&args.target, Access::Read)?;
-    let survey = Survey::of(&target, Depth::All, args.at);
+    let survey = super::survey(&target, &args.target, args.at)?;
     let view = View::of(&survey);
     let slots: Vec<_> = survey.found().iter().map(|found| SlotView::of(&survey, found)).collect();
     render::print(&match args.format {

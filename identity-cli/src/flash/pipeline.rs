@@ -93,7 +93,7 @@ impl Pipeline {
             let taken = self.taken.load(Ordering::Relaxed).max(1);
             u64::try_from(u128::from(at) * u128::from(self.file_len?) / u128::from(taken)).ok()
         };
-        self.stated_len.or_else(guess)
+        self.stated_len.filter(|&len| len >= at).or_else(guess)
     }
 }
 

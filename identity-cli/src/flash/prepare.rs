@@ -101,13 +101,16 @@ pub fn prepare(
 
 /// What can be said of the image's length before it is unpacked.
 fn check_lengths(source: &Source, bmap: Option<&Bmap>, subject: &Subject<'_>) -> Result<()> {
-    for len in source.stated_len.into_iter().chain(bmap.map(|bmap| bmap.image_len)) {
+    let exact = source.exact_len().into_iter().chain(bmap.map(|bmap| bmap.image_len));
+    for len in source.stated_len.into_iter().chain(exact.clone()) {
         write::check_len(len, subject.card.sectors(), subject.path)?;
+    }
+    for len in exact {
         if !len.is_multiple_of(SECTOR_LEN as u64) {
             return Err(write::ragged(len));
         }
     }
-    match (source.stated_len, bmap) {
+    match (source.exact_len(), bmap) {
         (Some(len), Some(bmap)) if len != bmap.image_len => Err(Error::refused(format!(
             "{} is {len} bytes long, but {} by its block map; fetch both again, or say --no-bmap",
             source.name, bmap.image_len

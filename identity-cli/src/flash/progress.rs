@@ -44,7 +44,8 @@ pub struct Progress {
     mode: Mode,
     phase: Phase,
     started: Instant,
-    shown: Instant,
+    /// When the last line was printed in this phase.
+    shown: Option<Instant>,
 }
 
 impl Progress {
@@ -62,13 +63,12 @@ impl Progress {
 
     /// Shows nothing.
     pub fn quiet() -> Self {
-        let now = Instant::now();
-        Self { mode: Mode::Quiet, phase: Phase::Write, started: now, shown: now }
+        Self { mode: Mode::Quiet, phase: Phase::Write, started: Instant::now(), shown: None }
     }
 
     /// Begins a phase.
     pub fn begin(&mut self, phase: Phase) {
-        (self.phase, self.started, self.shown) = (phase, Instant::now(), Instant::now());
+        (self.phase, self.started, self.shown) = (phase, Instant::now(), None);
         if let Mode::Bar(bar) = &self.mode {
             let template = "{msg:9} [{wide_bar}] {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
             if let Ok(style) = ProgressStyle::with_template(template) {
@@ -92,7 +92,7 @@ impl Progress {
                 }
                 bar.set_position(bytes);
             }
-            Mode::Json if self.shown.elapsed() < INTERVAL => (),
+            Mode::Json if self.shown.is_some_and(|shown| shown.elapsed() < INTERVAL) => (),
             Mode::Json => self.line(bytes, total),
         }
     }
@@ -107,7 +107,7 @@ impl Progress {
     }
 
     fn line(&mut self, bytes: u64, total: Option<u64>) {
-        self.shown = Instant::now();
+        self.shown = Some(Instant::now());
         let milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         let rate = bytes.saturating_mul(1000) / milliseconds;
         let left = total.and_then(|total| total.saturating_sub(bytes).checked_div(rate));

@@ -69,7 +69,8 @@ pub struct Source {
     pub format: Format,
     /// Length of the file as distributed, unless it comes from a pipe.
     pub file_len: Option<u64>,
-    /// Length of the image, as far as that is known before it is unpacked.
+    /// Length of the image, as far as the file says before it is unpacked; at least so long, see
+    /// [`Source::exact_len`].
     pub stated_len: Option<u64>,
     /// Bytes of the file that have been read so far.
     pub taken: Arc<AtomicU64>,
@@ -128,6 +129,11 @@ impl Source {
         let input = Input { file, lead, lead_taken: 0, taken: taken.clone(), hasher };
         let decoder = Decoder::new(format, input).map_err(|error| unpack_error(&name, format, &error))?;
         Ok(Self { name, format, file_len, stated_len, taken, decoder, expected, changed })
+    }
+
+    /// Length of the image, where the file says it. What a Zstandard frame says holds for the first frame alone.
+    pub fn exact_len(&self) -> Option<u64> {
+        self.stated_len.filter(|_| self.format != Format::Zstd)
     }
 
     /// The image file, for comparing it with the card.
