@@ -163,6 +163,23 @@ fn a_power_cut_in_a_repair_leaves_the_identity() {
 }
 
 #[test]
+fn a_power_cut_in_the_update_of_a_single_copy_does_not_lose_it() {
+    for lost in [52, 6607] {
+        for write in 1..=2 {
+            for kept in KEPT {
+                let image = Image::stamped(format!("--profile panda --uuid {UUID} --hostname old"));
+                image.damage(lost);
+                let update = image.identity(format!("stamp --uuid {UUID} --hostname new"));
+                assert_eq!(update.fault("FAULT_CUT", format!("{write}:{kept}")).run().code, Some(CUT));
+                assert_eq!(read(&image).exits(0).json()["uuid"], UUID, "{lost}: write {write}, {kept} bytes");
+                image.run("repair").exits(0);
+                image.run("verify").exits(0);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_power_cut_in_a_replacement_never_leaves_nothing() {
     let old = || Image::stamped(format!("--profile panda --uuid {UUID}"));
     let words = format!("stamp --profile beagle --uuid {OTHER} --force");

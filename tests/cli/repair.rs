@@ -3,7 +3,7 @@
 
 use identity_core::field::kind;
 use identity_core::{Draft, Identity};
-use identity_tests::image::Image;
+use identity_tests::image::{Image, SECTORS};
 
 use crate::UUID;
 
@@ -103,6 +103,24 @@ fn no_room_for_the_second_copy_is_refused() {
     }
     image.unchanged("repair").exits(6).says(&["no two slots are free"]);
     image.run("read").exits(0);
+}
+
+#[test]
+fn a_copy_that_a_new_partition_covers_moves_and_the_partition_is_left_alone() {
+    let image = Image::sfdisk(SECTORS as u64, "start=8192, type=c\n");
+    image.run(format!("stamp --profile panda --uuid {UUID} --at 52,2703")).exits(0);
+    image.put(0, &Image::sfdisk(SECTORS as u64, "start=2048, type=c\n").sector(0));
+    let partition = image.bytes().split_off(2048 * 512);
+    image.run("read").exits(0);
+    image.unchanged("verify").exits(5).says(&["LBA 2703"]);
+    image.run("repair").exits(0);
+    assert_eq!(image.copies(), [52, 1711, 2703]);
+    image.run("verify").exits(0).is_quiet();
+    assert_eq!(image.run("read --field uuid").exits(0).stdout.trim(), UUID);
+    image.run("stamp --profile beagle --force").exits(0);
+    image.run("erase").exits(0);
+    image.run("stamp --profile beagle").exits(0);
+    assert!(image.bytes().split_off(2048 * 512) == partition, "something wrote into the partition");
 }
 
 /// A file may be the image of a stamped card; its sectors are no copies of this card's identity.
