@@ -152,7 +152,7 @@ impl<'a> Field<'a> {
         self.check_as(|error| error)
     }
 
-    /// The same, with an error of the caller's.
+    /// The same, with an error that `report` makes of the reason.
     fn check_as<E>(&self, report: impl Fn(ValueError) -> E) -> Result<(), E> {
         let value = self.value;
         let report_text = |error| report(ValueError::Text(error));
@@ -226,7 +226,7 @@ impl<'a> Fields<'a> {
         Self::check_as(bytes, |error| error)
     }
 
-    /// The same, with an error of the caller's.
+    /// The same, with an error that `report` makes of the reason.
     pub(crate) fn check_as<E>(bytes: &'a [u8], report: impl Fn(FieldsError) -> E) -> Result<Self, E> {
         let mut walk = Walk::new(bytes);
         let mut previous = Field { kind: 0, value: &[] };

@@ -39,6 +39,7 @@ impl fmt::Display for MacError {
     }
 }
 
+/// [`Mac::new`] without the address.
 pub(crate) fn check(bytes: &[u8; MAC_LEN]) -> Result<(), MacError> {
     let [first, ..] = bytes;
     if first & GROUP_BIT != 0 {

@@ -226,21 +226,28 @@ impl Search {
     /// `Err(())` if `lba` is not the sector that was asked for, or the copy not from there; nothing is taken then.
     #[allow(clippy::result_unit_err)]
     pub fn give(&mut self, lba: u32, reading: Reading<'_>) -> Result<Condition, ()> {
-        match reading {
-            Reading::Sector(Ok(copy)) => self.take(lba, Ok(&copy)),
-            Reading::Sector(Err(reason)) => self.take(lba, Err(reason.into())),
-            Reading::Absent => self.take(lba, Err(Condition::Absent)),
-            Reading::Unreadable => self.take(lba, Err(Condition::Unreadable)),
-        }
+        let found = match reading {
+            Reading::Sector(parsed) => parsed.map_err(Condition::from),
+            Reading::Absent => Err(Condition::Absent),
+            Reading::Unreadable => Err(Condition::Unreadable),
+        };
+        self.take(lba, &found)
     }
 
     /// [`Search::give`] without the reasons: a copy, or the condition of the sector that holds none.
+    ///
+    /// # Errors
+    /// As with `give`; also if the condition is that of a copy.
     #[allow(clippy::result_unit_err)]
-    pub fn take(&mut self, lba: u32, found: Result<&Copy<'_>, Condition>) -> Result<Condition, ()> {
-        if self.next() != Some(lba) || found.is_ok_and(|copy| copy.own_lba() != lba) {
+    pub fn take(&mut self, lba: u32, found: &Result<Copy<'_>, Condition>) -> Result<Condition, ()> {
+        let condition = match found {
+            Ok(copy) if copy.own_lba() == lba => Condition::Valid,
+            Ok(_) | Err(Condition::Valid) => return Err(()),
+            Err(condition) => *condition,
+        };
+        if self.next() != Some(lba) {
             return Err(());
         }
-        let condition = found.err().unwrap_or(Condition::Valid);
         let depth = self.depth();
         let seen = self.seen.get_mut(usize::from(self.seen_len)).ok_or(())?;
         self.seen_len = self.seen_len.saturating_add(1);
@@ -426,6 +433,7 @@ mod tests {
     fn only_what_was_asked_for_is_taken() {
         let mut search = Search::new(Depth::First, None);
         assert_eq!(search.give(53, Reading::Absent), Err(()));
+        assert_eq!(search.take(52, &Err(Condition::Valid)), Err(()));
         assert!(search.seen().is_empty());
     }
 

@@ -459,7 +459,7 @@ fn arguments_that_are_no_text() {
 #[test]
 fn a_file_system_that_is_read_only() {
     if !is_root() {
-        identity_tests::block::skipped("a test that mounts, which needs root");
+        identity_tests::block::skipped("mounting needs root");
         return;
     }
     let image = Image::stamped(format!("--profile panda --uuid {UUID}"));

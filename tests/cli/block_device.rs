@@ -146,7 +146,7 @@ fn mount(image: &Image, card: &Loop) -> Option<Mounted> {
     run_where_installed(mkfs.args(["-q", "-F"]).arg(&partition))?;
     let mounted = Mounted::at(&partition, &point);
     if mounted.is_none() {
-        skipped("a test with a mounted partition: this kernel mounts neither FAT nor ext4");
+        skipped("this kernel mounts neither FAT nor ext4");
     }
     mounted
 }
@@ -200,7 +200,7 @@ fn a_card_with_swap_space_in_use_is_refused() {
         return;
     }
     if !tool("swapon").arg(&partition).status().unwrap().success() {
-        skipped("a test with swap space, which this kernel does not take");
+        skipped("this kernel takes no swap space");
         return;
     }
     let refusals: Vec<_> = writing().iter().map(|words| card.run(words)).collect();
@@ -284,7 +284,7 @@ fn an_image_behind_a_loop_device_is_refused_and_the_device_named() {
 fn a_device_that_fails_to_write_is_an_error_of_the_device() {
     // A sparse image on a full file system: the loop device takes the write, and fails to store it.
     if !identity_tests::block::is_root() {
-        skipped("a test that mounts, which needs root");
+        skipped("mounting needs root");
         return;
     }
     let image = Image::absent();

@@ -13,7 +13,7 @@ fn answered(image: &Image, answer: &str, options: &str) -> Option<(Option<i32>, 
     let pipeline = "printf '%s\\n' \"$2\" | script -qefc \"$1\" /dev/null";
     script.args(["-c", pipeline, "sh", &command, answer]);
     if tool("script").arg("--version").output().is_err() {
-        identity_tests::block::skipped("a test at a terminal, which needs script");
+        identity_tests::block::skipped("a terminal needs script, of bsdutils");
         return None;
     }
     let output = script.output().unwrap();

@@ -27,7 +27,7 @@ fn system_disk() -> Option<PathBuf> {
 #[test]
 fn the_system_disk_is_refused_even_by_force() {
     let Some(disk) = system_disk().filter(|_| is_root()) else {
-        skipped("a test on the system disk, which needs root and / on a disk of its own");
+        skipped("it needs root, and / on a disk of this machine");
         return;
     };
     let shown = disk.display().to_string();

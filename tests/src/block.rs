@@ -9,7 +9,8 @@ use crate::cli::{Identity, Outcome, tool};
 
 /// Says aloud, past the test harness, what is not tested here.
 pub fn skipped(reason: &str) {
-    let _ = writeln!(io::stderr(), "SKIPPED: {reason}");
+    let test = std::thread::current();
+    let _ = writeln!(io::stderr(), "SKIPPED: {}: {reason}", test.name().unwrap_or("a test"));
 }
 
 /// Whether this process may do everything.
@@ -38,11 +39,11 @@ impl Loop {
     /// If root, on a machine with loop devices, cannot attach it.
     pub fn attach(file: &Path, options: &[&str]) -> Option<Self> {
         if !is_root() {
-            skipped("a test with a loop device, which needs root");
+            skipped("a loop device needs root");
             return None;
         }
         if !Path::new("/dev/loop-control").exists() {
-            skipped("a test with a loop device, of which this machine has none");
+            skipped("this machine has no loop devices");
             return None;
         }
         let mut losetup = tool("losetup");

@@ -94,8 +94,11 @@ fn status(result: Result<i32, i32>) -> i32 {
     }
 }
 
+/// Inlined, because a call with its two-word result is larger than the two checks.
+///
 /// # Safety
 /// If `pointer` is neither NULL nor unaligned, it must point to a `T` that nobody changes during the call.
+#[inline(always)]
 unsafe fn shared<'a, T>(pointer: *const T) -> Result<&'a T, i32> {
     if !pointer.is_aligned() {
         return Err(IDENTITY_BAD_POINTER);
@@ -104,8 +107,11 @@ unsafe fn shared<'a, T>(pointer: *const T) -> Result<&'a T, i32> {
     unsafe { pointer.as_ref() }.ok_or(IDENTITY_BAD_POINTER)
 }
 
+/// Inlined as [`shared`] is.
+///
 /// # Safety
 /// If `pointer` is neither NULL nor unaligned, it must point to a `T` that nobody else uses during the call.
+#[inline(always)]
 unsafe fn exclusive<'a, T>(pointer: *mut T) -> Result<&'a mut T, i32> {
     if !pointer.is_aligned() {
         return Err(IDENTITY_BAD_POINTER);
@@ -244,9 +250,7 @@ pub unsafe extern "C" fn identity_search_give(
             unsafe { (exclusive(search)?.get_mut()?, shared(sector)?, exclusive(record)?) };
         let first = search.primary().is_none();
         let found = Copy::parse_as(sector, lba, Condition::from);
-        search
-            .take(lba, found.as_ref().map_err(|&condition| condition))
-            .map_err(|()| IDENTITY_BAD_ARGUMENT)?;
+        search.take(lba, &found).map_err(|()| IDENTITY_BAD_ARGUMENT)?;
         match found {
             Ok(copy) if first => {
                 record.set(&copy);
@@ -274,7 +278,7 @@ pub unsafe extern "C" fn identity_search_skip(search: *mut identity_search, lba:
         };
         // SAFETY: the only reference; the caller vouches for the rest.
         let search = unsafe { exclusive(search)? }.get_mut()?;
-        search.take(lba, Err(condition)).map_err(|()| IDENTITY_BAD_ARGUMENT)?;
+        search.take(lba, &Err(condition)).map_err(|()| IDENTITY_BAD_ARGUMENT)?;
         Ok(IDENTITY_OK)
     };
     status(skip())

@@ -67,6 +67,7 @@ impl identity_record {
         Uuid::from_bytes(self.uuid)
     }
 
+    /// Not inlined: five callers.
     #[inline(never)]
     fn fields(&self) -> Fields<'_> {
         let len = usize::from(self.fields_len);

@@ -15,7 +15,8 @@ use super::record::{self, CardKey, Record};
 use super::source::Source;
 use super::write::{self, Job, Summary};
 use crate::device::WritableCard;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain};
+use crate::ground::BeforePartitions;
 use crate::survey::Survey;
 
 /// How to do it.
@@ -99,19 +100,21 @@ fn write_record(
     record.write(records, lbas, image).map(Some)
 }
 
-/// Whether the card is, after all, what it should be.
+/// Whether the card is, after all, what it should be: for readers that know of partitions, and for those that do not.
 fn prove(card: &dyn WritableCard, plan: &FlashPlan, explain: &dyn Fn(&Survey) -> String) -> Result<Survey> {
-    let after = look(card, plan);
-    let good = match &plan.identity {
-        Some(identity) => after.state() == State::Valid && after.identity() == Some(identity),
-        None => after.state() == State::Blank,
-    };
-    if good {
+    let hint = plan.kept.first().copied();
+    let before = BeforePartitions::of(card)
+        .map_err(|error| Error::device(format!("after writing, LBA 0 cannot be read ({})", plain(&error))))?;
+    let after = Survey::of(&before, Depth::All, hint);
+    let state = if plan.identity.is_some() { State::Valid } else { State::Blank };
+    let identity = plan.identity.as_ref();
+    if after.state() == state && after.identity() == identity && look(card, plan).identity() == identity {
         return Ok(after);
     }
     Err(Error::device(format!("after writing, another identity reads back than should; {}", explain(&after))))
 }
 
+/// At every slot.
 fn look(card: &dyn WritableCard, plan: &FlashPlan) -> Survey {
     Survey::of(card, Depth::All, plan.kept.first().copied())
 }

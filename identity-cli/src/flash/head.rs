@@ -44,16 +44,17 @@ pub fn read(source: &mut Source, gap_sectors: impl Fn(&[u8]) -> u64) -> Result<H
     Ok(Head { bytes, is_all })
 }
 
-/// Makes every copy of an identity blank that somebody has imaged along: whatever bears our magic in a slot, and
-/// every valid copy before `gap_sectors`. Returns where they were.
-pub fn blank_copies(bytes: &mut [u8], gap_sectors: u64) -> Vec<u32> {
+/// Makes every copy of an identity blank that somebody has imaged along: before the first partition whatever bears our
+/// magic in a slot and every valid copy; behind its start, where files are, only what a reader that knows nothing of
+/// partitions would take for the identity. Returns where they were.
+pub fn blank_copies(bytes: &mut [u8], first_partition_lba: u64) -> Vec<u32> {
     let mut blanked = Vec::new();
     let (sectors, _) = bytes.as_chunks_mut::<SECTOR_LEN>();
     for (lba, sector) in (0_u32..).zip(sectors) {
         let is_slot = READING_ORDER.iter().any(|slot| slot.lba == lba);
         let is_ours = match Copy::parse(sector, lba) {
-            Ok(_) | Err(NotACopy::Newer(_)) => is_slot || u64::from(lba) < gap_sectors,
-            Err(NotACopy::Corrupt(_)) => is_slot,
+            Ok(_) | Err(NotACopy::Newer(_)) => is_slot || u64::from(lba) < first_partition_lba,
+            Err(NotACopy::Corrupt(_)) => is_slot && u64::from(lba) < first_partition_lba,
             Err(NotACopy::Blank | NotACopy::Foreign) => false,
         };
         if is_ours {
@@ -136,8 +137,9 @@ mod tests {
         put(&mut bytes, 400, &damaged);
         put(&mut bytes, 6607, &copy(6607, 52));
         put(&mut bytes, 7000, &copy(7000, 52));
-        assert_eq!(blank_copies(&mut bytes, 4096), [52, 300, 2703, 6607]);
-        assert_eq!(blank_copies(&mut bytes, 8192), [7000]);
+        // What is damaged, in a partition, is a file's; what is valid would be read.
+        assert_eq!(blank_copies(&mut bytes, 2048), [52, 300, 6607]);
+        assert_eq!(blank_copies(&mut bytes, 8192), [2703, 7000]);
         assert_eq!(bytes.iter().filter(|&&byte| byte == 0).count() / SECTOR_LEN, 5);
     }
 

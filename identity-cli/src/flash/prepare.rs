@@ -17,7 +17,8 @@ use super::source::{self, Source};
 use super::{mark, write};
 use crate::device::{Card, SECTOR_LEN, Sector};
 use crate::error::{Error, Result};
-use crate::ground::Ground;
+use crate::ground::{BeforePartitions, Ground};
+use crate::layout::table;
 use crate::survey::Survey;
 
 /// What the command line asks for.
@@ -86,9 +87,10 @@ pub fn prepare(
         given.map_err(|reason| Error::refused(format!("{}: {reason}", source.name)))?;
     }
     let gap_sectors = Ground::gap_sectors(&head.bytes, sectors);
-    let blanked = head::blank_copies(&mut head.bytes, gap_sectors);
+    let first_partition_lba = table::read(&head.bytes, sectors).first_partition_lba().unwrap_or(u64::MAX);
+    let blanked = head::blank_copies(&mut head.bytes, first_partition_lba);
 
-    let survey = Survey::of(subject.card, Depth::All, hint(subject, &options.at)?);
+    let survey = look(subject, &options.at)?;
     let mut notes = Vec::new();
     let Options { fresh, restore, no_restore, at, force } = options;
     let choice = choose(subject, &survey, Wishes { fresh, restore, no_restore, force }, &mut notes)?;
@@ -137,12 +139,22 @@ fn check_head(head: &Head, source: &Source, subject: &Subject<'_>) -> Result<()>
     Err(source::foreign(&source.name, &inside))
 }
 
+/// What is on the card, by preference before its first partition. But a card may have been given a larger partition
+/// since it was stamped, and its identity is still the one that boards read.
+fn look(subject: &Subject<'_>, at: &[u32]) -> Result<Survey> {
+    let hint = hint(subject, at);
+    let before = BeforePartitions::of(subject.card)
+        .map_err(|error| Error::io(subject.path, "read the first sectors of", &error))?;
+    let survey = Survey::of(&before, Depth::All, hint);
+    if survey.state().is_usable() { Ok(survey) } else { Ok(Survey::of(subject.card, Depth::All, hint)) }
+}
+
 /// Where the survey looks besides the slots: where a person says, or has put a copy by hand before.
-fn hint(subject: &Subject<'_>, at: &[u32]) -> Result<Option<u32>> {
+fn hint(subject: &Subject<'_>, at: &[u32]) -> Option<u32> {
     /// Enough for [`Ground::gap_sectors`].
     const FIRST: u64 = 4096;
     if let Some(&lba) = at.first() {
-        return Ok(Some(lba));
+        return Some(lba);
     }
     let sectors = subject.card.sectors();
     let mut first = vec![0; sectors.min(FIRST) as usize * SECTOR_LEN];
@@ -150,7 +162,7 @@ fn hint(subject: &Subject<'_>, at: &[u32]) -> Result<Option<u32>> {
         Ok(()) => Ground::gap_sectors(&first, sectors),
         Err(_) => FIRST,
     };
-    Ok(head::find_outside_slots(subject.card, gap_sectors))
+    head::find_outside_slots(subject.card, gap_sectors)
 }
 
 fn choose(subject: &Subject<'_>, survey: &Survey, wishes: Wishes, notes: &mut Vec<String>) -> Result<Choice> {
