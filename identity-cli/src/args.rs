@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::Resettable;
+use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 use identity_core::{Mac, Uuid};
 
 use crate::flash::digest::Sum;
@@ -26,28 +27,28 @@ cloned, moved · 6 refused · 7 device failed · 130 interrupted (flash)";
 pub enum Verb {
     /// Give a card an identity, or update the one it has
     #[command(after_help = STAMP_EXAMPLES)]
-    Stamp(StampArgs),
+    Stamp(Late<StampArgs>),
     /// Show the identity of a card
     #[command(after_help = READ_EXAMPLES)]
-    Read(ReadArgs),
+    Read(Late<ReadArgs>),
     /// Look at every slot and report disagreement
     #[command(after_help = "Examples:\n  identity verify /dev/sdb\n  identity verify --format json card.img")]
-    Verify(VerifyArgs),
+    Verify(Late<VerifyArgs>),
     /// Make a degraded identity whole again from its good copy
     #[command(after_help = "Examples:\n  identity repair /dev/sdb\n  identity repair --dry-run card.img")]
-    Repair(RepairArgs),
+    Repair(Late<RepairArgs>),
     /// Remove the identity from a card
     #[command(after_help = "Examples:\n  identity erase /dev/sdb\n  identity erase --force card.img")]
-    Erase(EraseArgs),
+    Erase(Late<EraseArgs>),
     /// Write an image to a card, which keeps its identity
     #[command(after_help = FLASH_EXAMPLES)]
-    Flash(FlashArgs),
+    Flash(Late<FlashArgs>),
     /// Show what owns the sectors before the first partition, and where copies can be
     #[command(after_help = MAP_EXAMPLES)]
-    Map(MapArgs),
+    Map(Late<MapArgs>),
     /// Compute what follows from a UUID: MAC addresses and machine-id
     #[command(after_help = DERIVE_EXAMPLES)]
-    Derive(DeriveArgs),
+    Derive(Late<DeriveArgs>),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  identity completions bash > /usr/share/bash-completion/completions/identity"
@@ -56,6 +57,35 @@ pub enum Verb {
         /// Shell to write for
         shell: clap_complete::Shell,
     },
+}
+
+/// Arguments that clap learns of only when their verb is called: building all verbs for each call would be a third of
+/// what `read` does.
+#[derive(Debug)]
+pub struct Late<T>(pub T);
+
+impl<T: Args> Args for Late<T> {
+    fn augment_args(command: Command) -> Command {
+        // What the verb says of itself goes before what its arguments' type says.
+        command.defer(|verb| {
+            let (about, long_about) = (verb.get_about().cloned(), verb.get_long_about().cloned());
+            T::augment_args(verb).about(Resettable::from(about)).long_about(Resettable::from(long_about))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Late<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
 const STAMP_EXAMPLES: &str = "\

@@ -29,14 +29,14 @@ use crate::survey::Survey;
 /// What stopped it, with its exit code.
 pub fn run(cli: Cli) -> Result<Exit> {
     match cli.verb {
-        Verb::Stamp(args) => stamp::run(args),
-        Verb::Read(args) => read::run(&args),
-        Verb::Verify(args) => verify::run(&args),
-        Verb::Repair(args) => repair::run(&args),
-        Verb::Erase(args) => erase::run(&args),
-        Verb::Flash(args) => flash::run(&args),
-        Verb::Derive(args) => derive::run(&args),
-        Verb::Map(args) => map::run(&args),
+        Verb::Stamp(args) => stamp::run(args.0),
+        Verb::Read(args) => read::run(&args.0),
+        Verb::Verify(args) => verify::run(&args.0),
+        Verb::Repair(args) => repair::run(&args.0),
+        Verb::Erase(args) => erase::run(&args.0),
+        Verb::Flash(args) => flash::run(&args.0),
+        Verb::Derive(args) => derive::run(&args.0),
+        Verb::Map(args) => map::run(&args.0),
         Verb::Completions { shell } => completions::run(shell),
     }
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use identity_core::search::Depth;
+use identity_core::slot::{COUNT, reading_position};
 use identity_core::{Identity, State};
 
 use super::choice::Choice;
@@ -114,9 +115,10 @@ fn prove(card: &dyn WritableCard, plan: &FlashPlan, explain: &dyn Fn(&Survey) ->
     Err(Error::device(format!("after writing, another identity reads back than should; {}", explain(&after))))
 }
 
-/// At every slot.
+/// At every slot, in the order of all readers; first elsewhere only where a person has put the copies there.
 fn look(card: &dyn WritableCard, plan: &FlashPlan) -> Survey {
-    Survey::of(card, Depth::All, plan.kept.first().copied())
+    let by_hand = plan.kept.first().copied().filter(|&lba| reading_position(lba) == COUNT);
+    Survey::of(card, Depth::All, by_hand)
 }
 
 fn forget(plan: &FlashPlan, record: Option<&Path>) -> Result<()> {
