@@ -140,22 +140,25 @@ fn check_head(head: &Head, source: &Source, subject: &Subject<'_>) -> Result<()>
 }
 
 /// What is on the card, by preference before its first partition. But a card may have been given a larger partition
-/// since it was stamped, and its identity is still the one that boards read.
+/// since it was stamped, and its identity is still the one that boards read; or a person has put it elsewhere.
 fn look(subject: &Subject<'_>, at: &[u32]) -> Result<Survey> {
-    let hint = hint(subject, at);
     let before = BeforePartitions::of(subject.card)
         .map_err(|error| Error::io(subject.path, "read the first sectors of", &error))?;
-    let survey = Survey::of(&before, Depth::All, hint);
-    if survey.state().is_usable() { Ok(survey) } else { Ok(Survey::of(subject.card, Depth::All, hint)) }
+    let hint = at.first().copied();
+    let mut survey = Survey::of(&before, Depth::All, hint);
+    if survey.state() == State::Blank && hint.is_none() {
+        survey = Survey::of(&before, Depth::All, find_outside_slots(subject));
+    }
+    if !survey.state().is_usable() {
+        survey = Survey::of(subject.card, Depth::All, hint);
+    }
+    Ok(survey)
 }
 
-/// Where the survey looks besides the slots: where a person says, or has put a copy by hand before.
-fn hint(subject: &Subject<'_>, at: &[u32]) -> Option<u32> {
+/// A copy that a person has put elsewhere than in a slot.
+fn find_outside_slots(subject: &Subject<'_>) -> Option<u32> {
     /// Enough for [`Ground::gap_sectors`].
     const FIRST: u64 = 4096;
-    if let Some(&lba) = at.first() {
-        return Some(lba);
-    }
     let sectors = subject.card.sectors();
     let mut first = vec![0; sectors.min(FIRST) as usize * SECTOR_LEN];
     let gap_sectors = match subject.card.read(0, &mut first) {
