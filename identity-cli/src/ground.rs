@@ -106,12 +106,14 @@ impl Ground {
 
     /// Whether a copy may be put at `lba` by all rules.
     pub fn check(&self, lba: u32) -> Result<(), String> {
+        self.check_not_cut_off()?;
         layout::check_slot(&self.map, &self.gap(), lba).map_err(|busy| busy.to_string())
     }
 
     /// Whether a copy may be put back at `lba`, where a valid copy says that the other one belongs: what stands there
     /// now does not count, if it is nothing larger than that sector.
     pub fn check_own(&self, lba: u32) -> Result<(), String> {
+        self.check_not_cut_off()?;
         let mut bytes = self.bytes.clone();
         let start = usize::try_from(lba).unwrap_or(usize::MAX).saturating_mul(SECTOR_LEN);
         if let Some(sector) = bytes.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
@@ -119,6 +121,17 @@ impl Ground {
         }
         let gap = Gap::new(&bytes, self.sectors);
         layout::check_slot(&layout::map(&gap), &gap, lba).map_err(|busy| busy.to_string())
+    }
+
+    /// A card that ends before its first partition is the beginning of one: a download cut off, the wrong file.
+    fn check_not_cut_off(&self) -> Result<(), String> {
+        match self.map.table.first_partition_lba() {
+            Some(first) if first >= self.sectors => Err(format!(
+                "it is cut off: it has {} sectors, and its first partition starts at LBA {first}",
+                self.sectors
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a copy may be put at `lba`, which a person named: that person may know better than the rules what
