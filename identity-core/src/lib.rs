@@ -38,6 +38,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod binding;
 pub mod copy;
 pub mod derive;
 pub mod field;

@@ -43,22 +43,24 @@ need_packages() {
     for package; do
         if [[ -z ${have[$package]:-} ]]; then missing+=("$package"); fi
     done
-    if ((${#missing[@]} == 0)); then return; fi
-    if ((EUID)); then
-        die "packages are missing; this installs them:" \
-            "sudo apt-get install --no-install-recommends ${missing[*]}"
-    fi
-    logged "install ${#missing[@]} packages" install_packages "${missing[@]}"
+    if ((${#missing[@]})); then need_newest_packages "${missing[@]}"; fi
 }
 
-# The package lists may be absent or out of date: then, and only then, they are fetched. Whether that went well is judged by
-# the installation, as one index of many being unavailable counts as an error too.
+# need_newest_packages PACKAGE...: the same for packages that are missing, or installed and too old.
+need_newest_packages() {
+    if ((EUID)); then
+        die "packages are missing; this installs them:" \
+            "sudo apt-get update; sudo apt-get install --no-install-recommends $*"
+    fi
+    logged "install $# packages" install_packages "$@"
+}
+
+# A machine's package lists may be as old as the machine: what they name may be gone, or too old. Whether fetching them went
+# well is judged by the installation, as one index of many being unavailable counts as an error too.
 install_packages() {
     export DEBIAN_FRONTEND=noninteractive
-    local install=(apt-get install --yes --no-install-recommends "$@")
-    "${install[@]}" && return
     apt-get update || true
-    "${install[@]}"
+    apt-get install --yes --no-install-recommends "$@"
 }
 
 # private_apt_setup DIR ARCHITECTURE TYPE SUITE...: prepares package lists of their own in DIR, from the Debian mirror that

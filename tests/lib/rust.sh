@@ -2,6 +2,18 @@
 # Which Rust compiler builds for a foreign target. Sourced after common.sh.
 # shellcheck shell=bash
 
+# What Cargo.toml demands.
+# shellcheck disable=SC2154 # common.sh sets it
+rust_minimum=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$repository/Cargo.toml")
+
+# knows_target RUSTC TARGET: whether this compiler is new enough for us, and for TARGET.
+knows_target() {
+    local version
+    version=$("$1" --version | cut -d ' ' -f 2)
+    [[ $(printf '%s\n' "$rust_minimum" "$version" | sort --version-sort | head -n 1) == "$rust_minimum" ]] &&
+        "$1" --print target-list | grep -qxF "$2"
+}
+
 # choose_rust TARGET KIND...: takes the first toolchain, the active one before the distribution's, that can build for TARGET
 # in one of these ways, and sets rust_bin (where its cargo and rustc are), rust_arguments (for cargo) and rust_version.
 #   prebuilt  its libraries for TARGET are installed
@@ -13,6 +25,7 @@ choose_rust() {
     for kind; do
         for bin in "$(dirname "$(command -v cargo || echo /usr/bin/cargo)")" /usr/bin; do
             [[ -x $bin/cargo && -x $bin/rustc ]] || continue
+            knows_target "$bin/rustc" "$target" || continue
             sysroot=$("$bin/rustc" --print sysroot)
             rust_bin=$bin rust_arguments=(--target "$target")
             case $kind in
@@ -26,9 +39,9 @@ choose_rust() {
             return
         done
     done
-    die "no Rust compiler here has its libraries' sources, which $target needs" \
+    die "no Rust compiler here, $rust_minimum or later, has its libraries' sources, which $target needs" \
         "with rustup: rustup component add rust-src" \
-        "on Debian 12: apt-get install --no-install-recommends rustc-web cargo-web rust-web-src"
+        "on Debian 12: apt-get update; apt-get install --no-install-recommends rustc-web cargo-web rust-web-src"
 }
 
 # rust_build_id FLAGS...: what decides whether two builds may share a directory.

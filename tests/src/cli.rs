@@ -20,8 +20,9 @@ pub fn program() -> &'static Path {
 
 fn build() -> Option<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // With the features that `cargo test --workspace` has used, nothing is compiled again.
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "identity-cli", "--bin", "identity"])
+        .args(["build", "--quiet", "--workspace", "--bin", "identity"])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(workspace())
         .stderr(Stdio::inherit())
