@@ -22,7 +22,7 @@ die() {
 }
 
 # logged LABEL COMMAND...: one line of progress with the seconds taken. What COMMAND prints goes to a log, whose end is
-# shown when it fails, with the lines before that tell of errors.
+# shown when it fails, with the lines before that tell of errors. What a test says that it left out is always shown.
 logged() {
     local label=$1 status start=$SECONDS log
     shift
@@ -47,6 +47,7 @@ logged() {
         die "$label failed (exit status $status)" "the whole log: $log"
     fi
     say "$((SECONDS - start)) s"
+    grep '^SKIPPED' "$log" | sort -u >&2 || true
 }
 
 # hash_of WORD...: a short name for these words; for the contents of files, pass files_hash as one of them.
