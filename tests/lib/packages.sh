@@ -20,8 +20,8 @@ quick_packages=(
 board_packages=(
     make bison flex bc swig python3-dev python3-setuptools device-tree-compiler libssl-dev libgnutls28-dev uuid-dev efitools
     bzip2 xz-utils cpio kmod patch ccache
-    gcc-arm-linux-gnueabi gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu libc6-dev-armhf-cross
-    qemu-system-arm ipxe-qemu
+    gcc-arm-linux-gnueabi gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu gcc-riscv64-linux-gnu libc6-dev-armhf-cross
+    qemu-system-arm qemu-system-misc ipxe-qemu
 )
 
 # A Rust compiler with its libraries' sources, for a machine where rustup's has none (rustup component add rust-src).

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A board in QEMU: its card, its serial line, and the frames that it sends.
+//! Kinds of boards, and one that runs: its serial line.
 
-use std::fs::File;
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{PipeWriter, Read, Write, pipe};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pcap_file::pcap::PcapReader;
+use rustix::fs::{OFlags, fcntl_setfl};
 
 /// How long anything on the board may take; QEMU without acceleration on a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -25,51 +25,106 @@ pub fn artifact(variable: &str) -> PathBuf {
     path.unwrap_or_else(|| panic!("{variable} is not set: run ./tests/run, which builds what this needs"))
 }
 
-/// How to start a board.
-#[derive(Debug)]
-pub struct Machine<'a> {
-    /// QEMU and its options for the machine and its U-Boot; card, network and serial line are added.
-    pub command: Command,
-    /// The card, a raw image.
-    pub card: &'a Path,
-    /// Directory that U-Boot can load from over TFTP.
-    pub tftp: &'a Path,
-    /// Where to capture what the board sends.
-    pub capture: &'a Path,
+/// A kind of board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Model {
+    /// Arm's Versatile Express with a Cortex-A9 and a PL181 SD host.
+    Vexpress,
+    /// The Orange Pi PC with an Allwinner H3: its boot ROM takes everything from the card.
+    OrangePi,
+    /// QEMU's AArch64 machine, its card behind an SDHCI controller on PCI.
+    Arm64,
+    /// QEMU's RISC-V machine, likewise; U-Boot is what it starts with.
+    Riscv64,
+    /// U-Boot as a Linux program; it has no network that could be watched.
+    Sandbox,
 }
 
-impl<'a> Machine<'a> {
-    /// Arm's Versatile Express with a Cortex-A9 and a PL181 SD host, booting the U-Boot of `build`.
-    pub fn vexpress(build: &Path, card: &'a Path, tftp: &'a Path, capture: &'a Path) -> Self {
-        let mut command = Command::new("qemu-system-arm");
-        command.args(["-M", "vexpress-a9", "-m", "512", "-kernel"]).arg(build.join("u-boot"));
-        command.arg("-drive").arg(format!("file={},if=sd,format=raw", card.display()));
-        Self { command, card, tftp, capture }
+impl Model {
+    /// What U-Boot calls it: `<name>_defconfig`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vexpress => "vexpress_ca9x4",
+            Self::OrangePi => "orangepi_pc",
+            Self::Arm64 => "qemu_arm64",
+            Self::Riscv64 => "qemu-riscv64",
+            Self::Sandbox => "sandbox",
+        }
     }
 
-    /// The Orange Pi PC with an Allwinner H3: its boot ROM takes everything from the card.
-    pub fn orangepi(card: &'a Path, tftp: &'a Path, capture: &'a Path) -> Self {
-        let mut command = Command::new("qemu-system-arm");
-        command.args(["-M", "orangepi-pc", "-drive"]);
-        command.arg(format!("file={},if=sd,format=raw", card.display()));
-        Self { command, card, tftp, capture }
+    /// The directory in which `tests/run` built a release of U-Boot for it.
+    ///
+    /// # Panics
+    /// With the way out, if it has not.
+    pub fn build(self, release: &str) -> PathBuf {
+        let build = format!("{release}_{}", self.name()).to_uppercase().replace(['.', '-'], "_");
+        artifact(&format!("IDENTITY_TEST_UBOOT_{build}"))
     }
 
-    /// Switches it on.
-    pub fn start(mut self) -> Board {
-        self.command
-            .args(["-nographic", "-no-reboot", "-nic"])
-            .arg(format!("user,id=net0,tftp={}", self.tftp.display()))
-            .arg("-object")
-            .arg(format!("filter-dump,id=dump0,netdev=net0,file={}", self.capture.display()))
+    /// The machine with U-Boot and card, without network.
+    pub fn machine(self, build: &Path, card: &Path) -> Command {
+        let qemu = |architecture: &str, options: &[&str]| {
+            let mut command = Command::new(format!("qemu-system-{architecture}"));
+            command.args(["-nographic", "-no-reboot"]).args(options);
             // Boards have sound; build machines do not, and QEMU would say so at length.
-            .env("QEMU_AUDIO_DRV", "none")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit());
-        let mut child = self.command.spawn().expect("QEMU starts; tests/run installs it");
+            command.env("QEMU_AUDIO_DRV", "none");
+            command
+        };
+        let sd = format!("file={},format=raw,if=sd", card.display());
+        let pci = format!("id=card,file={},format=raw,if=none", card.display());
+        let pci = ["-drive", &*pci, "-device", "sdhci-pci", "-device", "sd-card,drive=card"];
+        let mut command = match self {
+            Self::Vexpress => qemu("arm", &["-M", "vexpress-a9", "-m", "512", "-drive", &sd]),
+            Self::OrangePi => qemu("arm", &["-M", "orangepi-pc", "-drive", &sd]),
+            Self::Arm64 => qemu("aarch64", &["-M", "virt", "-cpu", "cortex-a53"]),
+            Self::Riscv64 => qemu("riscv64", &["-M", "virt"]),
+            Self::Sandbox => Command::new(build.join("u-boot")),
+        };
+        match self {
+            Self::Vexpress => command.arg("-kernel").arg(build.join("u-boot")),
+            Self::OrangePi => &mut command,
+            Self::Arm64 | Self::Riscv64 => command.args(pci).arg("-bios").arg(build.join("u-boot.bin")),
+            Self::Sandbox => command.arg("-d").arg(sandbox_tree(build, card)),
+        };
+        command
+    }
+}
+
+/// Sandbox's device tree for tests, with `card` as MMC device 0 and no other.
+fn sandbox_tree(build: &Path, card: &Path) -> PathBuf {
+    let tree = card.with_file_name("sandbox.dtb");
+    fs::copy(build.join("arch/sandbox/dts/test.dtb"), &tree).expect("sandbox's device tree");
+    let put = |options: &[&str], value: &Path| {
+        let (options, values) = options.split_at(options.len() - 2);
+        let status = Command::new("fdtput").args(options).arg(&tree).args(values).arg(value).status();
+        assert!(status.expect("fdtput, of device-tree-compiler").success(), "{values:?}");
+    };
+    put(&["--type", "s", "/mmc0", "filename"], card);
+    for other in 1..8 {
+        put(&["--type", "s", &format!("/mmc{other}"), "status"], Path::new("disabled"));
+    }
+    tree
+}
+
+/// A running board; switched off when dropped.
+#[derive(Debug)]
+pub struct Board {
+    child: Child,
+    stdin: PipeWriter,
+    serial: Receiver<Vec<u8>>,
+    seen: Vec<u8>,
+    from: usize,
+}
+
+impl Board {
+    /// Switches it on; its serial line is the command's standard input and output.
+    pub fn start(mut command: Command) -> Self {
+        let (input, stdin) = pipe().expect("a pipe");
+        // U-Boot's sandbox looks for a key by reading.
+        fcntl_setfl(&input, OFlags::NONBLOCK).expect("a pipe's flags");
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("the board's program starts; tests/run installs or builds it");
         let mut stdout = child.stdout.take().expect("piped");
-        let stdin = child.stdin.take().expect("piped");
         let (sender, serial) = channel();
         thread::spawn(move || {
             let mut chunk = [0; 4096];
@@ -79,21 +134,9 @@ impl<'a> Machine<'a> {
                 }
             }
         });
-        Board { child, stdin, serial, seen: Vec::new(), from: 0 }
+        Self { child, stdin, serial, seen: Vec::new(), from: 0 }
     }
-}
 
-/// A running board; switched off when dropped.
-#[derive(Debug)]
-pub struct Board {
-    child: Child,
-    stdin: ChildStdin,
-    serial: Receiver<Vec<u8>>,
-    seen: Vec<u8>,
-    from: usize,
-}
-
-impl Board {
     /// Waits for `text` on the serial line; returns what came since the last wait, up to and with it.
     ///
     /// # Panics
@@ -162,31 +205,4 @@ impl Drop for Board {
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len()).position(|window| window == wanted)
-}
-
-/// Hardware addresses in DHCP requests of a capture: (Ethernet source, `chaddr` of the request), RFC 2131 section 2.
-///
-/// # Panics
-/// If the capture cannot be read.
-pub fn dhcp_requests(capture: &Path) -> Vec<([u8; 6], [u8; 6])> {
-    let file = File::open(capture).expect("QEMU made the capture");
-    let mut reader = PcapReader::new(file).expect("a pcap file");
-    let mut requests = Vec::new();
-    // The last packet may still be on its way to the file.
-    while let Some(Ok(packet)) = reader.next_packet() {
-        requests.extend(dhcp_request(&packet.data));
-    }
-    requests
-}
-
-fn dhcp_request(frame: &[u8]) -> Option<([u8; 6], [u8; 6])> {
-    const ETHERNET_LEN: usize = 14;
-    const IPV4: &[u8] = &[0x08, 0x00];
-    const UDP: u8 = 17;
-    const SERVER_PORT: &[u8] = &[0, 67];
-    let ip = frame.get(ETHERNET_LEN..)?;
-    let udp = ip.get(usize::from(ip.first()? & 0xf) * 4..)?;
-    let is_request = frame.get(12..14)? == IPV4 && *ip.get(9)? == UDP && udp.get(2..4)? == SERVER_PORT;
-    let chaddr = udp.get(8 + 28..8 + 34)?;
-    is_request.then_some((frame.get(6..12)?.try_into().ok()?, chaddr.try_into().ok()?))
 }

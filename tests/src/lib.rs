@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the tests share.
 
+#[cfg(feature = "board")]
+pub mod bench;
 pub mod block;
 #[cfg(feature = "board")]
 pub mod board;
+#[cfg(feature = "board")]
+pub mod capture;
 pub mod cli;
 pub mod image;
 pub mod untouched;

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The same promise for each release of U-Boot on each board: a stamped card gives what the workstation says it has, on
+//! start and without any script. `tests/run` skips the builds that it did not make.
+
+use identity_tests::bench::{Bench, check_applied, mac_of, text};
+use identity_tests::board::Model;
+
+fn check(release: &str, model: Model) {
+    let bench = Bench::new(release, model);
+    let identity = bench.stamp(&["--hostname", "panda-3", "--serial", "SN42", "--set", "rack=b4"]);
+    let stamped = bench.image.bytes();
+
+    let (mut board, said) = bench.boot();
+    assert!(said.contains(&format!("U-Boot {release}")), "{said}");
+    let line = format!("identity: panda {} ", text(&identity, "/uuid"));
+    let line = said.lines().find(|said| said.starts_with(&line)).unwrap_or_else(|| panic!("{said}"));
+    assert!(line.contains(mac_of(&identity)), "{line}");
+    // Before the network: the interface takes its address from the variable when it is set up.
+    assert!(said.find(line) < said.find("Net:"), "{said}");
+
+    check_applied(&mut board, &bench.image, "valid");
+    if model != Model::Sandbox {
+        assert_eq!(bench.mac_on_the_wire(&mut board, 0), mac_of(&identity));
+    }
+    drop(board);
+    assert!(bench.image.bytes() == stamped, "nothing on the board writes the card");
+}
+
+macro_rules! builds {
+    ($($name:ident: $release:literal $model:ident,)*) => {
+        $(#[test]
+        fn $name() {
+            check($release, Model::$model);
+        })*
+    };
+}
+
+// Each is uboot_<release>_<board>, as tests/run names what it skips.
+builds! {
+    uboot_2025_01_vexpress_ca9x4: "2025.01" Vexpress,
+    uboot_2025_01_orangepi_pc: "2025.01" OrangePi,
+    uboot_2025_01_qemu_arm64: "2025.01" Arm64,
+    uboot_2025_01_qemu_riscv64: "2025.01" Riscv64,
+    uboot_2025_01_sandbox: "2025.01" Sandbox,
+    uboot_2023_01_vexpress_ca9x4: "2023.01" Vexpress,
+    uboot_2023_01_orangepi_pc: "2023.01" OrangePi,
+    uboot_2023_01_qemu_arm64: "2023.01" Arm64,
+    uboot_2023_01_qemu_riscv64: "2023.01" Riscv64,
+    uboot_2023_01_sandbox: "2023.01" Sandbox,
+    uboot_2021_01_vexpress_ca9x4: "2021.01" Vexpress,
+    uboot_2021_01_orangepi_pc: "2021.01" OrangePi,
+    uboot_2021_01_qemu_arm64: "2021.01" Arm64,
+    uboot_2021_01_qemu_riscv64: "2021.01" Riscv64,
+    uboot_2021_01_sandbox: "2021.01" Sandbox,
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A board, its card, and what lies around it: the directory that it loads from over TFTP, and captures of what it sends.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::board::{Board, Model};
+use crate::capture::dhcp_requests;
+use crate::image::Image;
+
+/// Where Allwinner's boot ROM looks for a loader: 8 KiB.
+const ALLWINNER_LOADER_LBA: u32 = 16;
+
+/// A board and a card for it.
+#[derive(Debug)]
+pub struct Bench {
+    /// The card.
+    pub image: Image,
+    model: Model,
+    build: PathBuf,
+    interfaces: usize,
+}
+
+impl Bench {
+    /// With a release of U-Boot, and a blank card: an MBR and one FAT partition at 4 MiB, and in front of it the loader if
+    /// this board starts from the card.
+    pub fn new(release: &str, model: Model) -> Self {
+        let build = model.build(release);
+        let image = Image::absent();
+        // For its partition table and file system only.
+        image.run("stamp --create 64M --profile empty").exits(0);
+        image.run("erase --force").exits(0);
+        if model == Model::OrangePi {
+            let loader = fs::read(build.join("u-boot-sunxi-with-spl.bin")).expect("SPL and U-Boot");
+            image.put(ALLWINNER_LOADER_LBA, &loader);
+        }
+        let interfaces = usize::from(model != Model::Sandbox);
+        Self { image, model, build, interfaces }
+    }
+
+    /// With as many Ethernet interfaces, each in a network of its own.
+    pub fn with_interfaces(self, interfaces: usize) -> Self {
+        Self { interfaces, ..self }
+    }
+
+    /// A file beside the card, which the board can load.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.image.dir().join(name)
+    }
+
+    /// Stamps the card, as profile `panda` unless it has an identity already.
+    pub fn stamp(&self, options: &[&str]) -> Value {
+        let is_new = self.image.copies().is_empty();
+        let words = if is_new { "stamp --profile panda --format json" } else { "stamp --format json" };
+        self.image.identity(words).args(options).run().exits(0).json()
+    }
+
+    /// Switches the board on.
+    pub fn start(&self) -> Board {
+        self.start_with(|_| ())
+    }
+
+    /// The same, with more options for QEMU.
+    pub fn start_with(&self, options: impl FnOnce(&mut Command)) -> Board {
+        let mut command = self.model.machine(&self.build, self.image.path());
+        command.current_dir(self.image.dir());
+        for interface in 0..self.interfaces {
+            let tftp = self.image.dir().display();
+            let capture = self.capture(interface);
+            command.arg("-nic").arg(format!("user,id=net{interface},tftp={tftp}"));
+            let dump = format!("filter-dump,id=dump{interface},netdev=net{interface}");
+            command.arg("-object").arg(format!("{dump},file={}", capture.display()));
+        }
+        options(&mut command);
+        Board::start(command)
+    }
+
+    /// From power-on to U-Boot's prompt; returns also what was said on the way.
+    pub fn boot(&self) -> (Board, String) {
+        let mut board = self.start();
+        let said = board.stop_autoboot();
+        (board, said)
+    }
+
+    fn capture(&self, interface: usize) -> PathBuf {
+        self.path(&format!("frames{interface}.pcap"))
+    }
+
+    /// Has U-Boot ask for an address, and returns the MAC address that is on an interface's wire.
+    pub fn mac_on_the_wire(&self, board: &mut Board, interface: usize) -> String {
+        board.run("setenv autoload no; dhcp");
+        let requests = dhcp_requests(&self.capture(interface));
+        let (source, chaddr) = requests.first().expect("the board sent a DHCP request");
+        assert_eq!(source, chaddr, "frame and request name one address");
+        let pairs: Vec<_> = source.iter().map(|byte| format!("{byte:02x}")).collect();
+        pairs.join(":")
+    }
+}
+
+/// A text of what `--format json` printed.
+pub fn text<'a>(identity: &'a Value, pointer: &str) -> &'a str {
+    identity.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer} in {identity}"))
+}
+
+/// The MAC address of `ethernet0`.
+pub fn mac_of(identity: &Value) -> &str {
+    text(identity, "/macs/0/address")
+}
+
+/// What the board has from the card, in its environment and from its command, is what the workstation has.
+pub fn check_applied(board: &mut Board, image: &Image, state: &str) {
+    let identity = image.run("read --format json").json();
+    assert_eq!(board.variable("identity_state").as_deref(), Some(state));
+    for assignment in image.run("read --format uboot").stdout.lines() {
+        let (name, value) = assignment.split_once('=').expect("assignments");
+        if name != "identity_state" {
+            assert_eq!(board.variable(name).as_deref(), Some(value), "{name}");
+        }
+    }
+    let read = board.run("identity read");
+    for pointer in ["/uuid", "/profile", "/hostname", "/serial", "/macs/0/address", "/machine_id"] {
+        let value = text(&identity, pointer);
+        assert!(read.contains(value), "{value} is not in {read}");
+    }
+    assert!(read.contains(&format!("state       {state}\n")), "{read}");
+}
