@@ -35,7 +35,9 @@ macro_rules! builds {
     };
 }
 
-// Each is uboot_<release>_<board>, as tests/run names what it skips.
+// Each is uboot_<release>_<board>, as tests/run names what it skips. What is not here does not work without the identity
+// either: the driver for SD on PCI does not compile for AArch64 in 2021.01 and for RISC-V before 2025.01, and the sandbox
+// of 2021.01 takes no card image.
 builds! {
     uboot_2025_01_vexpress_ca9x4: "2025.01" Vexpress,
     uboot_2025_01_orangepi_pc: "2025.01" OrangePi,
@@ -45,11 +47,7 @@ builds! {
     uboot_2023_01_vexpress_ca9x4: "2023.01" Vexpress,
     uboot_2023_01_orangepi_pc: "2023.01" OrangePi,
     uboot_2023_01_qemu_arm64: "2023.01" Arm64,
-    uboot_2023_01_qemu_riscv64: "2023.01" Riscv64,
     uboot_2023_01_sandbox: "2023.01" Sandbox,
     uboot_2021_01_vexpress_ca9x4: "2021.01" Vexpress,
     uboot_2021_01_orangepi_pc: "2021.01" OrangePi,
-    uboot_2021_01_qemu_arm64: "2021.01" Arm64,
-    uboot_2021_01_qemu_riscv64: "2021.01" Riscv64,
-    uboot_2021_01_sandbox: "2021.01" Sandbox,
 }

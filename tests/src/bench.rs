@@ -70,7 +70,13 @@ impl Bench {
         for interface in 0..self.interfaces {
             let tftp = self.image.dir().display();
             let capture = self.capture(interface);
-            command.arg("-nic").arg(format!("user,id=net{interface},tftp={tftp}"));
+            let user = format!("user,id=net{interface},tftp={tftp}");
+            match self.model.network_device() {
+                Some(device) => {
+                    command.args(["-netdev", &user, "-device", &format!("{device},netdev=net{interface}")])
+                }
+                None => command.args(["-nic", &user]),
+            };
             let dump = format!("filter-dump,id=dump{interface},netdev=net{interface}");
             command.arg("-object").arg(format!("{dump},file={}", capture.display()));
         }
