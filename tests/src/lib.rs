@@ -10,6 +10,7 @@ pub mod board;
 pub mod capture;
 pub mod cli;
 pub mod image;
+pub mod random;
 pub mod untouched;
 
 use std::io::{self, ErrorKind, Write};
@@ -19,6 +20,16 @@ use std::process::Command;
 /// The top of the source tree.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
+}
+
+/// Whether to do what takes minutes as well: `tests/proof` asks for it with `IDENTITY_PROOF`.
+pub fn thorough() -> bool {
+    std::env::var_os("IDENTITY_PROOF").is_some()
+}
+
+/// Says a figure aloud, past the test harness; `tests/proof` collects them.
+pub fn figure(count: u64, of_what: &str) {
+    let _ = writeln!(io::stderr(), "FIGURE: {count} {of_what}");
 }
 
 /// What a program prints; `None`, said aloud, where it is not installed.

@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use super::explain;
 use crate::args::{EraseArgs, Format};
-use crate::device::{Access, Target};
+use crate::device::{Access, Card, Target};
 use crate::error::{Error, Exit, Result};
+use crate::execute;
+use crate::plan::{self, Plan};
 use crate::render::{self, text};
 use crate::survey::Survey;
 use crate::view::{Planned, View};
-use crate::{execute, plan};
 
 #[derive(Serialize)]
 struct Erased {
@@ -21,12 +22,14 @@ struct Erased {
     state: &'static str,
 }
 
+/// Runs the verb.
+///
+/// # Errors
+/// What stopped it, with its exit code.
 pub fn run(args: &EraseArgs) -> Result<Exit> {
     let access = if args.dry_run { Access::Plan(args.safety) } else { Access::Write(args.safety) };
     let mut target = Target::open(&args.target, access)?;
-    let survey = super::survey(&target, &args.target, args.at)?;
-    check(&survey, args)?;
-    let plan = plan::erase(&survey);
+    let (survey, plan) = prepare(args, &target)?;
     let view = View::of(&survey);
     if args.dry_run {
         render::print(&match args.format {
@@ -46,6 +49,17 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
         }
     })?;
     Ok(Exit::Done)
+}
+
+/// What there is, and what to clear.
+///
+/// # Errors
+/// Whatever speaks against it, with the exit code.
+pub fn prepare(args: &EraseArgs, card: &dyn Card) -> Result<(Survey, Plan)> {
+    let survey = super::survey(card, &args.target, args.at)?;
+    check(&survey, args)?;
+    let plan = plan::erase(&survey);
+    Ok((survey, plan))
 }
 
 /// Only an identity that can be shown, and so written down, goes without --force.

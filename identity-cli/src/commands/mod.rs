@@ -3,12 +3,12 @@
 
 mod completions;
 mod derive;
-mod erase;
+pub mod erase;
 mod flash;
 mod map;
 mod read;
-mod repair;
-mod stamp;
+pub mod repair;
+pub mod stamp;
 mod verify;
 
 use std::path::Path;
@@ -18,7 +18,7 @@ use identity_core::search::Condition;
 use identity_core::search::Depth;
 
 use crate::args::{Cli, Verb};
-use crate::device::Target;
+use crate::device::Card;
 use crate::error::{Error, Exit, Result};
 use crate::ground::{BeforePartitions, Ground};
 use crate::survey::Survey;
@@ -42,13 +42,13 @@ pub fn run(cli: Cli) -> Result<Exit> {
 }
 
 /// Looks at every slot before the first partition, for verbs that judge the whole card or write to it.
-fn survey(target: &Target, path: &Path, hint_lba: Option<u32>) -> Result<Survey> {
+fn survey(card: &dyn Card, path: &Path, hint_lba: Option<u32>) -> Result<Survey> {
     let error = |error| Error::io(path, "read the first sectors of", &error);
-    Ok(Survey::of(&BeforePartitions::of(target).map_err(error)?, Depth::All, hint_lba))
+    Ok(Survey::of(&BeforePartitions::of(card).map_err(error)?, Depth::All, hint_lba))
 }
 
-fn read_ground(target: &Target, path: &Path) -> Result<Ground> {
-    Ground::of(target).map_err(|error| Error::io(path, "read the first sectors of", &error))
+fn read_ground(card: &dyn Card, path: &Path) -> Result<Ground> {
+    Ground::of(card).map_err(|error| Error::io(path, "read the first sectors of", &error))
 }
 
 /// What a state means for this card, and what to do about it; `None` for valid.

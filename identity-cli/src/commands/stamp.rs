@@ -12,7 +12,7 @@ use identity_core::{Draft, Identity, State, Uuid};
 use super::{Ground, explain, read_ground};
 use crate::args::{Format, StampArgs};
 use crate::create::NewImage;
-use crate::device::{Access, Target};
+use crate::device::{Access, Card, Target};
 use crate::error::{Error, Exit, Result};
 use crate::execute;
 use crate::flash::record::{self, Record};
@@ -21,6 +21,10 @@ use crate::render::{self, text};
 use crate::survey::Survey;
 use crate::view::{Planned, View};
 
+/// Runs the verb.
+///
+/// # Errors
+/// What stopped it, with its exit code.
 pub fn run(args: StampArgs) -> Result<Exit> {
     check_no_duplicates(&args)?;
     // Before anything is opened or made: the values themselves.
@@ -33,10 +37,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     let access = if args.dry_run { Access::Plan(args.safety) } else { Access::Write(args.safety) };
     let mut target = Target::open(path, access)?;
 
-    let ground = read_ground(&target, &args.target)?;
-    let survey = look_everywhere(&args, &target, &ground)?;
-    let identity = decide(&args, &survey, fresh)?;
-    let plan = place(&args, &survey, &ground, &identity)?;
+    let (identity, plan) = prepare(&args, fresh, &target)?;
     if args.dry_run {
         let view = View::of_planned(&identity, &plan);
         render::print(&match args.format {
@@ -63,12 +64,24 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// What to write to this card; `fresh` is [`new_identity`]'s.
+///
+/// # Errors
+/// Whatever speaks against it, with the exit code.
+pub fn prepare(args: &StampArgs, fresh: Option<Identity>, card: &dyn Card) -> Result<(Identity, Plan)> {
+    let ground = read_ground(card, &args.target)?;
+    let survey = look_everywhere(args, card, &ground)?;
+    let identity = decide(args, &survey, fresh)?;
+    let plan = place(args, &survey, &ground, &identity)?;
+    Ok((identity, plan))
+}
+
 /// Looks at the slots and where the command line says; if nothing is there, wherever else a copy may have been put, so
 /// that no identity is doubled and no copy forgotten.
-fn look_everywhere(args: &StampArgs, target: &Target, ground: &Ground) -> Result<Survey> {
-    let survey = super::survey(target, &args.target, args.at.first().copied())?;
+fn look_everywhere(args: &StampArgs, card: &dyn Card, ground: &Ground) -> Result<Survey> {
+    let survey = super::survey(card, &args.target, args.at.first().copied())?;
     match ground.copy_anywhere() {
-        Some(lba) if survey.state() == State::Blank => super::survey(target, &args.target, Some(lba)),
+        Some(lba) if survey.state() == State::Blank => super::survey(card, &args.target, Some(lba)),
         _ => Ok(survey),
     }
 }
@@ -97,7 +110,10 @@ fn check_no_duplicates(args: &StampArgs) -> Result<()> {
 }
 
 /// The identity that a blank card gets; `None` if only an update is possible, for want of a profile.
-fn new_identity(args: &StampArgs) -> Result<Option<Identity>> {
+///
+/// # Errors
+/// Exit 2 if a value breaks its rule; as [`Record::read`] if there is one to restore.
+pub fn new_identity(args: &StampArgs) -> Result<Option<Identity>> {
     if let Some(file) = &args.restore {
         let next = Record::read(file)?.identity.next().and_then(|draft| draft.finish());
         return next.map(Some).map_err(|error| Error::refused(error.to_string()));

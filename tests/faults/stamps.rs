@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The power goes at every moment of `stamp`, `repair` and `erase`.
+
+use std::collections::BTreeSet;
+
+use identity_cli::device::SECTOR_LEN;
+use identity_cli::device::testing::Event;
+use identity_cli::error::Exit;
+use identity_cli::survey::Survey;
+use identity_core::search::Depth;
+use identity_core::slot::READING_ORDER;
+use identity_core::{Copy, Identity, State};
+use identity_fixtures::card::LINUX;
+use identity_fixtures::{Card, loader};
+use identity_tests::{figure, thorough};
+
+use crate::card::SimCard;
+use crate::cut::{self, Cut, Form, page_of};
+use crate::jobs::run;
+use crate::python::Sectors;
+use crate::readers::{Answer, ask, verify};
+
+const UUID: &str = "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5";
+const OTHER: &str = "0b9ad1c6-3a4b-4f3e-8d55-1f0e6f1a7c02";
+const SECTORS: usize = 9000;
+
+/// What a command promises if the power goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Promise {
+    /// Every reader finds the old or the new version.
+    Kept,
+    /// Every reader finds the old or the new identity, or says that there are both.
+    Replaced,
+    /// Every reader finds the new identity, or says that there is none, or none that it can read.
+    Given,
+    /// Every reader finds the old identity, or says that there is none, or none that it can read.
+    Erased,
+}
+
+struct Case {
+    name: &'static str,
+    card: SimCard,
+    words: String,
+    hint_lba: Option<u32>,
+    promise: Promise,
+}
+
+/// What was counted.
+#[derive(Default)]
+struct Count {
+    cuts: u64,
+    pages: u64,
+    second_cuts: u64,
+    sectors: Sectors,
+}
+
+fn mbr(first_lba: u32) -> SimCard {
+    let mut card = Card::new(SECTORS);
+    card.mbr(1, 0x0c, first_lba, SECTORS as u32 - first_lba);
+    SimCard::new(card.into_bytes())
+}
+
+fn gpt() -> SimCard {
+    let mut card = Card::new(SECTORS);
+    card.gpt(2, &[(LINUX, 2048, 8900, "root")]);
+    SimCard::new(card.into_bytes())
+}
+
+/// A card after a command, with nothing in its log.
+fn after(mut card: SimCard, words: &str) -> SimCard {
+    run(&mut card, words).unwrap();
+    SimCard::new(card.bytes())
+}
+
+fn with(mut card: SimCard, change: impl FnOnce(&mut SimCard)) -> SimCard {
+    change(&mut card);
+    card
+}
+
+fn flip(card: &mut SimCard, lba: u64) {
+    let mut sector = card.sector(lba);
+    sector[60] ^= 1;
+    card.set(lba, sector);
+}
+
+/// Both copies of an identity with every kind of field, so that a torn sector is a mixture everywhere.
+fn stamp_words() -> String {
+    let long = "x".repeat(180);
+    format!("stamp --profile panda --uuid {UUID} --hostname old --serial S1 --set a={long} --set b={long}")
+}
+
+fn update_words() -> String {
+    let long = "y".repeat(180);
+    format!("stamp --uuid {UUID} --hostname new --set a={long} --set b=1 --set c=2")
+}
+
+fn cases() -> Vec<Case> {
+    let case = |name, card: &SimCard, words: &str, promise| Case {
+        name,
+        card: card.clone(),
+        words: words.to_owned(),
+        hint_lba: None,
+        promise,
+    };
+    let (stamp, update) = (stamp_words(), update_words());
+    let replace = format!("stamp --profile beagle --uuid {OTHER} --force");
+    let plain = format!("stamp --profile panda --uuid {UUID}");
+    // Copies in 52 and 6607; in 52 and 1711; in 52 and 5, beside the table; in one page; and one outside the slots.
+    let cards = [
+        after(mbr(8192), &stamp),
+        after(gpt(), &stamp),
+        after(mbr(63), &stamp),
+        after(mbr(8192), &format!("{stamp} --at 52,54")),
+        after(mbr(8192), &format!("{stamp} --at 5,7")),
+    ];
+    let mut cases = vec![
+        case("new", &mbr(8192), &plain, Promise::Given),
+        case("new, long", &mbr(8192), &stamp, Promise::Given),
+        case("new, GPT", &gpt(), &plain, Promise::Given),
+        case("new, small gap", &mbr(63), &plain, Promise::Given),
+    ];
+    for card in &cards {
+        cases.push(case("update", card, &update, Promise::Kept));
+        cases.push(case("replace", card, &replace, Promise::Replaced));
+        cases.push(case("erase", card, "erase", Promise::Erased));
+    }
+    for at in ["5,7", "54,52", "2703,6607", "1711,1777"] {
+        cases.push(case("move", &cards[0], &format!("{update} --at {at}"), Promise::Kept));
+    }
+    cases.push(Case {
+        hint_lba: Some(300),
+        ..case("outside the slots", &cards[0], &format!("{update} --at 300,52"), Promise::Kept)
+    });
+    let old = |lba| cards[0].sector(lba);
+    let newer = after(cards[0].clone(), &update);
+    for lba in [52, 6607] {
+        let broken = [
+            with(cards[0].clone(), |card| flip(card, lba)),
+            with(cards[0].clone(), |card| card.set(lba, [0; SECTOR_LEN])),
+            with(cards[0].clone(), |card| card.make_unreadable(lba)),
+            with(cards[0].clone(), |card| {
+                card.set(lba, loader::noise(lba, SECTOR_LEN).try_into().unwrap());
+            }),
+            with(newer.clone(), |card| card.set(lba, old(lba))),
+        ];
+        for card in &broken {
+            cases.push(case("repair", card, "repair", Promise::Kept));
+            cases.push(case("update of a degraded one", card, &update, Promise::Kept));
+            cases.push(case("replacing a degraded one", card, &replace, Promise::Replaced));
+        }
+        // Somebody's image where the copy was: both move.
+        let taken = with(cards[0].clone(), |card| {
+            for near in lba..lba + 3 {
+                card.set(near, loader::noise(near, SECTOR_LEN).try_into().unwrap());
+            }
+        });
+        cases.push(case("repair elsewhere", &taken, "repair", Promise::Kept));
+        cases.push(case("erasing a degraded one", &broken[0], "erase", Promise::Erased));
+    }
+    let third = with(cards[0].clone(), |card| {
+        let identity = verify(card, None).identity.unwrap();
+        card.set(2703, identity.encode(2703, 52));
+    });
+    cases.push(case("repair of three", &third, "repair", Promise::Kept));
+    cases.push(case("update of three", &third, &update, Promise::Kept));
+    cases.push(case("erasing three", &third, "erase", Promise::Erased));
+    cases
+}
+
+/// What readers may find.
+struct Allowed<'a> {
+    case: &'a Case,
+    identities: Vec<Identity>,
+}
+
+impl Allowed<'_> {
+    /// `must_find`: there is a whole copy that nothing has happened to.
+    fn check(&self, answers: &[Answer], must_find: bool, about: &dyn Fn() -> String) {
+        for answer in answers {
+            let known = answer.identity.as_ref().is_some_and(|found| self.identities.contains(found));
+            let good = match answer.state {
+                State::Valid | State::Degraded => known,
+                State::Conflict => self.case.promise == Promise::Replaced && known && answer.reader != "first",
+                State::Blank | State::Corrupt | State::Unreadable => !must_find,
+                _ => false,
+            };
+            assert!(good, "{}: {answer:?}", about());
+        }
+    }
+}
+
+/// Whether there is a whole copy outside the page that is lost, if one is.
+fn is_copy_left(card: &SimCard, written: &BTreeSet<u64>, cut: &Cut<'_>) -> bool {
+    let slots = READING_ORDER.iter().map(|slot| u64::from(slot.lba));
+    let places = slots.chain(written.iter().copied());
+    let mut outside = places.filter(|lba| cut.page().is_none_or(|page| !page.contains(lba)));
+    outside.any(|lba| Copy::parse(&card.sector(lba), lba as u32).is_ok())
+}
+
+fn is_same(one: &Identity, other: &Identity) -> bool {
+    one.uuid() == other.uuid() && one.fields().bytes() == other.fields().bytes()
+}
+
+/// The sectors of the partition table.
+fn table(card: &SimCard) -> std::ops::Range<u64> {
+    if card.sector(1).starts_with(b"EFI PART") { 0..34 } else { 0..1 }
+}
+
+fn latest(card: &SimCard, hint_lba: Option<u32>) -> Option<Identity> {
+    Survey::of(card, Depth::All, hint_lba).latest().cloned()
+}
+
+fn cut_everywhere(case: &Case, count: &mut Count) {
+    let mut identities: Vec<_> =
+        ask(&case.card, case.hint_lba).into_iter().filter_map(|answer| answer.identity).collect();
+    identities.extend(latest(&case.card, case.hint_lba));
+    let mut done = case.card.clone();
+    run(&mut done, &case.words).unwrap();
+    let log = std::mem::take(&mut done.log);
+    let written: BTreeSet<_> = log.iter().filter_map(write_lba).collect();
+    assert!(!written.is_empty(), "{}: nothing was written", case.name);
+    let new = verify(&done, case.hint_lba).identity;
+    identities.extend(new.clone());
+    let allowed = Allowed { case, identities };
+
+    cut::each(&case.card, &log, |cut, card| {
+        let about = || format!("{} ({}): {cut}", case.name, case.words);
+        let page = cut.page();
+        let is_kept = matches!(case.promise, Promise::Kept | Promise::Replaced);
+        let must_find = is_kept && is_copy_left(&card, &written, cut);
+        assert!(page.is_some() || must_find || !is_kept, "{}", about());
+        allowed.check(&ask(&card, case.hint_lba), must_find, &about);
+        for lba in card.changed_since(&case.card) {
+            let own = written.contains(&lba) || page.as_ref().is_some_and(|page| page.contains(&lba));
+            assert!(own, "{}: LBA {lba} has changed", about());
+        }
+        if page.is_some() { count.pages += 1 } else { count.cuts += 1 }
+        if page.is_none() {
+            let places = written.iter().filter(|lba| **lba != 0);
+            places.for_each(|&lba| count.sectors.add(lba as u32, card.sector(lba)));
+        }
+        if thorough() || is_typical(cut.form) {
+            count.second_cuts += finish(case, cut, card, new.as_ref(), &allowed);
+        }
+    });
+}
+
+/// The others of its kind leave the same work to be done.
+fn is_typical(form: Form) -> bool {
+    match form {
+        Form::Head(len) | Form::Tail(len) => len == SECTOR_LEN / 2,
+        _ => true,
+    }
+}
+
+fn write_lba(event: &Event) -> Option<u64> {
+    if let Event::Write { lba, .. } = event { Some(*lba) } else { None }
+}
+
+/// The same command again finishes the work, and may be cut off again.
+fn finish(
+    case: &Case,
+    cut: &Cut<'_>,
+    mut card: SimCard,
+    new: Option<&Identity>,
+    allowed: &Allowed<'_>,
+) -> u64 {
+    let about = || format!("{} ({}), again after {cut}", case.name, case.words);
+    let page = cut.page();
+    // A lost table has to be put back first.
+    for lba in table(&case.card).filter(|lba| page.as_ref().is_some_and(|page| page.contains(lba))) {
+        card.set(lba, case.card.sector(lba));
+    }
+    let before = card.clone();
+    let state = verify(&card, case.hint_lba).state;
+    if page.is_none() && matches!(case.promise, Promise::Kept | Promise::Replaced) {
+        let mut repaired = card.clone();
+        let hint = case.hint_lba.map_or_else(String::new, |lba| format!("--at {lba}"));
+        match run(&mut repaired, &format!("repair {hint}")) {
+            Ok(()) => assert_eq!(verify(&repaired, case.hint_lba).state, State::Valid, "{}", about()),
+            Err(error) => assert_eq!((state, error.exit()), (State::Conflict, Exit::Doubtful), "{}", about()),
+        }
+    }
+    let mut result = run(&mut card, &case.words);
+    if let Err(error) = &result {
+        let what = format!("{}: {state}: {error}", about());
+        match (case.promise, state, error.exit()) {
+            // Done already.
+            (Promise::Erased, State::Blank, Exit::Blank) => return 0,
+            // Nothing is stamped over a slot that may hold an identity and cannot be read.
+            (Promise::Given | Promise::Erased, State::Unreadable, Exit::Device) => return 0,
+            (_, State::Unreadable, Exit::Device) if page.is_some() => return 0,
+            // What is left of the first copy looks like a damaged identity: a person has to say that it was none.
+            (_, State::Corrupt, Exit::Refused | Exit::Corrupt)
+                if page.is_some() || matches!(case.promise, Promise::Given | Promise::Erased) =>
+            {
+                assert!(error.to_string().contains("--force"), "{what}");
+                result = run(&mut card, &format!("{} --force", case.words));
+            }
+            // What is left of a torn write looks like somebody's data, where a person has said to write.
+            (Promise::Kept, _, Exit::Refused) if case.words.contains("--at") => {
+                assert!(error.to_string().contains("--force"), "{what}");
+                result = run(&mut card, &format!("{} --force", case.words));
+            }
+            // The page took the identity, or the free slots, with it.
+            (_, State::Blank, Exit::Blank | Exit::Usage) if page.is_some() => return 0,
+            (_, _, Exit::Refused) if page.is_some() => return 0,
+            _ => panic!("{what}"),
+        }
+    }
+    result.unwrap_or_else(|error| panic!("{}: {error}", about()));
+    let found = verify(&card, case.hint_lba);
+    match new {
+        Some(new) => {
+            let same = found.identity.as_ref().is_some_and(|found| is_same(found, new));
+            assert!(found.state == State::Valid && same, "{}: {found:?}", about());
+        }
+        None => assert!(matches!(found.state, State::Blank | State::Unreadable), "{}: {found:?}", about()),
+    }
+    if !thorough() || page.is_some() {
+        return 0;
+    }
+    let second = Allowed {
+        case,
+        identities: allowed.identities.iter().cloned().chain(found.identity).collect(),
+    };
+    let log = std::mem::take(&mut card.log);
+    let written: BTreeSet<_> = log.iter().filter_map(write_lba).collect();
+    cut::each(&before, &log, |cut, card| {
+        let is_kept = matches!(case.promise, Promise::Kept | Promise::Replaced);
+        let must_find = is_kept && is_copy_left(&card, &written, cut);
+        second.check(&ask(&card, case.hint_lba), must_find, &|| format!("{}, then {cut}", about()));
+    })
+}
+
+#[test]
+fn a_power_cut_in_stamp_repair_or_erase_leaves_the_old_or_the_new_identity() {
+    let mut count = Count::default();
+    for case in cases() {
+        cut_everywhere(&case, &mut count);
+    }
+    assert!(count.cuts > 1500 && count.pages > 300, "only {} and {}", count.cuts, count.pages);
+    figure(count.cuts, "crash states of stamp, repair and erase");
+    figure(count.pages, "crash states of stamp, repair and erase that lost a flash page of 16 KiB");
+    if thorough() {
+        figure(count.second_cuts, "crash states with a second cut, in the command that finishes the first");
+    }
+    figure(count.sectors.check(), "sectors of them read by fixtures/read_sector.py");
+}
+
+#[test]
+fn copies_in_two_groups_never_share_a_flash_page() {
+    for one in READING_ORDER {
+        for other in READING_ORDER.iter().filter(|other| other.group != one.group) {
+            assert_ne!(page_of(one.lba.into()), page_of(other.lba.into()));
+        }
+    }
+}
+
+/// The simulator can find faults: orders of writes that lose an identity are noticed.
+#[test]
+fn a_wrong_order_of_writes_would_be_noticed() {
+    let card = after(mbr(8192), &stamp_words());
+    let is_lost = |card: &SimCard, log: &[Event]| {
+        let mut lost = false;
+        cut::each(card, log, |_, card| {
+            lost |= ask(&card, None).iter().any(|answer| !answer.state.is_usable());
+        });
+        lost
+    };
+    let log_of = |card: &SimCard| {
+        let mut done = card.clone();
+        run(&mut done, &update_words()).unwrap();
+        done.log
+    };
+    assert!(!is_lost(&card, &log_of(&card)));
+    // The only good copy overwritten first.
+    let degraded = with(card.clone(), |card| flip(card, 52));
+    let mut log = log_of(&degraded);
+    assert!(!is_lost(&degraded, &log));
+    log.swap(0, 2);
+    assert!(is_lost(&degraded, &log));
+    // The old copies cleared before the new ones are written.
+    let clear = |lba| Event::Write { lba, bytes: vec![0; SECTOR_LEN] };
+    let cleared = [clear(6607), Event::Flush, clear(52), Event::Flush];
+    assert!(is_lost(&card, &[cleared.as_slice(), &log_of(&card)].concat()));
+}
