@@ -35,8 +35,7 @@ pub fn look(card: &dyn Card, depth: u32, hint_lba: Option<u32>) -> (i32, Option<
                 assert_eq!(skipped, IDENTITY_OK);
             } else {
                 let (sector, record) = (sector.as_ptr(), record.as_mut_ptr());
-                let given =
-                    identity_search_give(search.as_mut_ptr(), lba, sector, 512, record, record_len);
+                let given = identity_search_give(search.as_mut_ptr(), lba, sector, 512, record, record_len);
                 assert!(given == IDENTITY_OK || given == IDENTITY_ABSENT, "{given}");
                 found |= given == IDENTITY_OK;
             }

@@ -62,7 +62,9 @@ pub struct Cut<'a> {
 impl Cut<'_> {
     /// The sectors that are lost with a page.
     pub fn page(&self) -> Option<Range<u64>> {
-        let (Some(Event::Write { lba, .. }), Form::Page(at, _)) = (self.event, self.form) else { return None };
+        let (Some(Event::Write { lba, .. }), Form::Page(at, _)) = (self.event, self.form) else {
+            return None;
+        };
         Some(page_of(lba + at))
     }
 }
@@ -174,7 +176,7 @@ fn forms(event: &Event, in_order: bool, is_first: bool) -> Vec<Form> {
 
 /// Of 0 to `count` all; in an ordinary run, of many, those at both ends and some between.
 fn interesting(count: usize) -> Vec<usize> {
-    const ENDS: usize = 8;
+    const ENDS: usize = 4;
     if thorough() || count <= 2 * ENDS {
         return (0..count).collect();
     }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What readers of every kind find on a card.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use identity_cli::device::Card;
 use identity_cli::ground::BeforePartitions;
 use identity_cli::survey::Survey;
 use identity_core::search::Depth;
-use identity_core::{Identity, State};
+use identity_core::slot::READING_ORDER;
+use identity_core::{Copy, Identity, State};
 use identity_uboot::status::of_state;
 use identity_uboot::{IDENTITY_DEPTH_ALL, IDENTITY_DEPTH_FIRST, IDENTITY_DEPTH_PAIR};
 
@@ -53,4 +57,54 @@ fn answer(reader: &'static str, card: &dyn Card, depth: Depth, hint_lba: Option<
 /// What `verify` says.
 pub fn verify(card: &SimCard, hint_lba: Option<u32>) -> Answer {
     answer("verify", &BeforePartitions::of(card).expect("a readable LBA 0"), Depth::All, hint_lba)
+}
+
+/// What a command promises if the power goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Promise {
+    /// Every reader finds the old or the new version.
+    Kept,
+    /// Every reader finds the old or the new identity, or says that there are both.
+    Replaced,
+    /// Every reader finds the new identity, or says that there is none, or none that it can read.
+    Given,
+    /// Every reader finds the old identity, or says that there is none, or none that it can read.
+    Erased,
+}
+
+impl Promise {
+    pub fn is_kept(self) -> bool {
+        matches!(self, Self::Kept | Self::Replaced)
+    }
+}
+
+/// What readers may find.
+pub struct Allowed {
+    pub promise: Promise,
+    pub identities: Vec<Identity>,
+}
+
+impl Allowed {
+    /// `must_find`: there is a whole copy that nothing has happened to.
+    pub fn check(&self, answers: &[Answer], must_find: bool, about: &dyn Fn() -> String) {
+        for answer in answers {
+            let known = answer.identity.as_ref().is_some_and(|found| self.identities.contains(found));
+            let good = match answer.state {
+                State::Valid | State::Degraded => known,
+                State::Conflict => self.promise == Promise::Replaced && known && answer.reader != "first",
+                State::Blank | State::Corrupt | State::Unreadable => !must_find,
+                _ => false,
+            };
+            assert!(good, "{}: {answer:?}", about());
+        }
+    }
+}
+
+/// Whether there is a whole copy in a slot or in `places` outside the page that is lost, if one is.
+pub fn is_copy_left(card: &SimCard, places: &BTreeSet<u64>, page: Option<Range<u64>>) -> bool {
+    let slots = READING_ORDER.iter().map(|slot| u64::from(slot.lba));
+    let mut outside = slots
+        .chain(places.iter().copied())
+        .filter(|lba| page.as_ref().is_none_or(|page| !page.contains(lba)));
+    outside.any(|lba| Copy::parse(&card.sector(lba), lba as u32).is_ok())
 }

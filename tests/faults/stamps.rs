@@ -9,7 +9,7 @@ use identity_cli::error::Exit;
 use identity_cli::survey::Survey;
 use identity_core::search::Depth;
 use identity_core::slot::READING_ORDER;
-use identity_core::{Copy, Identity, State};
+use identity_core::{Identity, State};
 use identity_fixtures::card::LINUX;
 use identity_fixtures::{Card, loader};
 use identity_tests::{figure, thorough};
@@ -18,24 +18,11 @@ use crate::card::SimCard;
 use crate::cut::{self, Cut, Form, page_of};
 use crate::jobs::run;
 use crate::python::Sectors;
-use crate::readers::{Answer, ask, verify};
+use crate::readers::{Allowed, Promise, ask, is_copy_left, verify};
 
 const UUID: &str = "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5";
 const OTHER: &str = "0b9ad1c6-3a4b-4f3e-8d55-1f0e6f1a7c02";
 const SECTORS: usize = 9000;
-
-/// What a command promises if the power goes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Promise {
-    /// Every reader finds the old or the new version.
-    Kept,
-    /// Every reader finds the old or the new identity, or says that there are both.
-    Replaced,
-    /// Every reader finds the new identity, or says that there is none, or none that it can read.
-    Given,
-    /// Every reader finds the old identity, or says that there is none, or none that it can read.
-    Erased,
-}
 
 struct Case {
     name: &'static str,
@@ -167,36 +154,6 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// What readers may find.
-struct Allowed<'a> {
-    case: &'a Case,
-    identities: Vec<Identity>,
-}
-
-impl Allowed<'_> {
-    /// `must_find`: there is a whole copy that nothing has happened to.
-    fn check(&self, answers: &[Answer], must_find: bool, about: &dyn Fn() -> String) {
-        for answer in answers {
-            let known = answer.identity.as_ref().is_some_and(|found| self.identities.contains(found));
-            let good = match answer.state {
-                State::Valid | State::Degraded => known,
-                State::Conflict => self.case.promise == Promise::Replaced && known && answer.reader != "first",
-                State::Blank | State::Corrupt | State::Unreadable => !must_find,
-                _ => false,
-            };
-            assert!(good, "{}: {answer:?}", about());
-        }
-    }
-}
-
-/// Whether there is a whole copy outside the page that is lost, if one is.
-fn is_copy_left(card: &SimCard, written: &BTreeSet<u64>, cut: &Cut<'_>) -> bool {
-    let slots = READING_ORDER.iter().map(|slot| u64::from(slot.lba));
-    let places = slots.chain(written.iter().copied());
-    let mut outside = places.filter(|lba| cut.page().is_none_or(|page| !page.contains(lba)));
-    outside.any(|lba| Copy::parse(&card.sector(lba), lba as u32).is_ok())
-}
-
 fn is_same(one: &Identity, other: &Identity) -> bool {
     one.uuid() == other.uuid() && one.fields().bytes() == other.fields().bytes()
 }
@@ -221,20 +178,24 @@ fn cut_everywhere(case: &Case, count: &mut Count) {
     assert!(!written.is_empty(), "{}: nothing was written", case.name);
     let new = verify(&done, case.hint_lba).identity;
     identities.extend(new.clone());
-    let allowed = Allowed { case, identities };
+    let allowed = Allowed { promise: case.promise, identities };
 
     cut::each(&case.card, &log, |cut, card| {
         let about = || format!("{} ({}): {cut}", case.name, case.words);
         let page = cut.page();
-        let is_kept = matches!(case.promise, Promise::Kept | Promise::Replaced);
-        let must_find = is_kept && is_copy_left(&card, &written, cut);
+        let is_kept = case.promise.is_kept();
+        let must_find = is_kept && is_copy_left(&card, &written, cut.page());
         assert!(page.is_some() || must_find || !is_kept, "{}", about());
         allowed.check(&ask(&card, case.hint_lba), must_find, &about);
         for lba in card.changed_since(&case.card) {
             let own = written.contains(&lba) || page.as_ref().is_some_and(|page| page.contains(&lba));
             assert!(own, "{}: LBA {lba} has changed", about());
         }
-        if page.is_some() { count.pages += 1 } else { count.cuts += 1 }
+        if page.is_some() {
+            count.pages += 1
+        } else {
+            count.cuts += 1
+        }
         if page.is_none() {
             let places = written.iter().filter(|lba| **lba != 0);
             places.for_each(|&lba| count.sectors.add(lba as u32, card.sector(lba)));
@@ -258,13 +219,7 @@ fn write_lba(event: &Event) -> Option<u64> {
 }
 
 /// The same command again finishes the work, and may be cut off again.
-fn finish(
-    case: &Case,
-    cut: &Cut<'_>,
-    mut card: SimCard,
-    new: Option<&Identity>,
-    allowed: &Allowed<'_>,
-) -> u64 {
+fn finish(case: &Case, cut: &Cut<'_>, mut card: SimCard, new: Option<&Identity>, allowed: &Allowed) -> u64 {
     let about = || format!("{} ({}), again after {cut}", case.name, case.words);
     let page = cut.page();
     // A lost table has to be put back first.
@@ -273,7 +228,7 @@ fn finish(
     }
     let before = card.clone();
     let state = verify(&card, case.hint_lba).state;
-    if page.is_none() && matches!(case.promise, Promise::Kept | Promise::Replaced) {
+    if page.is_none() && case.promise.is_kept() {
         let mut repaired = card.clone();
         let hint = case.hint_lba.map_or_else(String::new, |lba| format!("--at {lba}"));
         match run(&mut repaired, &format!("repair {hint}")) {
@@ -321,14 +276,14 @@ fn finish(
         return 0;
     }
     let second = Allowed {
-        case,
+        promise: case.promise,
         identities: allowed.identities.iter().cloned().chain(found.identity).collect(),
     };
     let log = std::mem::take(&mut card.log);
     let written: BTreeSet<_> = log.iter().filter_map(write_lba).collect();
     cut::each(&before, &log, |cut, card| {
-        let is_kept = matches!(case.promise, Promise::Kept | Promise::Replaced);
-        let must_find = is_kept && is_copy_left(&card, &written, cut);
+        let is_kept = case.promise.is_kept();
+        let must_find = is_kept && is_copy_left(&card, &written, cut.page());
         second.check(&ask(&card, case.hint_lba), must_find, &|| format!("{}, then {cut}", about()));
     })
 }
