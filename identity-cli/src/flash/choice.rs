@@ -70,7 +70,7 @@ pub fn decide(
             }
             Ok(fresh())
         }
-        _ if wishes.force => Ok(fresh()),
+        _ if wishes.force => Ok(restore(matches, &wishes, path)?.unwrap_or_else(fresh)),
         (State::Unreadable, _) => Err(Error::device(explained)),
         _ => Err(Error::refused(format!("{explained}; `identity flash --force` goes on without"))),
     }

@@ -90,7 +90,7 @@ pub fn prepare(
     let first_partition_lba = table::read(&head.bytes, sectors).first_partition_lba().unwrap_or(u64::MAX);
     let blanked = head::blank_copies(&mut head.bytes, first_partition_lba);
 
-    let survey = look(subject, &options.at)?;
+    let survey = look(subject, &options.at);
     let mut notes = Vec::new();
     let Options { fresh, restore, no_restore, at, force } = options;
     let choice = choose(subject, &survey, Wishes { fresh, restore, no_restore, force }, &mut notes)?;
@@ -141,10 +141,12 @@ fn check_head(head: &Head, source: &Source, subject: &Subject<'_>) -> Result<()>
 
 /// What is on the card, by preference before its first partition. But a card may have been given a larger partition
 /// since it was stamped, and its identity is still the one that boards read; or a person has put it elsewhere.
-fn look(subject: &Subject<'_>, at: &[u32]) -> Result<Survey> {
-    let before = BeforePartitions::of(subject.card)
-        .map_err(|error| Error::io(subject.path, "read the first sectors of", &error))?;
+fn look(subject: &Subject<'_>, at: &[u32]) -> Survey {
     let hint = at.first().copied();
+    let Ok(before) = BeforePartitions::of(subject.card) else {
+        // A power cut may leave LBA 0 unreadable until it is written again, which is what comes next.
+        return Survey::of(subject.card, Depth::All, hint);
+    };
     let mut survey = Survey::of(&before, Depth::All, hint);
     if survey.state() == State::Blank && hint.is_none() {
         survey = Survey::of(&before, Depth::All, find_outside_slots(subject));
@@ -152,7 +154,7 @@ fn look(subject: &Subject<'_>, at: &[u32]) -> Result<Survey> {
     if !survey.state().is_usable() {
         survey = Survey::of(subject.card, Depth::All, hint);
     }
-    Ok(survey)
+    survey
 }
 
 /// A copy that a person has put elsewhere than in a slot.
