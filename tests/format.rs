@@ -14,6 +14,7 @@ use identity_core::slot::READING_ORDER;
 use identity_core::text::{NAME_LEN_MAX, VALUE_LEN_MAX};
 use identity_core::{Draft, Search, State, Uuid, derive};
 use identity_fixtures::sectors::{self, Outcome, vectors};
+use identity_tests::random::Random;
 use identity_tests::{run_where_installed, workspace};
 use serde::Deserialize;
 
@@ -481,6 +482,68 @@ fn any_five_flipped_bits_are_noticed() {
     assert!(pairs.windows(2).all(|pair| pair[0] != pair[1]));
 }
 
+/// What the proof rests on, held against the code: the core's checksum differs by the XOR of the flipped bits' syndromes.
+#[test]
+fn syndromes_add_up() {
+    let mut all = syndromes();
+    all.extend((0..32).map(|bit| (offset::CRC * 8 + bit, 1 << bit)));
+    // Behind what is compared before the checksum, or instead of it.
+    all.retain(|(bit, _)| {
+        *bit >= offset::OWN_LBA * 8 || (offset::CRC * 8..offset::HEADER_LEN * 8).contains(bit)
+    });
+    let sectors = valid_goldens();
+    let mut random = Random::new(5);
+    for round in 0..4000 {
+        let (file, sector) = &sectors[round % sectors.len()];
+        let (mut flipped, mut sum) = (*sector, 0);
+        for _ in 0..=round % 40 {
+            let (bit, syndrome) = all[random.below(all.len() as u64) as usize];
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            sum ^= syndrome;
+        }
+        let lba = u32::from_le_bytes(sector[offset::OWN_LBA..offset::PEER_LBA].try_into().unwrap());
+        match Copy::parse(&flipped, lba) {
+            Err(NotACopy::Corrupt(Defect::Crc { stored, computed })) => {
+                assert_eq!(stored ^ computed, sum, "{file}")
+            }
+            Ok(_) => assert!(flipped == *sector && sum == 0, "{file}"),
+            Err(reason) => panic!("{file}: {reason:?}"),
+        }
+    }
+}
+
+/// The claim on bursts: no combination of 32 adjacent bits behind the checksum, in the order of computing, has
+/// syndrome 0; nor of 31, if a byte's bits are counted the other way round.
+#[test]
+fn short_bursts_are_noticed() {
+    let mut all = syndromes();
+    all.retain(|(bit, _)| *bit >= offset::HEADER_LEN * 8);
+    let lowest_first: Vec<u32> = all.iter().map(|(_, syndrome)| *syndrome).collect();
+    let highest_first: Vec<u32> =
+        lowest_first.chunks(8).flat_map(|byte| byte.iter().rev().copied().collect::<Vec<_>>()).collect();
+    for (order, len) in [(lowest_first, 32), (highest_first, 31)] {
+        for (first, window) in order.windows(len).enumerate() {
+            assert!(are_independent(window), "{len} bits from {first} on");
+        }
+    }
+    // Across the end of the checksum: what changes behind it are header length and version, compared exactly. Across its
+    // beginning: the magic.
+    assert!(offset::HEADER_LEN + 32 / 8 <= offset::OWN_LBA);
+}
+
+/// Whether no combination of these is 0.
+fn are_independent(syndromes: &[u32]) -> bool {
+    let mut basis: Vec<u32> = vec![];
+    for &syndrome in syndromes {
+        let rest = basis.iter().fold(syndrome, |rest, vector| rest.min(rest ^ vector));
+        if rest == 0 {
+            return false;
+        }
+        basis.push(rest);
+    }
+    true
+}
+
 /// The claim on four adjacent bytes: behind the checksum, no combination of their 32 bits has syndrome 0; before and
 /// across it, bytes change that are compared exactly.
 #[test]
@@ -488,13 +551,8 @@ fn four_damaged_bytes_are_noticed() {
     let all = syndromes();
     for first in offset::HEADER_LEN..=SECTOR_LEN - 4 {
         let window = all.iter().filter(|(bit, _)| (first..first + 4).contains(&(bit / 8)));
-        let mut basis: Vec<u32> = vec![];
-        for &(_, syndrome) in window {
-            let rest = basis.iter().fold(syndrome, |rest, vector| rest.min(rest ^ vector));
-            assert_ne!(rest, 0, "bytes {first}..{}", first + 4);
-            basis.push(rest);
-        }
-        assert_eq!(basis.len(), 32);
+        let window: Vec<_> = window.map(|(_, syndrome)| *syndrome).collect();
+        assert!(window.len() == 32 && are_independent(&window), "bytes {first}..{}", first + 4);
     }
     assert_eq!(offset::CRC, offset::MAGIC + MAGIC.len());
     // Across 12: at most three bytes are changed behind the checksum, all of them compared exactly.

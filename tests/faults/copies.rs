@@ -1,1 +1,87 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One of the two copies destroyed, in any way.
 
+use identity_cli::device::{SECTOR_LEN, Sector};
+use identity_core::sector::MAGIC;
+use identity_core::{Copy, Identity, State};
+use identity_fixtures::{Card, loader, sectors};
+use identity_tests::{figure, thorough};
+
+use crate::card::SimCard;
+use crate::jobs::run;
+use crate::readers::{ask, verify};
+
+const UUID: &str = "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5";
+
+fn stamped() -> SimCard {
+    let mut bytes = Card::new(9000);
+    bytes.mbr(1, 0x0c, 8192, 808);
+    let mut card = SimCard::new(bytes.into_bytes());
+    run(&mut card, &format!("stamp --profile panda --uuid {UUID} --hostname h --serial S --set a=1"))
+        .unwrap();
+    SimCard::new(card.bytes())
+}
+
+/// What may stand where a copy was; `None` cannot be read.
+fn ruins(lba: u32, copy: &Sector, other: &Sector) -> Vec<Option<Sector>> {
+    let noise = |seed| -> Sector { loader::noise(seed, SECTOR_LEN).try_into().unwrap() };
+    let with = |change: &dyn Fn(&mut Sector)| {
+        let mut sector = *copy;
+        change(&mut sector);
+        Some(sector)
+    };
+    let mut ruins = vec![None, Some([0; SECTOR_LEN]), Some([0xff; SECTOR_LEN]), Some(*other)];
+    ruins.extend((0..16).map(|seed| Some(noise(seed))));
+    ruins.push(with(&|sector| sector.rotate_left(1)));
+    ruins.push(with(&|sector| sector.rotate_right(1)));
+    ruins.push(with(&|sector| sector.reverse()));
+    ruins.push(with(&|sector| sector[MAGIC.len()..].copy_from_slice(&noise(99)[MAGIC.len()..])));
+    ruins.push(with(&|sector| sector[510..].copy_from_slice(&[0x55, 0xaa])));
+    for boundary in (64..SECTOR_LEN).step_by(64) {
+        for filling in [0, 0xff, 0xa7] {
+            ruins.push(with(&|sector| sector[boundary..].fill(filling)));
+            ruins.push(with(&|sector| sector[..boundary].fill(filling)));
+        }
+        ruins.push(with(&|sector| sector[boundary..].copy_from_slice(&other[boundary..])));
+        ruins.push(with(&|sector| sector[..boundary].copy_from_slice(&other[..boundary])));
+    }
+    // Golden sectors that are no copies: each kind of damage that the format knows. Some of them are for other places.
+    let is_damaged = |golden: &sectors::Golden| {
+        golden.entry.file.starts_with("corrupt-") && Copy::parse(&golden.bytes, lba).is_err()
+    };
+    ruins.extend(sectors::all().into_iter().filter(is_damaged).map(|golden| Some(golden.bytes)));
+    let step = if thorough() { 1 } else { 61 };
+    for bit in (0..SECTOR_LEN * 8).step_by(step) {
+        ruins.push(with(&|sector| sector[bit / 8] ^= 1 << (bit % 8)));
+    }
+    // What is the same in both copies, their padding, leaves the copy whole.
+    ruins.retain(|ruin| ruin.as_ref() != Some(copy));
+    ruins
+}
+
+#[test]
+fn with_one_copy_destroyed_readers_answer_verify_tells_and_repair_restores() {
+    let card = stamped();
+    let identity: Identity = verify(&card, None).identity.unwrap();
+    let mut count = 0;
+    for [lba, other] in [[52, 6607], [6607, 52]] {
+        for ruin in ruins(lba as u32, &card.sector(lba), &card.sector(other)) {
+            let mut broken = card.clone();
+            match ruin {
+                Some(sector) => broken.set(lba, sector),
+                None => broken.make_unreadable(lba),
+            }
+            for answer in ask(&broken, None) {
+                assert_eq!(answer.identity.as_ref(), Some(&identity), "LBA {lba}: {ruin:?}: {answer:?}");
+                // A reader that stops at the first copy does not see the second one.
+                let is_seen = lba == 52 || answer.reader != "first";
+                let state = if is_seen { State::Degraded } else { State::Valid };
+                assert_eq!(answer.state, state, "LBA {lba}: {ruin:?}: {answer:?}");
+            }
+            run(&mut broken, "repair").unwrap();
+            assert_eq!(broken.changed_since(&card), [0; 0], "LBA {lba}: {ruin:?}");
+            count += 1;
+        }
+    }
+    figure(count, "ways in which one copy was destroyed, and restored byte for byte");
+}
