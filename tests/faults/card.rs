@@ -26,9 +26,8 @@ impl SimCard {
 
     /// One sector; what cannot be read is bytes that nobody has written.
     pub fn sector(&self, lba: u64) -> Sector {
-        let mut sector = [0xee; SECTOR_LEN];
-        let _ = self.read(lba, &mut sector);
-        sector
+        let mut sector = [0; SECTOR_LEN];
+        if self.read(lba, &mut sector).is_ok() { sector } else { [0xee; SECTOR_LEN] }
     }
 
     pub fn set(&mut self, lba: u64, sector: Sector) {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Flipped bits and wrong bytes in the golden sectors: never a valid copy, so never another identity.
 //!
-//! Patterns of four and five bits are too many to try; `any_five_flipped_bits_are_noticed` in `tests/format.rs` proves
-//! them by the checksum's algebra, and `docs/DESIGN.md` has the argument.
+//! Patterns of four and five bits are too many to try; `algebra.rs` proves them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -16,14 +15,14 @@ use identity_tests::{figure, thorough};
 const BITS: usize = SECTOR_LEN * 8;
 
 /// A valid golden sector.
-struct Golden {
-    file: String,
-    bytes: [u8; SECTOR_LEN],
-    lba: u32,
+pub struct Golden {
+    pub file: String,
+    pub bytes: [u8; SECTOR_LEN],
+    pub lba: u32,
 }
 
 impl Golden {
-    fn all() -> Vec<Self> {
+    pub fn all() -> Vec<Self> {
         let valid = |golden: &sectors::Golden| matches!(golden.entry.outcome, Outcome::Valid { .. });
         let all = sectors::all().into_iter().filter(valid);
         let all: Vec<_> = all
@@ -33,7 +32,7 @@ impl Golden {
         all
     }
 
-    fn named(file: &str) -> Self {
+    pub fn named(file: &str) -> Self {
         Self::all().into_iter().find(|golden| golden.file == file).expect("a golden sector")
     }
 
@@ -151,7 +150,7 @@ fn four_or_five_flipped_bits_are_not_accepted() {
 }
 
 /// Bursts of every length up to 32 bits at every place, with random bits inside; that none of the 2^30 patterns of each
-/// place passes is proved by `short_bursts_are_noticed` in `tests/format.rs`.
+/// place passes is proved in `algebra.rs`.
 #[test]
 fn bursts_are_never_accepted() {
     let chosen = if thorough() { Golden::all() } else { vec![Golden::named("valid-typical.bin")] };

@@ -4,6 +4,7 @@
 //! `tests/proof` runs all of it; an ordinary run leaves out what takes minutes, see [`identity_tests::thorough`].
 
 mod abi;
+mod algebra;
 mod card;
 mod copies;
 mod cut;
