@@ -10,6 +10,7 @@ mod erase;
 mod families;
 mod flash;
 mod formats;
+mod kill;
 mod map;
 mod places;
 mod power;

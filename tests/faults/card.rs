@@ -45,6 +45,15 @@ impl SimCard {
         bytes
     }
 
+    /// Makes it cheap to copy again after long writes.
+    pub fn settle(&mut self) {
+        const MANY: usize = 256;
+        if self.changed.len() > MANY && self.changed.values().all(Option::is_some) {
+            self.base = self.bytes().into();
+            self.changed.clear();
+        }
+    }
+
     /// The sectors in which it differs from `other`, which has the same base.
     pub fn changed_since(&self, other: &Self) -> Vec<u64> {
         assert!(Rc::ptr_eq(&self.base, &other.base));

@@ -20,6 +20,8 @@ use crate::card::SimCard;
 const TEAR_LEN: usize = 64;
 /// A flash page in sectors: 16 KiB.
 pub const PAGE_SECTORS: u64 = 32;
+/// Sectors of a write that is called long: it is torn at sectors' ends only, but near its ends.
+const LONG: usize = 64;
 /// Writes between two flushes of which every subset is tried.
 const SUBSETS_MAX: usize = 6;
 
@@ -105,6 +107,7 @@ pub fn each(before: &SimCard, log: &[Event], mut visit: impl FnMut(&Cut<'_>, Sim
             for event in waiting.drain(..) {
                 apply(&mut flushed, event, Form::Whole);
             }
+            flushed.settle();
             continue;
         }
         let apart = |other: &&Event| {
@@ -117,6 +120,7 @@ pub fn each(before: &SimCard, log: &[Event], mut visit: impl FnMut(&Cut<'_>, Sim
             for (event, _) in waiting.iter().zip(&arrived).filter(|(_, arrived)| **arrived) {
                 apply(&mut card, event, Form::Whole);
             }
+            card.settle();
             let in_order = arrived.iter().all(|arrived| *arrived);
             for form in forms(event, in_order, number == 0) {
                 let mut card = card.clone();
@@ -164,12 +168,22 @@ fn forms(event: &Event, in_order: bool, is_first: bool) -> Vec<Form> {
     if !in_order {
         return forms;
     }
-    for tear in interesting(len / TEAR_LEN).into_iter().map(|tear| tear * TEAR_LEN).filter(|&tear| tear > 0) {
-        forms.extend([Form::Head(tear), Form::Tail(tear)]);
+    let (tears, sectors) = (len / TEAR_LEN, len / SECTOR_LEN);
+    let is_long = sectors > LONG;
+    let near_ends = LONG.min(sectors) * SECTOR_LEN / TEAR_LEN;
+    for tear in interesting(tears).into_iter().filter(|&tear| tear > 0) {
+        let is_near = tear < near_ends || tears - tear < near_ends;
+        if is_near || tear.is_multiple_of(SECTOR_LEN / TEAR_LEN) {
+            forms.extend([Form::Head(tear * TEAR_LEN), Form::Tail(tear * TEAR_LEN)]);
+        }
     }
-    for sector in interesting(len / SECTOR_LEN) {
-        forms.extend(LOSSES.map(|loss| Form::Sector(sector as u64, loss)));
-        forms.extend(LOSSES.map(|loss| Form::Page(sector as u64, loss)));
+    for sector in interesting(sectors) {
+        // Of a long write every sector is lost in one way, and every page four times.
+        let ways = if is_long { &LOSSES[sector % 4..][..1] } else { &LOSSES };
+        forms.extend(ways.iter().map(|&loss| Form::Sector(sector as u64, loss)));
+        if !is_long || sector.is_multiple_of(PAGE_SECTORS as usize / 4) {
+            forms.extend(LOSSES.map(|loss| Form::Page(sector as u64, loss)));
+        }
     }
     forms
 }

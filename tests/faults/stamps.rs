@@ -15,7 +15,7 @@ use identity_fixtures::{Card, loader};
 use identity_tests::{figure, thorough};
 
 use crate::card::SimCard;
-use crate::cut::{self, Cut, Form, page_of};
+use crate::cut::{self, Cut, Form, Loss, page_of};
 use crate::jobs::run;
 use crate::python::Sectors;
 use crate::readers::{Allowed, Promise, ask, is_copy_left, verify};
@@ -206,11 +206,13 @@ fn cut_everywhere(case: &Case, count: &mut Count) {
     });
 }
 
-/// The others of its kind leave the same work to be done.
+/// The others leave much the same work to be done.
 fn is_typical(form: Form) -> bool {
     match form {
-        Form::Head(len) | Form::Tail(len) => len == SECTOR_LEN / 2,
-        _ => true,
+        Form::Nothing | Form::Whole => true,
+        Form::Head(len) => len == SECTOR_LEN / 2,
+        Form::Tail(_) => false,
+        Form::Sector(_, loss) | Form::Page(_, loss) => matches!(loss, Loss::Noise | Loss::Unreadable),
     }
 }
 
