@@ -113,3 +113,23 @@ fn links_between_documents_lead_somewhere() {
         }
     }
 }
+
+/// `docs/PROMISES.md` names a test for each promise, as `FILE::TEST`.
+#[test]
+fn every_promise_has_tests_that_exist() {
+    let root = workspace();
+    let text = fs::read_to_string(root.join("docs/PROMISES.md")).expect("a document");
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault "));
+    let mut count = 0;
+    for row in rows {
+        let cell = row.trim_end_matches([' ', '|']).rsplit(" | ").next().expect("a cell");
+        let named: Vec<_> = cell.split('`').filter_map(|word| word.split_once("::")).collect();
+        assert!(!named.is_empty(), "no test: {row}");
+        for (file, test) in named {
+            let code = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(code.contains(&format!("fn {test}(")), "{file} has no {test}");
+        }
+        count += 1;
+    }
+    assert!(count > 20, "only {count} promises were found");
+}

@@ -266,56 +266,6 @@ fn a_card_that_goes_away_keeps_its_identity() {
     assert!(gone_after > 10);
 }
 
-/// The card after every prefix of what was done to it, each write whole, torn, or garbage.
-#[test]
-fn the_power_may_go_at_any_moment() {
-    let mut old = content(8192, 1);
-    stamp(&mut old, &identity(1), [52, 6607]);
-    for (new_lba, lbas) in [(8192, [52, 6607]), (2048, [52, 1711])] {
-        let host = Host::new();
-        let new = content(new_lba, 2);
-        let mut card = FaultyCard::logging(old.bytes().to_vec());
-        card.discards = true;
-        host.flash(&mut card, new.bytes()).unwrap();
-        let log = card.log.unwrap().into_inner();
-        let mut now = FaultyCard::new(old.bytes().to_vec());
-        let check = |card: &FaultyCard, what: &str, is_outermost: bool| {
-            let after = survey(card);
-            let found = after.identity().map(Identity::uuid);
-            assert!(
-                after.state().is_usable() && found == Some(identity(1).uuid()),
-                "{what}: {}",
-                after.state()
-            );
-            // Only the very first write, torn, leaves it the old one with partitions; only the very last one makes
-            // it a new one.
-            let has_table = card.bytes[510..512] == [0x55, 0xaa];
-            assert!(!has_table || is_outermost, "{what}");
-        };
-        let last = log.iter().rposition(|event| matches!(event, Event::Write { .. })).unwrap();
-        for (number, event) in log.iter().enumerate() {
-            if let Event::Write { lba, bytes } = event {
-                let start = *lba as usize * SECTOR_LEN;
-                for torn in [64, 256, bytes.len() / 2] {
-                    let mut cut = now.clone();
-                    cut.bytes[start..start + torn].copy_from_slice(&bytes[..torn]);
-                    check(&cut, &format!("write {number} torn after {torn}"), number == 0 || number == last);
-                }
-                let mut cut = now.clone();
-                cut.bytes[start..start + bytes.len()].fill(0xa7);
-                check(&cut, &format!("write {number} as garbage"), number == 0 || number == last);
-                now.bytes[start..start + bytes.len()].copy_from_slice(bytes);
-            } else if let Event::Discard { lba, sectors } = event {
-                let start = *lba as usize * SECTOR_LEN;
-                now.bytes[start..start + *sectors as usize * SECTOR_LEN].fill(0);
-            }
-            check(&now, &format!("after {number}"), number >= last);
-        }
-        let wanted = if new_lba == 8192 { identity(1) } else { next(&identity(1)) };
-        assert_flashed(&now, &new, &wanted, lbas);
-    }
-}
-
 #[test]
 fn a_lost_identity_comes_back_from_the_record() {
     let host = Host::new();
