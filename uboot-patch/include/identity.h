@@ -134,6 +134,11 @@
 #define IDENTITY_TEXT_MACHINE_ID 257
 
 /**
+ * Binding to a card: its CID without checksum, 32 hex digits; may be absent.
+ */
+#define IDENTITY_TEXT_CARD 258
+
+/**
  * Version of this interface; identity_abi_version() returns the library's.
  */
 #define IDENTITY_ABI_VERSION 1
@@ -359,14 +364,21 @@ int32_t identity_record_variable(const struct identity_record *identity,
                                  uint32_t value_len);
 
 /**
- * Writes the 16 bytes of the CID that the identity is bound to, the last one (CRC) zero.
+ * The state of a card on which a search ended in `state`, with this identity, at this place: IDENTITY_CLONED or
+ * IDENTITY_MOVED if the identity is bound to another card or board, else `state`. `cid` is the card's, `board` the
+ * board's serial number or SoC id, `board_len` bytes without NUL; NULL where it is not known, and then nothing is said
+ * of it.
  *
- * Returns IDENTITY_OK, IDENTITY_ABSENT if it is not bound, or an error.
+ * Returns the state, or IDENTITY_BAD_ARGUMENT if `state` is none, or another error.
  *
  * # Safety
- * Each pointer is NULL or points to what its type says, `cid` to 16 bytes.
+ * Each pointer is NULL or points to what its type says, `cid` to 16 bytes, `board` to `board_len` bytes.
  */
-int32_t identity_record_card(const struct identity_record *identity, uint8_t *cid);
+int32_t identity_record_state(const struct identity_record *identity,
+                              int32_t state,
+                              const uint8_t *cid,
+                              const char *board,
+                              uint32_t board_len);
 
 /**
  * Writes the name of the state that `state` (IDENTITY_BLANK … IDENTITY_UNREADABLE) stands for, and a NUL; 16 bytes

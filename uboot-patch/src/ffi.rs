@@ -8,6 +8,8 @@
 use core::ffi::c_char;
 use core::slice;
 
+use identity_core::binding::Place;
+use identity_core::field::CID_LEN;
 use identity_core::search::{Condition, Depth};
 use identity_core::{Copy, SECTOR_LEN, Search};
 use zerocopy::{transmute_mut, transmute_ref};
@@ -15,7 +17,7 @@ use zerocopy::{transmute_mut, transmute_ref};
 use crate::record::{RECORD_SIZE, identity_record, write_text};
 use crate::status::{
     IDENTITY_ABSENT, IDENTITY_BAD_ARGUMENT, IDENTITY_BAD_POINTER, IDENTITY_BAD_SIZE, IDENTITY_OK,
-    IDENTITY_READ, of_state, state_name,
+    IDENTITY_READ, of_state, state_name, to_state,
 };
 
 /// Version of this interface; identity_abi_version() returns the library's.
@@ -120,15 +122,17 @@ unsafe fn exclusive<'a, T>(pointer: *mut T) -> Result<&'a mut T, i32> {
     unsafe { pointer.as_mut() }.ok_or(IDENTITY_BAD_POINTER)
 }
 
+/// A length that a slice may have, in bytes.
+fn slice_len(len: u32) -> Result<usize, i32> {
+    isize::try_from(len).map(isize::cast_unsigned).map_err(|_| IDENTITY_BAD_SIZE)
+}
+
 /// # Safety
 /// If `pointer` is not NULL, it must point to `len` bytes that nobody else uses during the call.
 unsafe fn buffer<'a>(pointer: *mut c_char, len: u32) -> Result<&'a mut [u8], i32> {
-    let len = usize::try_from(len).map_err(|_| IDENTITY_BAD_SIZE)?;
+    let len = slice_len(len)?;
     if pointer.is_null() {
         return Err(IDENTITY_BAD_POINTER);
-    }
-    if isize::try_from(len).is_err() {
-        return Err(IDENTITY_BAD_SIZE);
     }
     // SAFETY: not NULL and not longer than a slice may be, both checked above; bytes need no alignment and have
     // no invalid values; the caller vouches for the rest.
@@ -435,22 +439,38 @@ pub unsafe extern "C" fn identity_record_variable(
     status(get())
 }
 
-/// Writes the 16 bytes of the CID that the identity is bound to, the last one (CRC) zero.
+/// The state of a card on which a search ended in `state`, with this identity, at this place: IDENTITY_CLONED or
+/// IDENTITY_MOVED if the identity is bound to another card or board, else `state`. `cid` is the card's, `board` the
+/// board's serial number or SoC id, `board_len` bytes without NUL; NULL where it is not known, and then nothing is said
+/// of it.
 ///
-/// Returns IDENTITY_OK, IDENTITY_ABSENT if it is not bound, or an error.
+/// Returns the state, or IDENTITY_BAD_ARGUMENT if `state` is none, or another error.
 ///
 /// # Safety
-/// Each pointer is NULL or points to what its type says, `cid` to 16 bytes.
+/// Each pointer is NULL or points to what its type says, `cid` to 16 bytes, `board` to `board_len` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn identity_record_card(identity: *const identity_record, cid: *mut u8) -> i32 {
-    let get = || {
-        let cid: *mut [u8; 16] = cid.cast();
-        // SAFETY: record() checks that they are apart; the caller vouches for the rest.
-        let (identity, cid) = unsafe { (record(identity, Extent::of(cid))?, exclusive(cid)?) };
-        *cid = *identity.card().ok_or(IDENTITY_ABSENT)?;
-        Ok(IDENTITY_OK)
+pub unsafe extern "C" fn identity_record_state(
+    identity: *const identity_record,
+    state: i32,
+    cid: *const u8,
+    board: *const c_char,
+    board_len: u32,
+) -> i32 {
+    let judge = || {
+        let cid: *const [u8; CID_LEN] = cid.cast();
+        let board_len = slice_len(board_len)?;
+        // SAFETY: nothing is written, so that they may overlap; the caller vouches for the rest.
+        let identity = unsafe { record(identity, Extent(0, 0))? };
+        // SAFETY: NULL gives None; bytes need no alignment and have no invalid values; the caller vouches for the rest.
+        let card = unsafe { cid.as_ref() };
+        let board = (!board.is_null()).then(|| {
+            // SAFETY: not NULL and not longer than a slice may be, both checked above; otherwise as `cid`.
+            unsafe { slice::from_raw_parts(board.cast(), board_len) }
+        });
+        let found = to_state(state).ok_or(IDENTITY_BAD_ARGUMENT)?;
+        Ok(of_state(identity.state(found, Place { card, board })))
     };
-    status(get())
+    status(judge())
 }
 
 /// Writes the name of the state that `state` (IDENTITY_BLANK … IDENTITY_UNREADABLE) stands for, and a NUL; 16 bytes

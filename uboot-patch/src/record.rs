@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The identity as C holds it between calls, and what can be asked of it.
 
-use identity_core::field::{CID_LEN, Fields, kind};
+use identity_core::binding::{self, Place};
+use identity_core::field::{Fields, kind};
 use identity_core::identity::{MacSource, mac};
-use identity_core::{Copy, Uuid, derive};
+use identity_core::{Copy, State, Uuid, derive};
 
 use crate::status::{IDENTITY_ABSENT, IDENTITY_BAD_ARGUMENT, IDENTITY_TOO_SMALL};
 
@@ -26,6 +27,8 @@ pub mod text {
     pub const IDENTITY_TEXT_UUID: u32 = 256;
     /// Machine-id, 32 hex digits.
     pub const IDENTITY_TEXT_MACHINE_ID: u32 = 257;
+    /// Binding to a card: its CID without checksum, 32 hex digits; may be absent.
+    pub const IDENTITY_TEXT_CARD: u32 = 258;
 }
 
 /// A checked identity. Belongs to the caller, who may copy it; its content belongs to this library.
@@ -76,8 +79,13 @@ impl identity_record {
 
     pub(crate) fn text(&self, what: u32, out: &mut [u8]) -> Result<(), i32> {
         match what {
-            text::IDENTITY_TEXT_UUID => return write_uuid(self.uuid(), true, out),
-            text::IDENTITY_TEXT_MACHINE_ID => return write_uuid(derive::machine_id(self.uuid()), false, out),
+            text::IDENTITY_TEXT_UUID => return write_hex(self.uuid.as_slice(), true, out),
+            text::IDENTITY_TEXT_MACHINE_ID => {
+                return write_hex(derive::machine_id(self.uuid()).as_bytes(), false, out);
+            }
+            text::IDENTITY_TEXT_CARD => {
+                return write_hex(self.fields().value(kind::CARD, 0).ok_or(IDENTITY_ABSENT)?, false, out);
+            }
             _ => (),
         }
         // The other texts have their fields' numbers.
@@ -101,8 +109,8 @@ impl identity_record {
         self.fields().assigned(number).map(|(index, _)| u32::from(index)).ok_or(IDENTITY_ABSENT)
     }
 
-    pub(crate) fn card(&self) -> Option<&[u8; CID_LEN]> {
-        self.fields().value(kind::CARD, 0)?.try_into().ok()
+    pub(crate) fn state(&self, found: State, place: Place<'_>) -> State {
+        binding::state(found, self.fields(), place)
     }
 
     pub(crate) fn variable(&self, number: u32, key: &mut [u8], value: &mut [u8]) -> Result<(), i32> {
@@ -124,15 +132,15 @@ pub(crate) fn write_text(text: &[u8], out: &mut [u8]) -> Result<(), i32> {
     Ok(())
 }
 
-/// Writes a UUID in lower case, its five groups joined by hyphens or not, and a NUL; or nothing.
-fn write_uuid(uuid: Uuid, hyphens: bool, out: &mut [u8]) -> Result<(), i32> {
+/// Writes 16 bytes in lower case, with a UUID's hyphens or without, and a NUL; or nothing.
+fn write_hex(bytes: &[u8], hyphens: bool, out: &mut [u8]) -> Result<(), i32> {
     let text = room(if hyphens { 36 } else { 32 }, out)?;
     let mut digits = 0_usize;
     for (at, target) in text.iter_mut().enumerate() {
         *target = if hyphens && matches!(at, 8 | 13 | 18 | 23) {
             b'-'
         } else {
-            let byte = uuid.as_bytes().get(digits >> 1).copied().unwrap_or_default();
+            let byte = bytes.get(digits >> 1).copied().unwrap_or_default();
             let is_high = digits & 1 == 0;
             digits = digits.wrapping_add(1);
             hex_digit(if is_high { byte >> 4 } else { byte & 0xf })

@@ -53,6 +53,11 @@ pub fn of_state(state: State) -> i32 {
     }
 }
 
+/// The state that a status stands for; `None` for other statuses.
+pub fn to_state(status: i32) -> Option<State> {
+    State::ALL.get(usize::try_from(status.wrapping_sub(IDENTITY_BLANK)).ok()?).copied()
+}
+
 /// Longest name of a state, in bytes.
 const NAME_LEN_MAX: usize = 10;
 
@@ -86,12 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_follow_statuses() {
+    fn states_and_names_follow_statuses() {
         for state in State::ALL {
             assert_eq!(state_name(of_state(state)), Some(state.name().as_bytes()));
+            assert_eq!(to_state(of_state(state)), Some(state));
         }
         for status in [i32::MIN, -1, 0, IDENTITY_BLANK - 1, IDENTITY_UNREADABLE + 1, i32::MAX] {
             assert_eq!(state_name(status), None);
+            assert_eq!(to_state(status), None);
         }
     }
 }

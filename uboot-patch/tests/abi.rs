@@ -95,16 +95,17 @@ fn texts() {
         text(&record, IDENTITY_TEXT_MACHINE_ID, 33),
         Ok(derive::machine_id(UUID).simple().to_string())
     );
-    for what in [0, 4, 5, 6, 8, 255, 258, 0x101 << 8 | 1, u32::MAX] {
+    assert_eq!(text(&record, IDENTITY_TEXT_CARD, 33).as_deref(), Ok("0102030405060708090a0b0c0d0e0f00"));
+    for what in [0, 4, 5, 6, 8, 255, 259, 0x101 << 8 | 1, u32::MAX] {
         assert_eq!(text(&record, what, 64), Err(IDENTITY_BAD_ARGUMENT), "{what}");
     }
 }
 
 #[test]
-fn addresses_variables_and_bindings() {
+fn addresses_and_variables() {
     let record = read();
     let identity = record.as_ptr();
-    let (mut mac, mut source, mut index, mut cid) = ([0; 6], 0, 0, [0; 16]);
+    let (mut mac, mut source, mut index) = ([0; 6], 0, 0);
     // SAFETY: pointers to what the types say.
     unsafe {
         assert_eq!(identity_record_mac(identity, 0, mac.as_mut_ptr(), &mut source), IDENTITY_OK);
@@ -114,8 +115,6 @@ fn addresses_variables_and_bindings() {
         assert_eq!(identity_record_assigned(identity, 0, &mut index), IDENTITY_OK);
         assert_eq!(identity_record_assigned(identity, 1, &mut index), IDENTITY_ABSENT);
         assert_eq!(index, 3);
-        assert_eq!(identity_record_card(identity, cid.as_mut_ptr()), IDENTITY_OK);
-        assert_eq!(cid, CID);
 
         let variable = |number, key: &mut [u8], value: &mut [u8]| {
             let (key_len, value_len) = (key.len().try_into().unwrap(), value.len().try_into().unwrap());
@@ -131,6 +130,30 @@ fn addresses_variables_and_bindings() {
         assert_eq!((&key, &value), (b"a\0", b"1=2\0"));
         assert_eq!(variable(1, &mut key, &mut value), IDENTITY_OK);
         assert_eq!((&key, value[0]), (b"b\0", 0));
+    }
+}
+
+#[test]
+fn bindings() {
+    let record = read();
+    let state = |state, cid: Option<[u8; 16]>, board: Option<&str>| {
+        let cid = cid.as_ref().map_or(null(), |cid| cid.as_ptr());
+        let (board, len) = board.map_or((null(), 0), |board| (board.as_ptr().cast(), board.len()));
+        // SAFETY: pointers to what the types say.
+        unsafe { identity_record_state(record.as_ptr(), state, cid, board, len.try_into().unwrap()) }
+    };
+    let (mut other, mut with_checksum) = (CID, CID);
+    other[14] ^= 1;
+    with_checksum[15] = 0x19;
+    assert_eq!(state(IDENTITY_VALID, None, None), IDENTITY_VALID);
+    assert_eq!(state(IDENTITY_VALID, Some(with_checksum), Some("B-7")), IDENTITY_VALID);
+    assert_eq!(state(IDENTITY_DEGRADED, Some(CID), Some("B-7")), IDENTITY_DEGRADED);
+    assert_eq!(state(IDENTITY_DEGRADED, Some(other), Some("B-7")), IDENTITY_CLONED);
+    assert_eq!(state(IDENTITY_VALID, Some(CID), Some("B-8")), IDENTITY_MOVED);
+    assert_eq!(state(IDENTITY_VALID, None, Some("")), IDENTITY_MOVED);
+    assert_eq!(state(IDENTITY_CONFLICT, Some(other), Some("B-8")), IDENTITY_CONFLICT);
+    for number in [IDENTITY_OK, IDENTITY_BLANK - 1, IDENTITY_UNREADABLE + 1] {
+        assert_eq!(state(number, None, None), IDENTITY_BAD_ARGUMENT);
     }
 }
 
@@ -218,7 +241,7 @@ fn pointers_that_are_null_or_not_aligned() {
             identity_record_assigned(identity, 0, null_mut()),
             identity_record_variable(identity, 0, null_mut(), 8, out.as_mut_ptr().cast(), 8),
             identity_record_variable(identity, 0, out.as_mut_ptr().cast(), 8, null_mut(), 8),
-            identity_record_card(identity, null_mut()),
+            identity_record_state(null(), IDENTITY_VALID, null(), null(), 0),
             identity_state_name(IDENTITY_BLANK, null_mut(), 8),
         ] {
             assert_eq!(status, IDENTITY_BAD_POINTER);
@@ -272,7 +295,6 @@ fn objects_that_overlap() {
             identity_record_variable(identity, 0, identity.cast(), 8, chars, 8),
             identity_record_variable(identity, 0, chars, 8, identity.cast(), 8),
             identity_record_variable(identity, 0, chars, 9, chars.add(8), 8),
-            identity_record_card(identity, identity.cast::<u8>().add(480)),
         ] {
             assert_eq!(status, IDENTITY_BAD_POINTER);
         }
