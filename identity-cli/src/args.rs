@@ -7,6 +7,7 @@ use clap::builder::Resettable;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 use identity_core::{Mac, Uuid};
 
+use crate::device::Cid;
 use crate::flash::digest::Sum;
 
 /// Give each SD card an identity that survives re-imaging: one image, twenty boards, twenty MAC addresses.
@@ -34,9 +35,15 @@ pub enum Verb {
     /// Look at every slot and report disagreement
     #[command(after_help = "Examples:\n  identity verify /dev/sdb\n  identity verify --format json card.img")]
     Verify(Late<VerifyArgs>),
+    /// Show every card of this machine: native slots and USB readers
+    #[command(after_help = "Examples:\n  identity list\n  identity list --format json --loops")]
+    List(Late<ListArgs>),
     /// Make a degraded identity whole again from its good copy
     #[command(after_help = "Examples:\n  identity repair /dev/sdb\n  identity repair --dry-run card.img")]
     Repair(Late<RepairArgs>),
+    /// Note in the identity which card, and which board, it belongs to
+    #[command(after_help = BIND_EXAMPLES)]
+    Bind(Late<BindArgs>),
     /// Remove the identity from a card
     #[command(after_help = "Examples:\n  identity erase /dev/sdb\n  identity erase --force card.img")]
     Erase(Late<EraseArgs>),
@@ -98,8 +105,19 @@ Examples:
 
 An update keeps what is not named; --unset removes. Nothing is written before every check has passed.";
 
+const BIND_EXAMPLES: &str = "\
+Examples:
+  identity bind /dev/mmcblk0                                to this card: a copy of it is `cloned` from now on
+  identity bind --card --board                              and to this board: the card in another one is `moved`
+  identity bind --cid 035344534c33324780aabbccdd015500 card.img
+  identity bind --unbind /dev/mmcblk0
+
+Without --card, --cid and --board it binds to the card, and unbinds from both. The CID is visible in native slots only.
+What does not fit its bindings, U-Boot does not use, and read and verify exit with 5.";
+
 const READ_EXAMPLES: &str = "\
 Examples:
+  identity read                                             the card that this board runs from
   identity read /dev/mmcblk0
   identity read --field uuid card.img
   eval \"$(identity read --format shell /dev/mmcblk0)\"; echo \"$IDENTITY_PROFILE\"
@@ -184,8 +202,9 @@ pub struct StampArgs {
 /// `identity read`.
 #[derive(Debug, Args)]
 pub struct ReadArgs {
-    /// Block device of the whole card, or image file
-    pub target: PathBuf,
+    /// Block device of the whole card, or image file [default: the card that the system runs from, else the only one in
+    /// a native slot that has an identity]
+    pub target: Option<PathBuf>,
     /// Print the bare value of one field
     #[arg(long, value_name = "NAME", conflicts_with = "format")]
     pub field: Option<String>,
@@ -200,11 +219,56 @@ pub struct ReadArgs {
 /// `identity verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Block device of the whole card, or image file
-    pub target: PathBuf,
+    /// Block device of the whole card, or image file [default: as for read]
+    pub target: Option<PathBuf>,
     /// Look here before the slots
     #[arg(long, value_name = "LBA")]
     pub at: Option<u32>,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Show loop devices too
+    #[arg(long)]
+    pub loops: bool,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity bind`.
+#[derive(Debug, Args)]
+pub struct BindArgs {
+    /// Block device of the whole card, or image file [default: as for read]
+    pub target: Option<PathBuf>,
+    /// To the card that it is on
+    #[arg(long)]
+    pub card: bool,
+    /// To the card with this CID, 32 hex digits
+    #[arg(long, value_name = "HEX", conflicts_with_all = ["card", "unbind"])]
+    pub cid: Option<Cid>,
+    /// To the board with this serial number or SoC id [default: the board that this runs on]
+    #[arg(long, value_name = "SERIAL", num_args = 0..=1, require_equals = true)]
+    pub board: Option<Option<String>>,
+    /// Remove the binding instead: to the card with --card, to the board with --board, else both
+    #[arg(long)]
+    pub unbind: bool,
+    /// Also if the identity is bound to another card or board
+    #[arg(long)]
+    pub force: bool,
+    /// Look here before the slots
+    #[arg(long, value_name = "LBA")]
+    pub at: Option<u32>,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What may be written to
+    #[command(flatten)]
+    pub safety: SafetyArgs,
     /// Output format
     #[arg(long, default_value = "text")]
     pub format: Format,

@@ -90,6 +90,12 @@ impl Error {
         Self { message: format!("{}; {sentence}", self.message), ..self }
     }
 
+    /// The same, with what it is about before it.
+    #[must_use]
+    pub fn about(self, path: &Path) -> Self {
+        Self { message: format!("{}: {}", path.display(), self.message), ..self }
+    }
+
     /// The state of the card is the answer.
     pub fn state(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into() }

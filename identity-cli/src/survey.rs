@@ -6,7 +6,7 @@ use identity_core::search::{Condition, Depth, Reading};
 use identity_core::slot::reading_position;
 use identity_core::{Identity, Search, State};
 
-use crate::device::{Card, SECTOR_LEN, Sector};
+use crate::device::{Card, Here, SECTOR_LEN, Sector};
 use crate::error::plain;
 
 /// One sector that was looked at.
@@ -27,6 +27,7 @@ pub struct Found {
 pub struct Survey {
     found: Vec<Found>,
     state: State,
+    here: Here,
 }
 
 impl Survey {
@@ -43,7 +44,21 @@ impl Survey {
             }
             found.push(one);
         }
-        Self { found, state: search.state() }
+        Self { found, state: search.state(), here: Here::unknown("not looked for") }
+    }
+
+    /// The same, judged by the card and the board where it was found.
+    #[must_use]
+    pub fn placed(mut self, here: Here) -> Self {
+        if let Some(identity) = self.identity() {
+            self.state = here.judge(self.state, identity);
+        }
+        Self { here, ..self }
+    }
+
+    /// Where it was found.
+    pub fn here(&self) -> &Here {
+        &self.here
     }
 
     /// The card's state.

@@ -9,6 +9,7 @@ use identity_core::slot::reading_position;
 use identity_core::{Identity, State, Uuid, derive};
 use serde::Serialize;
 
+use crate::device::Cid;
 use crate::plan::{Plan, Step};
 use crate::survey::Survey;
 
@@ -145,7 +146,7 @@ impl View {
             machine_id: Some(machine_id(identity.uuid())),
             variables: fields.variables().map(|(key, value)| (key.into(), value.into())).collect(),
             bindings: Bindings {
-                card: fields.card().map(|cid| cid.iter().map(|byte| format!("{byte:02x}")).collect()),
+                card: fields.card().map(|cid| Cid::new(cid).to_string()),
                 board: text(kind::BOARD),
             },
             copies,

@@ -2,12 +2,14 @@
 //! What the command `identity` promises, tried on the built program: one file per topic, one test per promise.
 
 mod bad_input;
+mod bindings;
 mod block_device;
 mod concurrent;
 mod create;
 mod derive;
 mod erase;
 mod families;
+mod find;
 mod flash;
 mod formats;
 mod kill;

@@ -3,7 +3,7 @@
 //
 //   FAULT_LOG=FILE    appends "write LBA", "flush", "read LBA" and "direct LBA" (past the cache) to FILE
 //   FAULT_CUT=N:B     the power goes in the N-th write, after B of its bytes: the process ends with status 99
-//   FAULT_READ=LBA    that sector cannot be read
+//   FAULT_READ=LBA    that sector cannot be read; ANY: no sector can, the card has been pulled
 //   FAULT_WRITE=LBA   that sector cannot be written
 //   FAULT_FLUSH=1     nothing can be flushed
 //   FAULT_LIE=LBA     that sector, once written, reads back with one bit flipped
@@ -22,6 +22,8 @@
 #define SECTOR 512
 
 static const char *set(const char *name) { return getenv(name); }
+
+static int is(const char *name, const char *value) { return set(name) && !strcmp(set(name), value); }
 
 static long number(const char *name) { return set(name) ? atol(set(name)) : -1; }
 
@@ -86,7 +88,7 @@ ssize_t pread64(int fd, void *bytes, size_t len, off64_t at)
 	ssize_t got;
 
 	record(fcntl(fd, F_GETFL) & O_DIRECT ? "direct" : "read", at / SECTOR);
-	if (covers(at, len, number("FAULT_READ"))) {
+	if (is("FAULT_READ", "ANY") || covers(at, len, number("FAULT_READ"))) {
 		errno = EIO;
 		return -1;
 	}

@@ -10,6 +10,7 @@ pub mod board;
 pub mod capture;
 pub mod cli;
 pub mod image;
+pub mod machine;
 pub mod random;
 pub mod untouched;
 

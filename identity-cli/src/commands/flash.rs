@@ -151,7 +151,7 @@ fn key_of(target: &Target) -> CardKey {
     CardKey {
         path: target.path().canonicalize().unwrap_or_else(|_| target.path().to_owned()),
         sectors: target.sectors(),
-        cid: target.facts().and_then(|facts| facts.cid.clone()),
+        cid: target.facts().and_then(|facts| facts.cid).map(|cid| cid.to_string()),
     }
 }
 

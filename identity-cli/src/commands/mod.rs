@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verbs, one file each, and what they share.
 
+mod bind;
 mod completions;
 mod derive;
 pub mod erase;
 mod flash;
+mod list;
 mod map;
 mod read;
 pub mod repair;
 pub mod stamp;
+mod update;
 mod verify;
 
 use std::path::Path;
 
 use identity_core::State;
+use identity_core::field::kind;
 use identity_core::search::Condition;
 use identity_core::search::Depth;
 
 use crate::args::{Cli, Verb};
-use crate::device::Card;
+use crate::device::{Card, Cid};
 use crate::error::{Error, Exit, Result};
 use crate::ground::{BeforePartitions, Ground};
 use crate::survey::Survey;
@@ -32,6 +36,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Stamp(args) => stamp::run(args.0),
         Verb::Read(args) => read::run(&args.0),
         Verb::Verify(args) => verify::run(&args.0),
+        Verb::Bind(args) => bind::run(&args.0),
+        Verb::List(args) => list::run(&args.0),
         Verb::Repair(args) => repair::run(&args.0),
         Verb::Erase(args) => erase::run(&args.0),
         Verb::Flash(args) => flash::run(&args.0),
@@ -44,7 +50,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
 /// Looks at every slot before the first partition, for verbs that judge the whole card or write to it.
 fn survey(card: &dyn Card, path: &Path, hint_lba: Option<u32>) -> Result<Survey> {
     let error = |error| Error::io(path, "read the first sectors of", &error);
-    Ok(Survey::of(&BeforePartitions::of(card).map_err(error)?, Depth::All, hint_lba))
+    Ok(Survey::of(&BeforePartitions::of(card).map_err(error)?, Depth::All, hint_lba).placed(card.here()))
 }
 
 fn read_ground(card: &dyn Card, path: &Path) -> Result<Ground> {
@@ -96,9 +102,26 @@ fn explain(survey: &Survey, path: &Path) -> Option<String> {
             places(&|label| label == "newer")
         ),
         State::Unreadable => format!("{shown}: {}", unreadable(survey)),
-        State::Cloned => format!("{shown} carries an identity that is bound to another card"),
-        State::Moved => format!("{shown} carries an identity that is bound to another board"),
+        State::Cloned | State::Moved => format!("{shown} {}", elsewhere(survey, path)?),
     })
+}
+
+/// What the identity is bound to, what was found, and what to do.
+fn elsewhere(survey: &Survey, path: &Path) -> Option<String> {
+    let (shown, identity) = (path.display(), survey.identity()?);
+    let name = format!("{} ({})", identity.uuid(), identity.profile());
+    let own = format!("give it an identity of its own: `identity stamp --force --profile NAME {shown}`");
+    if survey.state() == State::Cloned {
+        let (bound, card) = (Cid::new(identity.fields().card()?), survey.here().card.ok()?);
+        return Some(format!(
+            "is cloned: its identity {name} is bound to the card with CID {bound}, and this one's is {card}; {own}"
+        ));
+    }
+    let (bound, board) = (identity.fields().text(kind::BOARD)?, survey.here().board(identity)?);
+    Some(format!(
+        "is moved: its identity {name} is bound to the board {bound}, and this is the board {board}; \
+         put it back, bind it to this one: `identity bind --force --board={board} {shown}`, or {own}"
+    ))
 }
 
 fn unreadable(survey: &Survey) -> String {

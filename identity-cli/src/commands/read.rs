@@ -1,27 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity read`.
 
+use std::path::Path;
+
 use identity_core::search::Depth;
 use identity_core::{Identity, State};
 
 use super::{explain, warn};
 use crate::args::{ReadArgs, ReadFormat};
-use crate::device::{Access, Target};
+use crate::device::{Access, Card, Target};
 use crate::error::{Error, Exit, Result};
+use crate::find;
 use crate::render::{self, assignments, text};
 use crate::survey::Survey;
 use crate::view::{View, machine_id};
 
 pub fn run(args: &ReadArgs) -> Result<Exit> {
-    let target = Target::open(&args.target, Access::Read)?;
-    let survey = Survey::of(&target, Depth::Pair, args.at);
+    let path = find::target(args.target.as_deref())?;
+    let target = Target::open(&path, Access::Read)?;
+    let survey = Survey::of(&target, Depth::Pair, args.at).placed(target.here());
     let state = survey.state();
     if let Some(field) = &args.field {
-        render::print(&format!("{}\n", bare(field, &survey, args)?))?;
+        render::print(&format!("{}\n", bare(field, &survey, &path)?))?;
     } else {
         render::print(&shown(&survey, args.format))?;
     }
-    warn(&survey, &args.target);
+    warn(&survey, &path);
     Ok(Exit::of_read(state))
 }
 
@@ -40,18 +44,18 @@ fn shown(survey: &Survey, format: ReadFormat) -> String {
 }
 
 /// One value; only a usable identity has any but its state.
-fn bare(field: &str, survey: &Survey, args: &ReadArgs) -> Result<String> {
+fn bare(field: &str, survey: &Survey, path: &Path) -> Result<String> {
     if field == "state" {
         return Ok(survey.state().to_string());
     }
     let (State::Valid | State::Degraded, Some(identity)) = (survey.state(), survey.identity()) else {
-        let message = explain(survey, &args.target).unwrap_or_default();
+        let message = explain(survey, path).unwrap_or_default();
         return Err(Error::state(Exit::of_read(survey.state()), message));
     };
     value(field, identity)?.ok_or_else(|| {
         Error::usage(format!(
             "{}: the identity has no {field}; `identity read` shows what it has",
-            args.target.display()
+            path.display()
         ))
     })
 }

@@ -9,12 +9,11 @@ use identity_core::mac::MAC_LEN;
 use identity_core::sector::FIELDS_CAPACITY;
 use identity_core::{Draft, Identity, State, Uuid};
 
-use super::{Ground, explain, read_ground};
+use super::{Ground, explain, read_ground, update};
 use crate::args::{Format, StampArgs};
 use crate::create::NewImage;
 use crate::device::{Access, Card, Target};
 use crate::error::{Error, Exit, Result};
-use crate::execute;
 use crate::flash::record::{self, Record};
 use crate::plan::{self, Plan};
 use crate::render::{self, text};
@@ -46,13 +45,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         })?;
         return Ok(Exit::Done);
     }
-    execute::run(&plan, &mut target, &args.target)?;
-
-    let after = super::survey(&target, path, args.at.first().copied())?;
-    if after.state() != State::Valid || after.identity() != Some(&identity) {
-        let message = explain(&after, &args.target).unwrap_or_default();
-        return Err(Error::device(format!("after stamping, another identity reads back; {message}")));
-    }
+    let after = update::write(&plan, &identity, &mut target, &args.target, args.at.first().copied())?;
     drop(target);
     if let Some(file) = &args.restore {
         record::remove_if_kept(file)?;

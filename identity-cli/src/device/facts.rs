@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::cid::Cid;
 use super::sysfs::{Device, Host};
 
 /// A block device as the kernel sees it.
@@ -18,8 +19,8 @@ pub struct Facts {
     pub sectors: u64,
     /// Name and length in sectors of each partition.
     pub partitions: Vec<(String, u64)>,
-    /// CID in hex with its CRC byte zero, as hosts deliver that byte or not.
-    pub cid: Option<String>,
+    /// CID.
+    pub cid: Option<Cid>,
 }
 
 impl Facts {
@@ -29,7 +30,8 @@ impl Facts {
         Host::here().device(&number).map(|device| Self::of_device(&device))
     }
 
-    fn of_device(device: &Device) -> Self {
+    /// Of a device under `/sys`.
+    pub fn of_device(device: &Device) -> Self {
         let partitions = device.partitions();
         Self {
             name: device.name(),
@@ -37,7 +39,7 @@ impl Facts {
             removable: device.attribute("removable").as_deref() == Some("1"),
             sectors: device.sectors(),
             partitions: partitions.iter().map(|part| (part.name(), part.sectors())).collect(),
-            cid: device.cid().map(|cid| format!("{}00", &cid[..30])),
+            cid: device.cid(),
         }
     }
 }
@@ -84,7 +86,7 @@ mod tests {
         assert_eq!(facts.model.as_deref(), Some("SD SL32G"));
         assert_eq!(facts.sectors, 62_333_952);
         assert_eq!(facts.partitions, [("mmcblk0p1".to_owned(), 524_288)]);
-        assert_eq!(facts.cid.as_deref(), Some("035344534c33324780aabbccdd015500"));
+        assert_eq!(facts.cid.unwrap().to_string(), "035344534c33324780aabbccdd015500");
     }
 
     #[test]

@@ -13,7 +13,9 @@ use rustix::io::Errno;
 
 use super::buffer::{Buffer, DIRECT_ALIGN};
 use super::facts::Facts;
+use super::here::Here;
 use super::safety;
+use super::sysfs::Host;
 use super::{Card, SECTOR_LEN, Sector, WritableCard};
 use crate::args::SafetyArgs;
 use crate::error::{Error, Result};
@@ -126,6 +128,14 @@ impl Target {
 }
 
 impl Card for Target {
+    fn here(&self) -> Here {
+        match &self.facts {
+            Some(facts) => Here::of(&Host::here(), facts),
+            None if self.is_block_device() => Here::unknown("unknown without /sys"),
+            None => Here::unknown("nothing that an image file has"),
+        }
+    }
+
     fn sectors(&self) -> u64 {
         self.sectors
     }

@@ -2,17 +2,22 @@
 //! Cards: the trait that everything above works on, and the real ones (block devices and image files).
 
 mod buffer;
+pub mod cid;
 pub mod facts;
 mod file;
+pub mod handed_over;
+pub mod here;
 pub mod safety;
-mod sysfs;
+pub mod sysfs;
 #[doc(hidden)]
 pub mod testing;
 
 use std::io;
 
 pub use buffer::Buffer;
+pub use cid::Cid;
 pub use file::{Access, Target};
+pub use here::Here;
 pub use identity_core::SECTOR_LEN;
 
 /// One sector.
@@ -22,6 +27,11 @@ pub type Sector = [u8; SECTOR_LEN];
 pub trait Card {
     /// Length in sectors.
     fn sectors(&self) -> u64;
+
+    /// Which card this is and on which board, as far as this host knows.
+    fn here(&self) -> Here {
+        Here::unknown("unknown")
+    }
 
     /// Reads whole sectors from `lba` on; `out` is a multiple of 512 bytes and inside the card.
     fn read(&self, lba: u64, out: &mut [u8]) -> io::Result<()>;

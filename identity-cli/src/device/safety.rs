@@ -5,7 +5,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use super::sysfs::{Device, Host, Mount};
+use super::sysfs::{Device, Host, Kind, Mount, user_area};
 use crate::args::SafetyArgs;
 use crate::error::{Error, Result};
 
@@ -74,7 +74,7 @@ fn check_whole(path: &Path, device: &Device) -> Result<()> {
             whole.name()
         )));
     }
-    if name.starts_with("mmcblk") && name != user_area(&name) {
+    if device.kind() == Kind::HardwarePartition {
         return Err(Error::refused(format!(
             "{shown} is a hardware partition of an eMMC, not its user area; give /dev/{}",
             user_area(&name)
@@ -107,18 +107,8 @@ fn check_device(host: &Host, path: &Path, device: &Device, allowed: SafetyArgs) 
     Ok(())
 }
 
-/// `mmcblk0` of `mmcblk0boot1`.
-fn user_area(name: &str) -> &str {
-    let prefix = "mmcblk".len();
-    let digits = name.bytes().skip(prefix).take_while(u8::is_ascii_digit).count();
-    &name[..prefix + digits]
-}
-
 fn is_card(device: &Device) -> bool {
-    let name = device.name();
-    device.attribute("removable").as_deref() == Some("1")
-        || name.starts_with("mmcblk")
-        || name.starts_with("loop")
+    matches!(device.kind(), Kind::Native | Kind::Removable | Kind::Loop)
 }
 
 /// `" (ATA Samsung SSD)"`, or nothing.
@@ -134,7 +124,7 @@ fn check_use(host: &Host, path: &Path, device: &Device) -> Result<()> {
     let (mounts, swaps) = (host.mounts(), host.swaps());
     let parts: Vec<_> = std::iter::once(device.clone()).chain(device.partitions()).collect();
 
-    let mounted: Vec<(String, Mount)> = parts.iter().flat_map(|part| mounts_of(part, &mounts)).collect();
+    let mounted: Vec<(String, Mount)> = device.mounts(&mounts);
     if let Some((name, mount)) =
         mounted.iter().find(|(_, mount)| SYSTEM_MOUNTS.contains(&mount.point.as_str()))
     {
@@ -162,17 +152,6 @@ fn check_use(host: &Host, path: &Path, device: &Device) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Mounts of a device and of everything built on it, with the name of what is mounted.
-fn mounts_of(device: &Device, mounts: &[Mount]) -> Vec<(String, Mount)> {
-    let number = device.number();
-    let own = mounts.iter().filter(|mount| mount.device == number);
-    let mut found: Vec<_> = own.map(|mount| (device.name(), mount.clone())).collect();
-    for holder in device.holders() {
-        found.extend(mounts_of(&holder, mounts));
-    }
-    found
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::cid::Cid;
+
 /// The root under which `sys` and `proc` lie: `/`, or a copy in tests.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -16,6 +18,30 @@ pub struct Device {
     dir: PathBuf,
 }
 
+/// What kind of device it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A card in a native slot, or an eMMC's user area.
+    Native,
+    /// Another area of an eMMC: boot, RPMB, general purpose.
+    HardwarePartition,
+    /// In a reader, or otherwise removable.
+    Removable,
+    /// A file's.
+    Loop,
+    /// A disk that stays where it is.
+    Fixed,
+    /// No card and no disk.
+    Other,
+}
+
+/// `mmcblk0` of `mmcblk0boot1`.
+pub fn user_area(name: &str) -> &str {
+    let prefix = "mmcblk".len();
+    let digits = name.bytes().skip(prefix).take_while(u8::is_ascii_digit).count();
+    &name[..prefix + digits]
+}
+
 /// Something mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
@@ -23,6 +49,8 @@ pub struct Mount {
     pub device: String,
     /// Where.
     pub point: String,
+    /// What was mounted, as it was named then: some file systems have a number of their own, not their device's.
+    pub source: String,
 }
 
 impl Host {
@@ -32,7 +60,6 @@ impl Host {
     }
 
     /// A copy under `root`.
-    #[cfg(test)]
     pub fn at(root: &Path) -> Self {
         Self { root: root.to_owned() }
     }
@@ -41,6 +68,24 @@ impl Host {
     pub fn device(&self, number: &str) -> Option<Device> {
         let dir = fs::canonicalize(self.root.join("sys/dev/block").join(number)).ok()?;
         Some(Device { dir })
+    }
+
+    /// All block devices but partitions, by name.
+    pub fn devices(&self) -> Vec<Device> {
+        Device::children(&self.root.join("sys/block"))
+    }
+
+    /// The text of a file under the root, such as a property of the device tree, without the zeros at its end; `None`
+    /// if it is absent or empty.
+    pub fn text(&self, path: &str) -> Option<String> {
+        let text = fs::read_to_string(self.root.join(path)).ok()?;
+        let text = text.trim_end_matches(['\0', '\n']);
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// A file's bytes.
+    pub fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        fs::read(self.root.join(path)).ok()
     }
 
     /// Loop devices with a file behind them: the kernel's name, the file's path.
@@ -63,7 +108,8 @@ impl Host {
                 let mut words = line.split(' ');
                 let device = words.nth(2)?.to_owned();
                 let point = words.nth(1)?.replace("\\040", " ");
-                Some(Mount { device, point })
+                let source = words.skip_while(|word| *word != "-").nth(2).unwrap_or_default().to_owned();
+                Some(Mount { device, point, source })
             })
             .collect()
     }
@@ -101,9 +147,41 @@ impl Device {
         (!words.is_empty()).then(|| words.join(" "))
     }
 
-    /// The card's CID in hex; only native SD/MMC hosts tell.
-    pub fn cid(&self) -> Option<String> {
-        self.attribute("device/cid").filter(|cid| cid.len() == 32).map(|cid| cid.to_lowercase())
+    /// The card's CID; only native SD/MMC hosts tell.
+    pub fn cid(&self) -> Option<Cid> {
+        self.attribute("device/cid")?.parse().ok()
+    }
+
+    /// Its node.
+    pub fn path(&self) -> PathBuf {
+        // The kernel's names have '!' where the node's path has '/'.
+        Path::new("/dev").join(self.name().replace('!', "/"))
+    }
+
+    /// What kind of device it is.
+    pub fn kind(&self) -> Kind {
+        let name = self.name();
+        let is = |prefix| name.starts_with(prefix);
+        if is("mmcblk") {
+            if name == user_area(&name) { Kind::Native } else { Kind::HardwarePartition }
+        } else if is("loop") {
+            Kind::Loop
+        } else if is("sr") || is("fd") || is("zram") || is("ram") {
+            Kind::Other
+        } else if self.attribute("removable").as_deref() == Some("1") {
+            Kind::Removable
+        } else {
+            Kind::Fixed
+        }
+    }
+
+    /// What is mounted from it, from its partitions, and from everything built on them, with the name of what is.
+    pub fn mounts(&self, all: &[Mount]) -> Vec<(String, Mount)> {
+        let (number, node) = (self.number(), self.path());
+        let is_own = |mount: &&Mount| mount.device == number || Path::new(&mount.source) == node;
+        let own = all.iter().filter(is_own).map(|mount| (self.name(), mount.clone()));
+        let below = self.partitions().into_iter().chain(self.holders());
+        own.chain(below.flat_map(|device| device.mounts(all))).collect()
     }
 
     /// `major:minor`.
@@ -119,15 +197,15 @@ impl Device {
 
     /// This device's partitions.
     pub fn partitions(&self) -> Vec<Self> {
-        self.children(&self.dir).into_iter().filter(|child| child.attribute("partition").is_some()).collect()
+        Self::children(&self.dir).into_iter().filter(|child| child.attribute("partition").is_some()).collect()
     }
 
     /// Devices built on this one: device mapper, RAID.
     pub fn holders(&self) -> Vec<Self> {
-        self.children(&self.dir.join("holders"))
+        Self::children(&self.dir.join("holders"))
     }
 
-    fn children(&self, dir: &Path) -> Vec<Self> {
+    fn children(dir: &Path) -> Vec<Self> {
         let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
         let mut children: Vec<_> = entries
             .filter_map(|entry| fs::canonicalize(entry.ok()?.path()).ok())

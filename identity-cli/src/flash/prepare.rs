@@ -90,7 +90,7 @@ pub fn prepare(
     let first_partition_lba = table::read(&head.bytes, sectors).first_partition_lba().unwrap_or(u64::MAX);
     let blanked = head::blank_copies(&mut head.bytes, first_partition_lba);
 
-    let survey = look(subject, &options.at);
+    let survey = look(subject, &options.at).placed(subject.card.here());
     let mut notes = Vec::new();
     let Options { fresh, restore, no_restore, at, force } = options;
     let choice = choose(subject, &survey, Wishes { fresh, restore, no_restore, force }, &mut notes)?;

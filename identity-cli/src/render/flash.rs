@@ -52,7 +52,7 @@ pub fn facts(facts: &Facts<'_>) -> String {
         let removable = if device.removable { ", removable" } else { "" };
         let model = device.model.as_deref().unwrap_or("no vendor or model");
         lines.add("device", format!("{model}{removable}"));
-        lines.add_some("cid", device.cid.as_ref());
+        lines.add_some("cid", device.cid.map(|cid| cid.to_string()).as_ref());
     }
     lines.add("size", format!("{} ({} bytes)", Size(facts.target_len), facts.target_len));
     if let Some(device) = facts.device {

@@ -46,7 +46,7 @@ pub fn identity(view: &View) -> String {
     }
     lines.add_some("machine-id", view.machine_id.as_ref());
     for (key, value) in &view.variables {
-        lines.add(format!("{key}="), value);
+        lines.add(format!("{key}="), escaped(value));
     }
     lines.add_some("bound to card", view.bindings.card.as_ref());
     lines.add_some("bound to board", view.bindings.board.as_ref());
@@ -58,6 +58,19 @@ pub fn identity(view: &View) -> String {
         lines.add("copies", copies.join(", "));
     }
     lines.text()
+}
+
+/// A text in which nothing is invisible or changes how the rest is shown: control and format characters, such as those
+/// that turn the direction of writing, stand as `\u{202e}`.
+pub fn escaped(text: &str) -> String {
+    let one = |char: char| {
+        if char.is_ascii() && !char.is_ascii_control() {
+            return char.to_string();
+        }
+        // Behind a letter, a combining mark is left as it is.
+        String::from_iter(['a', char]).escape_debug().skip(1).collect()
+    };
+    text.chars().map(one).collect()
 }
 
 /// An address and where it comes from.
@@ -95,4 +108,27 @@ pub fn plan(plan: &Plan) -> String {
     }
     text.push_str("nothing was written\n");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn format_characters_are_visible() {
+        for char in "\u{ad}\u{600}\u{61c}\u{6dd}\u{70f}\u{180e}\u{200b}\u{200d}\u{200e}\u{202a}\u{202e}\u{2060}\
+                     \u{2066}\u{2069}\u{feff}\u{fff9}\u{110bd}\u{1d173}\u{e0001}\u{e007f}\u{2028}\u{9b}\u{7f}\u{1b}"
+            .chars()
+        {
+            let shown = escaped(&format!("a{char}b"));
+            assert!(shown.starts_with("a\\u{") && shown.ends_with("}b"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn other_characters_stay() {
+        for text in ["Grüße, 'C:\\boot' \"x\"", "日本語", "e\u{301}", "🦀"] {
+            assert_eq!(escaped(text), text);
+        }
+    }
 }

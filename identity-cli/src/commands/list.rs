@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `identity list`.
+
+use identity_core::{SECTOR_LEN, State};
+use serde::Serialize;
+
+use crate::args::{Format, ListArgs};
+use crate::device::facts::Size;
+use crate::device::sysfs::{Host, Kind};
+use crate::error::{Exit, Result};
+use crate::inventory::{self, Content, Device};
+use crate::render::{self, text};
+
+#[derive(Serialize)]
+struct Listed {
+    cards: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    device: String,
+    size: u64,
+    model: Option<String>,
+    state: &'static str,
+    uuid: Option<String>,
+    profile: Option<String>,
+    problem: Option<String>,
+    same_identity_as: Vec<String>,
+}
+
+pub fn run(args: &ListArgs) -> Result<Exit> {
+    let wanted = |device: &Device| match device.kind {
+        Kind::Native | Kind::Removable => true,
+        Kind::Loop => args.loops && device.facts.sectors > 0,
+        _ => false,
+    };
+    let devices = inventory::devices(&Host::here());
+    let mut rows: Vec<_> =
+        devices.iter().filter(|device| wanted(device)).map(|device| row(device, device.look())).collect();
+    name_doubles(&mut rows);
+    let doubles = say_doubles(&rows);
+    render::print(&match args.format {
+        Format::Json => render::json(&Listed { cards: rows }),
+        Format::Text => table(&rows),
+    })?;
+    Ok(if doubles { Exit::Doubtful } else { Exit::Done })
+}
+
+fn row(device: &Device, content: Content) -> Row {
+    let mut row = Row {
+        device: device.path.display().to_string(),
+        size: device.facts.sectors * SECTOR_LEN as u64,
+        model: device.facts.model.clone(),
+        state: "empty",
+        uuid: None,
+        profile: None,
+        problem: None,
+        same_identity_as: Vec::new(),
+    };
+    match content {
+        Content::Empty => (),
+        Content::Failed(problem) => {
+            row.state = State::Unreadable.name();
+            row.problem = Some(problem);
+        }
+        Content::Seen(survey) => {
+            row.state = survey.state().name();
+            row.problem = super::explain(&survey, &device.path).filter(|_| survey.state() != State::Blank);
+            row.uuid = survey.identity().map(|identity| identity.uuid().to_string());
+            row.profile = survey.identity().map(|identity| identity.profile().to_owned());
+        }
+    }
+    row
+}
+
+/// Two cards with one identity: one is a copy, and only bindings tell which.
+fn name_doubles(rows: &mut [Row]) {
+    let uuids: Vec<_> = rows.iter().map(|row| (row.device.clone(), row.uuid.clone())).collect();
+    for row in rows.iter_mut().filter(|row| row.uuid.is_some()) {
+        let others = uuids.iter().filter(|(device, uuid)| *device != row.device && *uuid == row.uuid);
+        row.same_identity_as = others.map(|(device, _)| device.clone()).collect();
+    }
+}
+
+fn say_doubles(rows: &[Row]) -> bool {
+    let mut any = false;
+    for row in rows.iter().filter(|row| row.same_identity_as.first().is_some_and(|other| *other > row.device))
+    {
+        any = true;
+        anstream::eprintln!(
+            "identity: {} and {} have the same identity {}; give a copy its own: \
+             `identity stamp --force --profile NAME DEVICE`",
+            row.device,
+            row.same_identity_as.join(" and "),
+            row.uuid.as_deref().unwrap_or_default()
+        );
+    }
+    any
+}
+
+fn table(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "no card, and no card reader; --loops shows loop devices too\n".into();
+    }
+    let or_dash = |text: &Option<String>| text.as_deref().map_or("-".into(), text::escaped);
+    let cells = |row: &Row| {
+        let size = if row.state == "empty" { "-".into() } else { Size(row.size).to_string() };
+        let state = row.state.to_owned();
+        [row.device.clone(), size, or_dash(&row.model), state, or_dash(&row.uuid), or_dash(&row.profile)]
+    };
+    let head = ["DEVICE", "SIZE", "MODEL", "STATE", "UUID", "PROFILE"].map(str::to_owned);
+    let lines: Vec<_> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
+    let width = |column: usize| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..6).map(width).collect();
+    let line = |cells: &[String; 6]| {
+        let padded: Vec<_> =
+            cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        format!("{}\n", padded.join("  ").trim_end())
+    };
+    let problems = rows.iter().filter_map(|row| row.problem.as_ref()).map(|text| format!("{text}\n"));
+    lines.iter().map(line).chain(problems).collect()
+}

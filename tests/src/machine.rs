@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A machine with other cards than this one: `identity` in a mount namespace where `/sys`, `/dev` and its list of mounts
+//! know only what a test put there, with loop devices behind.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::block::Loop;
+use crate::cli::{Identity, program, tool};
+
+const SCRIPT: &str = r#"
+set -e
+mount --bind "$1/block" /sys/block
+mount --bind "$1/numbers" /sys/dev/block
+mount --bind "$1/firmware" /sys/firmware
+mount --bind "$1/mountinfo" /proc/$$/mountinfo
+mount -t tmpfs none /dev
+while read -r name major minor; do mknod "/dev/$name" b "$major" "$minor"; done < "$1/nodes"
+shift
+exec "$@"
+"#;
+
+/// A machine.
+#[derive(Debug)]
+pub struct Machine {
+    dir: TempDir,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Machine {
+    /// Without any card.
+    pub fn new() -> Self {
+        let machine = Self { dir: tempfile::tempdir().expect("a temporary directory") };
+        for name in ["block", "numbers", "firmware"] {
+            fs::create_dir(machine.path(name)).expect("own directory");
+        }
+        machine.file("mountinfo", "22 1 0:21 / /proc rw - proc proc rw\n").file("nodes", "")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A file: `firmware/...` is what `/sys/firmware` has.
+    #[must_use]
+    pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("inside")).expect("own directory");
+        fs::write(path, content).expect("own directory");
+        self
+    }
+
+    fn append(self, name: &str, line: &str) -> Self {
+        let old = fs::read_to_string(self.path(name)).expect("made by new()");
+        self.file(name, format!("{old}{line}\n"))
+    }
+
+    /// A loop device under another name, with these attributes.
+    #[must_use]
+    pub fn card(self, name: &str, card: &Loop, attributes: &[(&str, &str)]) -> Self {
+        let metadata = card.path().metadata().expect("attached");
+        let (major, minor) = (rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
+        let number = format!("{major}:{minor}");
+        symlink(self.path("block").join(name), self.path("numbers").join(&number)).expect("once");
+        let usual = [("dev", number.as_str()), ("ro", "0"), ("size", "16384"), ("removable", "0")];
+        let with = |machine: Self, (key, value): &(&str, &str)| {
+            machine.file(&format!("block/{name}/{key}"), format!("{value}\n"))
+        };
+        let machine = usual.iter().chain(attributes).fold(self, with);
+        machine.append("nodes", &format!("{name} {major} {minor}"))
+    }
+
+    /// A reader without card.
+    #[must_use]
+    pub fn empty_reader(self, name: &str) -> Self {
+        let usual = [("dev", "8:240"), ("size", "0"), ("removable", "1"), ("device/model", "Card Reader")];
+        usual.iter().fold(self, |machine, (key, value)| {
+            machine.file(&format!("block/{name}/{key}"), format!("{value}\n"))
+        })
+    }
+
+    /// A device is mounted.
+    #[must_use]
+    pub fn mounted(self, card: &Loop, point: &str) -> Self {
+        let number = card.path().metadata().expect("attached").rdev();
+        let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
+        self.append("mountinfo", &format!("30 1 {major}:{minor} / {point} rw - ext4 /dev/root rw"))
+    }
+
+    /// A property of the device tree that Linux got.
+    #[must_use]
+    pub fn tree(self, property: &str, value: &[u8]) -> Self {
+        self.file(&format!("firmware/devicetree/base/{property}"), value)
+    }
+
+    /// `identity WORDS...` there.
+    pub fn identity(&self, words: impl AsRef<str>) -> Identity {
+        let mut unshare = tool("unshare");
+        unshare.args(["--mount", "sh", "-c", SCRIPT, "sh"]).arg(self.dir.path());
+        Identity::prefixed(unshare, program(), words)
+    }
+}
