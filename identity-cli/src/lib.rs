@@ -9,13 +9,17 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+#[cfg(feature = "write")]
 pub mod chart;
 pub mod commands;
+#[cfg(feature = "write")]
 pub mod create;
 pub mod device;
 pub mod error;
+#[cfg(feature = "write")]
 pub mod execute;
 pub mod find;
+#[cfg(feature = "write")]
 pub mod flash;
 pub mod ground;
 pub mod inventory;

@@ -6,7 +6,8 @@ use std::path::Path;
 use identity_core::field::kind;
 use identity_core::{Identity, State};
 
-use super::{explain, read_ground, stamp, update};
+use super::write::read_ground;
+use super::{explain, stamp, update};
 use crate::args::{BindArgs, Format};
 use crate::device::{Access, Here, Target};
 use crate::error::{Error, Exit, Result};

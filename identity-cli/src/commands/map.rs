@@ -3,7 +3,7 @@
 
 use identity_core::search::Depth;
 
-use super::read_ground;
+use super::write::read_ground;
 use crate::args::{MapArgs, MapFormat};
 use crate::chart::Chart;
 use crate::device::{Access, Card, Target};

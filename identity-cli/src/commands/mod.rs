@@ -1,18 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verbs, one file each, and what they share.
 
+#[cfg(feature = "write")]
 mod bind;
+#[cfg(feature = "write")]
 mod completions;
 mod derive;
+#[cfg(feature = "write")]
 pub mod erase;
+#[cfg(feature = "write")]
 mod flash;
 mod list;
+#[cfg(feature = "write")]
+mod man;
+#[cfg(feature = "write")]
 mod map;
 mod read;
+#[cfg(feature = "write")]
 pub mod repair;
+#[cfg(feature = "write")]
 pub mod stamp;
+#[cfg(feature = "write")]
 mod update;
 mod verify;
+#[cfg(feature = "write")]
+mod write;
 
 use std::path::Path;
 
@@ -24,7 +36,7 @@ use identity_core::search::Depth;
 use crate::args::{Cli, Verb};
 use crate::device::{Card, Cid};
 use crate::error::{Error, Exit, Result};
-use crate::ground::{BeforePartitions, Ground};
+use crate::ground::BeforePartitions;
 use crate::survey::Survey;
 
 /// Runs a verb.
@@ -33,17 +45,12 @@ use crate::survey::Survey;
 /// What stopped it, with its exit code.
 pub fn run(cli: Cli) -> Result<Exit> {
     match cli.verb {
-        Verb::Stamp(args) => stamp::run(args.0),
         Verb::Read(args) => read::run(&args.0),
         Verb::Verify(args) => verify::run(&args.0),
-        Verb::Bind(args) => bind::run(&args.0),
         Verb::List(args) => list::run(&args.0),
-        Verb::Repair(args) => repair::run(&args.0),
-        Verb::Erase(args) => erase::run(&args.0),
-        Verb::Flash(args) => flash::run(&args.0),
         Verb::Derive(args) => derive::run(&args.0),
-        Verb::Map(args) => map::run(&args.0),
-        Verb::Completions { shell } => completions::run(shell),
+        #[cfg(feature = "write")]
+        Verb::Write(verb) => write::run(verb),
     }
 }
 
@@ -51,10 +58,6 @@ pub fn run(cli: Cli) -> Result<Exit> {
 fn survey(card: &dyn Card, path: &Path, hint_lba: Option<u32>) -> Result<Survey> {
     let error = |error| Error::io(path, "read the first sectors of", &error);
     Ok(Survey::of(&BeforePartitions::of(card).map_err(error)?, Depth::All, hint_lba).placed(card.here()))
-}
-
-fn read_ground(card: &dyn Card, path: &Path) -> Result<Ground> {
-    Ground::of(card).map_err(|error| Error::io(path, "read the first sectors of", &error))
 }
 
 /// What a state means for this card, and what to do about it; `None` for valid.

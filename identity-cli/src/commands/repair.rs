@@ -3,7 +3,8 @@
 
 use identity_core::State;
 
-use super::{explain, read_ground, warn};
+use super::write::read_ground;
+use super::{explain, warn};
 use crate::args::{Format, RepairArgs};
 use crate::device::{Access, Card, Target};
 use crate::error::{Error, Exit, Result};

@@ -9,12 +9,14 @@ use identity_core::mac::MAC_LEN;
 use identity_core::sector::FIELDS_CAPACITY;
 use identity_core::{Draft, Identity, State, Uuid};
 
-use super::{Ground, explain, read_ground, update};
+use super::write::read_ground;
+use super::{explain, update};
 use crate::args::{Format, StampArgs};
 use crate::create::NewImage;
 use crate::device::{Access, Card, Target};
 use crate::error::{Error, Exit, Result};
 use crate::flash::record::{self, Record};
+use crate::ground::Ground;
 use crate::plan::{self, Plan};
 use crate::render::{self, text};
 use crate::survey::Survey;

@@ -2,8 +2,11 @@
 //! How things are printed: one file per format, none decides anything.
 
 pub mod assignments;
+#[cfg(feature = "write")]
 pub mod flash;
+#[cfg(feature = "write")]
 pub mod map_svg;
+#[cfg(feature = "write")]
 pub mod map_text;
 pub mod text;
 

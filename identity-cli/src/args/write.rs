@@ -1,49 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The command line, as clap types.
+//! The verbs of the feature `write`: all but those of a small reader.
 
 use std::path::PathBuf;
 
-use clap::builder::Resettable;
-use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use identity_core::{Mac, Uuid};
 
+use super::{Format, Late, SafetyArgs, parse_uuid};
 use crate::device::Cid;
 use crate::flash::digest::Sum;
 
-/// Give each SD card an identity that survives re-imaging: one image, twenty boards, twenty MAC addresses.
-#[derive(Debug, Parser)]
-#[command(name = "identity", version, max_term_width = 110, after_help = EXIT_CODES)]
-pub struct Cli {
-    /// What to do
-    #[command(subcommand)]
-    pub verb: Verb,
-}
-
-const EXIT_CODES: &str = "\
-Exit codes: 0 done, valid identity · 2 usage · 3 blank · 4 corrupt or newer · 5 degraded (verify), conflict, \
-cloned, moved · 6 refused · 7 device failed · 130 interrupted (flash)";
-
-/// The verbs.
+/// The verbs that write, or help to.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub enum WriteVerb {
     /// Give a card an identity, or update the one it has
     #[command(after_help = STAMP_EXAMPLES)]
     Stamp(Late<StampArgs>),
-    /// Show the identity of a card
-    #[command(after_help = READ_EXAMPLES)]
-    Read(Late<ReadArgs>),
-    /// Look at every slot and report disagreement
-    #[command(after_help = "Examples:\n  identity verify /dev/sdb\n  identity verify --format json card.img")]
-    Verify(Late<VerifyArgs>),
-    /// Show every card of this machine: native slots and USB readers
-    #[command(after_help = "Examples:\n  identity list\n  identity list --format json --loops")]
-    List(Late<ListArgs>),
-    /// Make a degraded identity whole again from its good copy
-    #[command(after_help = "Examples:\n  identity repair /dev/sdb\n  identity repair --dry-run card.img")]
-    Repair(Late<RepairArgs>),
     /// Note in the identity which card, and which board, it belongs to
     #[command(after_help = BIND_EXAMPLES)]
     Bind(Late<BindArgs>),
+    /// Make a degraded identity whole again from its good copy
+    #[command(after_help = "Examples:\n  identity repair /dev/sdb\n  identity repair --dry-run card.img")]
+    Repair(Late<RepairArgs>),
     /// Remove the identity from a card
     #[command(after_help = "Examples:\n  identity erase /dev/sdb\n  identity erase --force card.img")]
     Erase(Late<EraseArgs>),
@@ -53,9 +31,6 @@ pub enum Verb {
     /// Show what owns the sectors before the first partition, and where copies can be
     #[command(after_help = MAP_EXAMPLES)]
     Map(Late<MapArgs>),
-    /// Compute what follows from a UUID: MAC addresses and machine-id
-    #[command(after_help = DERIVE_EXAMPLES)]
-    Derive(Late<DeriveArgs>),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  identity completions bash > /usr/share/bash-completion/completions/identity"
@@ -64,35 +39,12 @@ pub enum Verb {
         /// Shell to write for
         shell: clap_complete::Shell,
     },
-}
-
-/// Arguments that clap learns of only when their verb is called: building all verbs for each call would be a third of
-/// what `read` does.
-#[derive(Debug)]
-pub struct Late<T>(pub T);
-
-impl<T: Args> Args for Late<T> {
-    fn augment_args(command: Command) -> Command {
-        // What the verb says of itself goes before what its arguments' type says.
-        command.defer(|verb| {
-            let (about, long_about) = (verb.get_about().cloned(), verb.get_long_about().cloned());
-            T::augment_args(verb).about(Resettable::from(about)).long_about(Resettable::from(long_about))
-        })
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl<T: FromArgMatches> FromArgMatches for Late<T> {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        T::from_arg_matches(matches).map(Self)
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        self.0.update_from_arg_matches(matches)
-    }
+    /// Write manual pages, one for each verb, into a directory
+    #[command(after_help = "Examples:\n  identity man /usr/share/man/man1\n  identity man > identity.1")]
+    Man {
+        /// Directory that is there; without it, identity(1) goes to standard output
+        dir: Option<PathBuf>,
+    },
 }
 
 const STAMP_EXAMPLES: &str = "\
@@ -115,16 +67,6 @@ Examples:
 Without --card, --cid and --board it binds to the card, and unbinds from both. The CID is visible in native slots only.
 What does not fit its bindings, U-Boot does not use, and read and verify exit with 5.";
 
-const READ_EXAMPLES: &str = "\
-Examples:
-  identity read                                             the card that this board runs from
-  identity read /dev/mmcblk0
-  identity read --field uuid card.img
-  eval \"$(identity read --format shell /dev/mmcblk0)\"; echo \"$IDENTITY_PROFILE\"
-  identity read --format uboot card.img > identity.env      for U-Boot's env import -t
-
-Fields: state uuid profile hostname serial generation machine_id mac mac.INDEX variables.KEY";
-
 const FLASH_EXAMPLES: &str = "\
 Examples:
   identity flash debian.img.xz /dev/sdb                     asks, writes, reads back; the card keeps its identity
@@ -141,14 +83,6 @@ const MAP_EXAMPLES: &str = "\
 Examples:
   identity map /dev/sdb
   identity map --format svg card.img > card.svg             for a wiki page";
-
-const DERIVE_EXAMPLES: &str = "\
-Examples:
-  identity derive 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
-  identity derive --interfaces 4 --format json 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
-
-The same without this program (first six bytes, multicast bit cleared, local bit set):
-  uuidgen --sha1 --namespace UUID --name ethernet/0";
 
 /// `identity stamp`.
 #[derive(Debug, Args)]
@@ -194,47 +128,6 @@ pub struct StampArgs {
     /// What may be written to
     #[command(flatten)]
     pub safety: SafetyArgs,
-    /// Output format
-    #[arg(long, default_value = "text")]
-    pub format: Format,
-}
-
-/// `identity read`.
-#[derive(Debug, Args)]
-pub struct ReadArgs {
-    /// Block device of the whole card, or image file [default: the card that the system runs from, else the only one in
-    /// a native slot that has an identity]
-    pub target: Option<PathBuf>,
-    /// Print the bare value of one field
-    #[arg(long, value_name = "NAME", conflicts_with = "format")]
-    pub field: Option<String>,
-    /// Look here before the slots
-    #[arg(long, value_name = "LBA")]
-    pub at: Option<u32>,
-    /// Output format
-    #[arg(long, default_value = "text")]
-    pub format: ReadFormat,
-}
-
-/// `identity verify`.
-#[derive(Debug, Args)]
-pub struct VerifyArgs {
-    /// Block device of the whole card, or image file [default: as for read]
-    pub target: Option<PathBuf>,
-    /// Look here before the slots
-    #[arg(long, value_name = "LBA")]
-    pub at: Option<u32>,
-    /// Output format
-    #[arg(long, default_value = "text")]
-    pub format: Format,
-}
-
-/// `identity list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// Show loop devices too
-    #[arg(long)]
-    pub loops: bool,
     /// Output format
     #[arg(long, default_value = "text")]
     pub format: Format,
@@ -390,63 +283,6 @@ pub enum MapFormat {
     Svg,
 }
 
-/// `identity derive`.
-#[derive(Debug, Args)]
-pub struct DeriveArgs {
-    /// UUID to derive from
-    #[arg(value_parser = parse_uuid)]
-    pub uuid: Uuid,
-    /// Number of interfaces, from ethernet0
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub interfaces: u32,
-    /// Output format
-    #[arg(long, default_value = "text")]
-    pub format: Format,
-}
-
-/// What verbs that write may write to.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct SafetyArgs {
-    /// Write to a disk that is neither removable nor SD/MMC nor a loop device
-    #[arg(long)]
-    pub allow_fixed_disk: bool,
-}
-
-/// Output of most verbs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// One JSON object
-    Json,
-}
-
-/// Output of `read`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ReadFormat {
-    /// For people
-    Text,
-    /// One JSON object
-    Json,
-    /// Assignments that a POSIX shell can eval
-    Shell,
-    /// Assignments for systemd's EnvironmentFile=
-    Env,
-    /// Assignments for U-Boot's env import -t
-    Uboot,
-}
-
-fn parse_uuid(text: &str) -> Result<Uuid, String> {
-    let uuid = Uuid::try_parse(text)
-        .map_err(|_| "a UUID has 32 hex digits, like 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5")?;
-    if uuid.is_nil() || uuid.is_max() {
-        return Err(
-            "the nil and the max UUID are nobody's identity; use a random one (uuidgen prints one)".into()
-        );
-    }
-    Ok(uuid)
-}
-
 fn parse_mac(text: &str) -> Result<(u8, Mac), String> {
     let (index, mac) = text.split_once('=').unwrap_or(("0", text));
     let index =
@@ -478,12 +314,6 @@ fn parse_size(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn clap_agrees() {
-        Cli::command().debug_assert();
-    }
 
     #[test]
     fn sizes() {
