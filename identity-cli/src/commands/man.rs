@@ -25,6 +25,13 @@ const EXIT_STATUS: [(&str, &str); 8] = [
     ("130", "Interrupted (flash)."),
 ];
 
+/// Of identity(1); each verb's page has its own.
+const EXAMPLES: &str = "\
+  identity stamp --profile panda --hostname panda-03 /dev/sdb
+  identity verify /dev/sdb
+  identity flash debian.img.xz /dev/sdb
+  identity read --field uuid";
+
 pub fn run(dir: Option<&Path>) -> Result<Exit> {
     let mut command = Cli::command();
     command.build();
@@ -63,8 +70,10 @@ fn write_page(command: &Command, name: &str, out: &mut dyn Write) -> io::Result<
     if whole {
         man.render_subcommands_section(out)?;
     }
-    if let Some(examples) = command.get_after_help().filter(|_| !whole) {
-        examples_section(&examples.to_string()).to_writer(out)?;
+    let examples =
+        if whole { Some(EXAMPLES.to_owned()) } else { command.get_after_help().map(|text| text.to_string()) };
+    if let Some(examples) = examples {
+        examples_section(&examples).to_writer(out)?;
     }
     exit_section().to_writer(out)?;
     if !whole {
@@ -125,7 +134,12 @@ mod tests {
             assert!(page.contains(&format!("identity {}", verb.get_name())), "the usage in {name}");
         }
         let whole = fs::read_to_string(dir.path().join("identity.1")).unwrap();
-        assert!(whole.contains(".SH SUBCOMMANDS") && whole.contains("EXIT STATUS"), "{whole}");
+        for section in ["SUBCOMMANDS", "EXAMPLES", "EXIT STATUS"] {
+            assert!(
+                whole.contains(&format!("SH \"{section}\"")) || whole.contains(&format!("SH {section}")),
+                "{section}"
+            );
+        }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1 + Cli::command().get_subcommands().count());
     }
 }
