@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -60,11 +59,6 @@ impl Bench {
 
     /// Switches the board on.
     pub fn start(&self) -> Board {
-        self.start_with(|_| ())
-    }
-
-    /// The same, with more options for QEMU.
-    pub fn start_with(&self, options: impl FnOnce(&mut Command)) -> Board {
         let mut command = self.model.machine(&self.build, self.image.path());
         command.current_dir(self.image.dir());
         for interface in 0..self.interfaces {
@@ -80,7 +74,6 @@ impl Bench {
             let dump = format!("filter-dump,id=dump{interface},netdev=net{interface}");
             command.arg("-object").arg(format!("{dump},file={}", capture.display()));
         }
-        options(&mut command);
         Board::start(command)
     }
 

@@ -54,7 +54,7 @@ impl Model {
 
     /// The network card to add for QEMU, of a machine that has none of its own.
     pub fn network_device(self) -> Option<&'static str> {
-        matches!(self, Self::Arm64 | Self::Riscv64).then_some("virtio-net-pci")
+        matches!(self, Self::Arm64 | Self::Riscv64).then_some("e1000,romfile=")
     }
 
     /// The directory in which `tests/run` built a release of U-Boot for it.
