@@ -66,6 +66,17 @@ static void print_variables(const struct identity_record *record)
 		       value);
 }
 
+/* Whether there is one identity to show, even if the board may not use it */
+static bool has_record(int state)
+{
+	return identity_usable(state) || identity_mismatch(state);
+}
+
+static int result(int state)
+{
+	return identity_usable(state) ? CMD_RET_SUCCESS : CMD_RET_FAILURE;
+}
+
 static const char *condition_name(u32 condition)
 {
 	static const char *const names[] = {
@@ -92,6 +103,28 @@ static void print_state(const struct identity_card *card)
 		printf("            %s\n", identity_advice(card->state));
 }
 
+static bool print_binding(const struct identity_record *record, u32 what,
+			  const char *to)
+{
+	char text[IDENTITY_TEXT_LEN];
+
+	if (!identity_text(record, what, text))
+		return false;
+	printf("bound to    %s %s\n", to, text);
+
+	return true;
+}
+
+static void print_bindings(const struct identity_record *record)
+{
+	bool is_bound;
+
+	is_bound = print_binding(record, IDENTITY_TEXT_CARD, "card");
+	is_bound |= print_binding(record, IDENTITY_TEXT_BOARD, "board");
+	if (!is_bound)
+		printf("bound to    nothing; a copy on another card looks the same\n");
+}
+
 /* The same order and names as "identity read" on a workstation */
 static void print_record(const struct identity_record *record)
 {
@@ -114,9 +147,9 @@ static int do_read(int devnum)
 	if (!card)
 		return ret;
 	print_state(card);
-	if (identity_card_usable(card)) {
+	if (has_record(card->state)) {
 		print_record(&card->record);
-		ret = CMD_RET_SUCCESS;
+		ret = result(card->state);
 	}
 	free(card);
 
@@ -133,6 +166,8 @@ static int do_verify(int devnum)
 	if (!card)
 		return ret;
 	print_state(card);
+	if (has_record(card->state))
+		print_bindings(&card->record);
 	for (number = 0; identity_search_seen(&card->search, number, &seen,
 					      sizeof(seen)) == IDENTITY_OK;
 	     number++) {
@@ -161,7 +196,7 @@ static int do_list(void)
 			return CMD_RET_FAILURE;
 		printf("mmc %d: %s", devnum,
 		       identity_state(card->state, state));
-		if (identity_card_usable(card)) {
+		if (identity_usable(card->state)) {
 			identity_text(&card->record, IDENTITY_TEXT_PROFILE,
 				      profile);
 			identity_text(&card->record, IDENTITY_TEXT_UUID, uuid);
@@ -178,10 +213,7 @@ static int do_list(void)
 
 static int do_env(int devnum)
 {
-	int state = identity_apply(devnum);
-
-	return state == IDENTITY_VALID || state == IDENTITY_DEGRADED ?
-		CMD_RET_SUCCESS : CMD_RET_FAILURE;
+	return result(identity_apply(devnum));
 }
 
 static int do_identity(struct cmd_tbl *cmdtp, int flag, int argc,

@@ -25,7 +25,8 @@
  * @devnum: Number of the MMC device
  * @state: IDENTITY_BLANK … IDENTITY_UNREADABLE, see identity.h
  * @search: Which sectors were looked at, for identity_search_seen()
- * @record: The identity; only valid if identity_card_usable()
+ * @record: The identity; only valid if identity_usable() or
+ *	identity_mismatch()
  */
 struct identity_card {
 	int devnum;
@@ -61,12 +62,21 @@ int identity_mmc_device(void);
 struct identity_card *identity_card_read(int devnum, u32 depth);
 
 /**
- * identity_card_usable() - whether the board may take this identity for its own
+ * identity_usable() - whether the board may take this identity for its own
  *
- * @card: What was found
- * Return: true if the state is valid or degraded
+ * @state: IDENTITY_BLANK … IDENTITY_UNREADABLE
+ * Return: true if the state is valid or degraded; with
+ *	CONFIG_IDENTITY_ALLOW_MISMATCH also if it is cloned or moved
  */
-bool identity_card_usable(const struct identity_card *card);
+bool identity_usable(int state);
+
+/**
+ * identity_mismatch() - whether an identity is bound to something else
+ *
+ * @state: IDENTITY_BLANK … IDENTITY_UNREADABLE
+ * Return: true if the state is cloned or moved
+ */
+bool identity_mismatch(int state);
 
 /**
  * identity_state() - the name of a state, as in $identity_state
@@ -111,6 +121,20 @@ const char *identity_mac(const struct identity_record *record, u32 index,
 /* env.c: the environment */
 
 /**
+ * identity_board_serial() - the board's own serial number or SoC id
+ *
+ * An identity that is bound to a board is compared with it. The function is
+ * weak, and the default is $serial#, unless that came from a card: a card does
+ * not vouch for the board that it is in. A board whose code sets $serial# only
+ * after the environment was loaded, or that has a better answer, should define
+ * it.
+ *
+ * Return: a text that stays as long as the environment is not changed, or NULL
+ *	if it is not known
+ */
+const char *identity_board_serial(void);
+
+/**
  * identity_interfaces() - how many Ethernet interfaces this board may have
  *
  * Return: one more than the highest index
@@ -123,7 +147,7 @@ int identity_interfaces(void);
  * Values of a card that was applied before and that this one does not have are
  * taken back. None of the values will be saved with the environment.
  *
- * @card: What was found; unless identity_card_usable(), only $identity_state
+ * @card: What was found; unless identity_usable(), only $identity_state
  *	is set
  * Return: 0, or -ENOMEM
  */

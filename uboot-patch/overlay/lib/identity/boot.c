@@ -26,7 +26,7 @@ static void say(const struct identity_card *card)
 	char state[IDENTITY_STATE_LEN];
 	const char *mac;
 
-	if (identity_card_usable(card)) {
+	if (identity_usable(card->state)) {
 		identity_text(&card->record, IDENTITY_TEXT_UUID, uuid);
 		identity_text(&card->record, IDENTITY_TEXT_PROFILE, profile);
 		mac = env_get("ethaddr");
@@ -35,10 +35,11 @@ static void say(const struct identity_card *card)
 		       mac ? mac : "not set");
 	}
 	if (card->state != IDENTITY_VALID)
-		printf("identity: mmc %d is %s: %s%s\n", card->devnum,
-		       identity_state(card->state, state),
+		printf("identity: %smmc %d is %s: %s%s\n",
+		       identity_mismatch(card->state) ? "WARNING: " : "",
+		       card->devnum, identity_state(card->state, state),
 		       identity_advice(card->state),
-		       identity_card_usable(card) ? "" :
+		       identity_usable(card->state) ? "" :
 		       "; the environment is left alone");
 }
 
@@ -57,8 +58,8 @@ int identity_apply(int devnum)
 
 	/* A card without identity does not take away another card's */
 	state = card->state;
-	if (identity_card_usable(card) || !applied ||
-	    !identity_card_usable(applied)) {
+	if (identity_usable(card->state) || !applied ||
+	    !identity_usable(applied->state)) {
 		free(applied);
 		applied = card;
 	} else {

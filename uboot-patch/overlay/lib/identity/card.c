@@ -11,13 +11,13 @@
 #include <mmc.h>
 #include <stdio.h>
 #include <vsprintf.h>
+#include <asm/byteorder.h>
 #include <asm/cache.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
 
 /* The only sector size for which the slots are defined */
 #define SECTOR_LEN	512
-#define CID_LEN		16
 
 __weak int identity_mmc_device(void)
 {
@@ -27,10 +27,16 @@ __weak int identity_mmc_device(void)
 	return mmc_get_env_dev();
 }
 
-bool identity_card_usable(const struct identity_card *card)
+bool identity_usable(int state)
 {
-	return card->state == IDENTITY_VALID ||
-	       card->state == IDENTITY_DEGRADED;
+	return state == IDENTITY_VALID || state == IDENTITY_DEGRADED ||
+	       (IS_ENABLED(CONFIG_IDENTITY_ALLOW_MISMATCH) &&
+		identity_mismatch(state));
+}
+
+bool identity_mismatch(int state)
+{
+	return state == IDENTITY_CLONED || state == IDENTITY_MOVED;
 }
 
 const char *identity_state(int state, char name[IDENTITY_STATE_LEN])
@@ -57,9 +63,9 @@ const char *identity_advice(int state)
 	case IDENTITY_NEWER:
 		return "its identity is of a version that this U-Boot is too old for";
 	case IDENTITY_CLONED:
-		return "its identity is another card's; 'identity stamp' gives it its own";
+		return "its identity is bound to another card; 'identity stamp' gives it its own";
 	case IDENTITY_MOVED:
-		return "its identity is another board's";
+		return "its identity is bound to another board; 'identity bind' rebinds it";
 	case IDENTITY_UNREADABLE:
 		return "it cannot be read; check the card and its contacts";
 	default:
@@ -89,22 +95,18 @@ const char *identity_mac(const struct identity_record *record, u32 index,
 	return text;
 }
 
-/* Whether an identity that is bound to a card is on another one */
-static bool is_cloned(const struct identity_record *record,
-		      const struct mmc *mmc)
+/* The card's state when it is known which card it is, and which board */
+static int judge(const struct identity_card *card, const struct mmc *mmc)
 {
-	u8 bound[CID_LEN], cid[CID_LEN];
+	const char *board = identity_board_serial();
+	__be32 cid[ARRAY_SIZE(mmc->cid)];
 	int i;
 
-	if (identity_record_card(record, bound) != IDENTITY_OK)
-		return false;
+	for (i = 0; i < ARRAY_SIZE(cid); i++)
+		cid[i] = cpu_to_be32(mmc->cid[i]);
 
-	for (i = 0; i < CID_LEN; i++)
-		cid[i] = mmc->cid[i / 4] >> (24 - 8 * (i % 4));
-	/* Many controllers strip the checksum */
-	cid[CID_LEN - 1] = 0;
-
-	return memcmp(bound, cid, CID_LEN);
+	return identity_record_state(&card->record, card->state, (u8 *)cid,
+				     board, board ? strlen(board) : 0);
 }
 
 /* Returns the card's state, or a negative error that has been printed */
@@ -201,8 +203,8 @@ struct identity_card *identity_card_read(int devnum, u32 depth)
 	ret = search_user_area(card, desc, depth);
 	if (ret > 0)
 		card->state = ret;
-	if (identity_card_usable(card) && is_cloned(&card->record, mmc))
-		card->state = IDENTITY_CLONED;
+	if (identity_usable(card->state))
+		card->state = judge(card, mmc);
 
 	return card;
 }

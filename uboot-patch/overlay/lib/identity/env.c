@@ -27,6 +27,7 @@
 #define PREFIX		"identity_"
 #define VAR_PREFIX	PREFIX "var_"
 #define STATE		PREFIX "state"
+#define SERIAL		"serial#"
 
 /**
  * struct identity_var - a variable that holds what a card says
@@ -85,6 +86,13 @@ static bool is_ours(const struct identity_var *var)
 	return value && !strcmp(value, var->value);
 }
 
+__weak const char *identity_board_serial(void)
+{
+	struct identity_var *var = find(SERIAL);
+
+	return var && is_ours(var) ? var->original : env_get(SERIAL);
+}
+
 static struct env_entry *lookup(const char *name)
 {
 	struct env_entry key = { .key = name }, *entry;
@@ -121,6 +129,11 @@ static void force_delete(const char *name)
 
 	if (old) {
 		old->flags = 0;
+		/* USB gadgets' callback would read the value that is NULL then */
+		if (!strcmp(name, SERIAL)) {
+			force(name, "");
+			old->callback = NULL;
+		}
 		hdelete_r(name, &env_htab, H_PROGRAMMATIC);
 	}
 }
@@ -308,7 +321,7 @@ static int set_all(const struct identity_card *card)
 		ret = set_text(record, IDENTITY_TEXT_SERIAL, PREFIX "serial",
 			       CARD_WINS);
 	if (!ret)
-		ret = set_text(record, IDENTITY_TEXT_SERIAL, "serial#",
+		ret = set_text(record, IDENTITY_TEXT_SERIAL, SERIAL,
 			       ENVIRONMENT_WINS);
 	if (!ret)
 		ret = set_text(record, IDENTITY_TEXT_UUID, "pxeuuid",
@@ -338,7 +351,7 @@ int identity_env_apply(const struct identity_card *card)
 
 	remove_strangers();
 
-	if (identity_card_usable(card)) {
+	if (identity_usable(card->state)) {
 		list_for_each_entry(var, &identity_vars, list)
 			var->current = false;
 		ret = set_all(card);

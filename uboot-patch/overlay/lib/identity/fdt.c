@@ -93,6 +93,7 @@ static int set_record(void *blob, int node, const struct identity_record *record
 
 static int set_identity(void *blob, const struct identity_card *card)
 {
+	const char *board = identity_board_serial();
 	char state[IDENTITY_STATE_LEN];
 	int chosen, node, ret;
 
@@ -113,7 +114,10 @@ static int set_identity(void *blob, const struct identity_card *card)
 
 	ret = fdt_setprop_string(blob, node, "state",
 				 identity_state(card->state, state));
-	if (!ret && identity_card_usable(card))
+	/* The text that "identity bind" binds to is the one that is compared */
+	if (!ret && board)
+		ret = fdt_setprop_string(blob, node, "board-serial", board);
+	if (!ret && identity_usable(card->state))
 		ret = set_record(blob, node, &card->record);
 	if (ret)
 		fdt_del_node(blob, fdt_path_offset(blob, "/chosen/identity"));
@@ -184,7 +188,7 @@ void identity_fdt_fixup(void *blob)
 		return;
 
 	ret = set_identity(blob, card);
-	if (!ret && identity_card_usable(card))
+	if (!ret && identity_usable(card->state))
 		ret = set_only_mac(blob);
 	if (ret)
 		printf("identity: not all in the device tree: %s\n",
