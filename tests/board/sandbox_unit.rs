@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! U-Boot's own unit tests of the identity, `test/cmd/identity.c`, in U-Boot's sandbox: a Linux program.
+//! What U-Boot's own tools say of our part of it: its unit tests, `test/cmd/identity.c`, in its sandbox, which is a Linux
+//! program; and its style checker.
 
 use std::process::Command;
 
@@ -32,9 +33,16 @@ fn sandbox(command: &str) -> String {
 #[test]
 fn u_boots_unit_tests_pass() {
     let said = sandbox("ut cmd identity_*");
-    let passed = said.lines().filter(|line| line.starts_with("Test: identity_")).count();
+    let passed = said.lines().filter(|line| line.starts_with("Test: cmd_test_identity_")).count();
     assert_eq!(passed, declared(), "{said}");
     assert!(passed > 0, "{said}");
     let result = said.lines().find(|line| line.contains("Failures:") || line.contains("failures:"));
     assert!(result.is_some_and(|line| line.trim_end().ends_with("ailures: 0")), "{said}");
+}
+
+#[test]
+fn u_boots_style_checker_has_no_complaint() {
+    let output = Command::new(workspace().join("tests/lib/checkpatch")).output().expect("the script starts");
+    let complaints = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && complaints.is_empty(), "{complaints}");
 }

@@ -32,6 +32,16 @@ ssize_t identity_env_export(char **res, size_t size);
  */
 void identity_fdt_fixup(void *blob);
 
+/**
+ * identity_boot() - take the identity of the card that the board starts from
+ *
+ * To be called after the environment was loaded and before the network is
+ * started.
+ *
+ * Return: 0; a board without identity starts too
+ */
+int identity_boot(void);
+
 #else
 
 static inline ssize_t identity_env_export(char **res, size_t size)
@@ -43,16 +53,11 @@ static inline void identity_fdt_fixup(void *blob)
 {
 }
 
-#endif
+static inline int identity_boot(void)
+{
+	return 0;
+}
 
-/**
- * identity_boot() - take the identity of the card that the board starts from
- *
- * To be called after the environment was loaded and before the network is
- * started.
- *
- * Return: 0; a board without identity starts too
- */
-int identity_boot(void);
+#endif
 
 #endif
