@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use clap::Parser;
-use identity_cli::args::{Cli, Verb};
+use identity_cli::args::{Cli, Verb, WriteVerb};
 use identity_cli::commands::{erase, repair, stamp};
 use identity_cli::device::Card;
 use identity_cli::error::Result;
@@ -16,12 +16,12 @@ use crate::card::SimCard;
 fn plan(card: &dyn Card, words: &str) -> Result<Option<Plan>> {
     let words = ["identity"].into_iter().chain(words.split_whitespace()).chain(["card"]);
     match Cli::try_parse_from(words).expect("a command").verb {
-        Verb::Stamp(args) => {
+        Verb::Write(WriteVerb::Stamp(args)) => {
             let fresh = stamp::new_identity(&args.0)?;
             stamp::prepare(&args.0, fresh, card).map(|(_, plan)| Some(plan))
         }
-        Verb::Repair(args) => repair::prepare(&args.0, card).map(|(_, plan)| plan),
-        Verb::Erase(args) => erase::prepare(&args.0, card).map(|(_, plan)| Some(plan)),
+        Verb::Write(WriteVerb::Repair(args)) => repair::prepare(&args.0, card).map(|(_, plan)| plan),
+        Verb::Write(WriteVerb::Erase(args)) => erase::prepare(&args.0, card).map(|(_, plan)| Some(plan)),
         _ => panic!("not here"),
     }
 }

@@ -30,16 +30,22 @@ cloned, moved · 6 refused · 7 device failed · 130 interrupted (flash)";
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Show the identity of a card
-    #[command(after_help = READ_EXAMPLES)]
+    #[command(display_order = 2, after_help = READ_EXAMPLES)]
     Read(Late<ReadArgs>),
     /// Look at every slot and report disagreement
-    #[command(after_help = "Examples:\n  identity verify /dev/sdb\n  identity verify --format json card.img")]
+    #[command(
+        display_order = 3,
+        after_help = "Examples:\n  identity verify /dev/sdb\n  identity verify --format json card.img"
+    )]
     Verify(Late<VerifyArgs>),
     /// Show every card of this machine: native slots and USB readers
-    #[command(after_help = "Examples:\n  identity list\n  identity list --format json --loops")]
+    #[command(
+        display_order = 4,
+        after_help = "Examples:\n  identity list\n  identity list --format json --loops"
+    )]
     List(Late<ListArgs>),
     /// Compute what follows from a UUID: MAC addresses and machine-id
-    #[command(after_help = DERIVE_EXAMPLES)]
+    #[command(display_order = 10, after_help = DERIVE_EXAMPLES)]
     Derive(Late<DeriveArgs>),
     /// The others
     #[cfg(feature = "write")]

@@ -14,25 +14,32 @@ use crate::flash::digest::Sum;
 #[derive(Debug, Subcommand)]
 pub enum WriteVerb {
     /// Give a card an identity, or update the one it has
-    #[command(after_help = STAMP_EXAMPLES)]
+    #[command(display_order = 1, after_help = STAMP_EXAMPLES)]
     Stamp(Late<StampArgs>),
     /// Note in the identity which card, and which board, it belongs to
-    #[command(after_help = BIND_EXAMPLES)]
+    #[command(display_order = 5, after_help = BIND_EXAMPLES)]
     Bind(Late<BindArgs>),
     /// Make a degraded identity whole again from its good copy
-    #[command(after_help = "Examples:\n  identity repair /dev/sdb\n  identity repair --dry-run card.img")]
+    #[command(
+        display_order = 6,
+        after_help = "Examples:\n  identity repair /dev/sdb\n  identity repair --dry-run card.img"
+    )]
     Repair(Late<RepairArgs>),
     /// Remove the identity from a card
-    #[command(after_help = "Examples:\n  identity erase /dev/sdb\n  identity erase --force card.img")]
+    #[command(
+        display_order = 7,
+        after_help = "Examples:\n  identity erase /dev/sdb\n  identity erase --force card.img"
+    )]
     Erase(Late<EraseArgs>),
     /// Write an image to a card, which keeps its identity
-    #[command(after_help = FLASH_EXAMPLES)]
+    #[command(display_order = 8, after_help = FLASH_EXAMPLES)]
     Flash(Late<FlashArgs>),
     /// Show what owns the sectors before the first partition, and where copies can be
-    #[command(after_help = MAP_EXAMPLES)]
+    #[command(display_order = 9, after_help = MAP_EXAMPLES)]
     Map(Late<MapArgs>),
     /// Print a completion script for a shell
     #[command(
+        display_order = 11,
         after_help = "Example:\n  identity completions bash > /usr/share/bash-completion/completions/identity"
     )]
     Completions {
@@ -40,7 +47,10 @@ pub enum WriteVerb {
         shell: clap_complete::Shell,
     },
     /// Write manual pages, one for each verb, into a directory
-    #[command(after_help = "Examples:\n  identity man /usr/share/man/man1\n  identity man > identity.1")]
+    #[command(
+        display_order = 12,
+        after_help = "Examples:\n  identity man /usr/share/man/man1\n  identity man > identity.1"
+    )]
     Man {
         /// Directory that is there; without it, identity(1) goes to standard output
         dir: Option<PathBuf>,
@@ -69,15 +79,17 @@ What does not fit its bindings, U-Boot does not use, and read and verify exit wi
 
 const FLASH_EXAMPLES: &str = "\
 Examples:
-  identity flash debian.img.xz /dev/sdb                     asks, writes, reads back; the card keeps its identity
-  identity flash --yes --profile panda panda.img /dev/sdb   a card without identity gets a new one
+  identity flash debian.img.xz /dev/sdb        asks, writes, reads back; the card keeps its identity
+  identity flash --yes --profile panda panda.img /dev/sdb
+                                               a card without identity gets a new one
   curl -L URL | identity flash --yes --sha256 SUM - /dev/sdb
   identity flash --dry-run --format json panda.img.zst /dev/mmcblk0
 
-IMAGE is raw, gzip, xz, zstd, bzip2, or a zip archive with one file. IMAGE.sha256 and IMAGE.bmap are used when they
-are there. An identity inside the image is never carried over. While it writes, a record of the card's identity is
-under $XDG_STATE_HOME/identity, ~/.local/state/identity or, for root, /var/lib/identity; run the same command again
-after an interruption.";
+IMAGE is raw, gzip, xz, zstd, bzip2, or a zip archive with one file. IMAGE.sha256 and IMAGE.bmap are used when they \
+are there. An identity inside the image is never carried over.
+
+While it writes, a record of the card's identity is in $XDG_STATE_HOME/identity, ~/.local/state/identity or, for root, \
+/var/lib/identity; run the same command again after an interruption.";
 
 const MAP_EXAMPLES: &str = "\
 Examples:
