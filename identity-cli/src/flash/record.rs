@@ -125,7 +125,11 @@ impl Record {
             .map_err(|reason| Error::refused(format!("{} is no record: {reason}", path.display())))
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads what stands in such a file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let stored: Stored = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if stored.record != VERSION {
             return Err(format!("its version is {}, this program knows {VERSION}", stored.record));

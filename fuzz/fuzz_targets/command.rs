@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Command lines, one word a line: every parser of a value, and the identity that a `stamp` makes of them.
+#![no_main]
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use clap::Parser;
+use identity_cli::args::{Cli, Verb};
+use identity_cli::commands::stamp;
+use identity_core::Copy;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let words = data.split(|byte| *byte == b'\n').map(|word| OsString::from_vec(word.to_vec()));
+    let Ok(cli) = Cli::try_parse_from([OsString::from("identity")].into_iter().chain(words)) else { return };
+    let Verb::Stamp(args) = cli.verb else { return };
+    if args.0.restore.is_some() {
+        return;
+    }
+    if let Ok(Some(identity)) = stamp::new_identity(&args.0) {
+        let sector = identity.encode(52, 6607);
+        let copy = Copy::parse(&sector, 52).expect("what is made can be read");
+        assert_eq!(copy.identity(), identity);
+    }
+});

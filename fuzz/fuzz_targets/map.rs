@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A whole card: its map, and which slots are free.
+#![no_main]
+
+use identity_cli::ground::Ground;
+use identity_cli::layout::Basis;
+use identity_core::{Copy, SECTOR_LEN};
+use identity_fuzz::card;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let (bytes, sectors) = card(data);
+    let ground = Ground::of_bytes(bytes.clone(), sectors);
+    let map = ground.map();
+    let mut end_lba = 0;
+    for region in map.regions.iter().filter(|region| region.owner.basis != Basis::Claim) {
+        assert!(region.sectors > 0 && region.start_lba >= end_lba, "{region:?} overlaps");
+        end_lba = region.end_lba();
+    }
+    for place in ground.places().iter().filter(|place| place.verdict.is_ok()) {
+        let lba = place.lba;
+        let first_lba = map.table.first_partition_lba().expect("no slot is free without a table");
+        assert!(u64::from(lba) < first_lba && u64::from(lba) < sectors);
+        assert!(map.table.fatal_problem().is_none());
+        assert!(map.table.gpt.is_none() || lba > 33);
+        let sector: &[u8; SECTOR_LEN] =
+            bytes[lba as usize * SECTOR_LEN..].first_chunk().expect("a free slot was read");
+        let is_blank = sector.iter().all(|byte| *byte == 0) || sector.iter().all(|byte| *byte == 0xff);
+        // A copy, good or damaged, may be written anew.
+        assert!(is_blank || sector.starts_with(&identity_core::sector::MAGIC), "LBA {lba} holds data");
+    }
+    if let Some(lba) = ground.copy_anywhere() {
+        let sector = bytes[lba as usize * SECTOR_LEN..].first_chunk().expect("a sector");
+        assert!(Copy::parse(sector, lba).is_ok());
+    }
+    for lba in [0, 1, 52, 300, u32::MAX] {
+        let _ = (ground.check_own(lba), ground.check_at(lba, true), ground.check_at(lba, false));
+    }
+});
