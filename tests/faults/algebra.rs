@@ -96,7 +96,7 @@ fn short_bursts_are_noticed() {
     }
     // Across the end of the checksum: what changes behind it are header length and version, compared exactly. Across its
     // beginning: the magic.
-    assert!(offset::HEADER_LEN + 32 / 8 <= offset::OWN_LBA);
+    const { assert!(offset::HEADER_LEN + 32 / 8 <= offset::OWN_LBA) };
 }
 
 /// Whether no combination of these is 0.

@@ -159,7 +159,7 @@ fn bursts_are_never_accepted() {
     for golden in &chosen {
         for len in 1..=32 {
             for first in 0..=BITS - len {
-                let inside = random.next() | 1 | 1 << (len - 1);
+                let inside = random.draw() | 1 | 1 << (len - 1);
                 let mut sector = golden.bytes;
                 for bit in (0..len).filter(|bit| inside >> bit & 1 == 1) {
                     sector[(first + bit) / 8] ^= 1 << ((first + bit) % 8);
