@@ -12,6 +12,9 @@ use tempfile::TempDir;
 const ELSEWHERE: &[(&str, &str)] = &[
     ("./tests/run", "is what runs this test"),
     ("./tests/bench/run", "prints figures, and asserts nothing"),
+    ("./tests/proof", "runs these tests for an hour"),
+    ("./tests/fuzz", "tests/run --all"),
+    ("tests/bench/run", "prints figures, and asserts nothing"),
     ("uboot-patch/apply ", "tests/lib/uboot-build"),
     ("uboot-patch/build-object ", "tests/lib/uboot-build"),
     ("cd path/to/u-boot", "tests/lib/uboot-build"),

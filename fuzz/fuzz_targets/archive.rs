@@ -13,8 +13,7 @@ use libfuzzer_sys::fuzz_target;
 const LEN_MAX: usize = 16 << 20;
 
 /// A file in memory that this process has for itself.
-static FILE: LazyLock<PathBuf> =
-    LazyLock::new(|| format!("/dev/shm/identity-fuzz-{}", process::id()).into());
+static FILE: LazyLock<PathBuf> = LazyLock::new(|| format!("/dev/shm/identity-fuzz-{}", process::id()).into());
 
 fuzz_target!(|data: &[u8]| {
     fs::write(&*FILE, data).expect("room in memory");
@@ -31,7 +30,10 @@ fuzz_target!(|data: &[u8]| {
             break;
         }
     }
-    if len < LEN_MAX && source.finish().is_ok() && let Some(exact) = exact {
+    if len < LEN_MAX
+        && source.finish().is_ok()
+        && let Some(exact) = exact
+    {
         // What a file says of its length before it is unpacked is what is planned with.
         assert_eq!(exact, len as u64);
     }

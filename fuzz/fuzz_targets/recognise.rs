@@ -15,7 +15,8 @@ fuzz_target!(|data: &[u8]| {
             place.copy_from_slice(magic);
         }
     }
-    for extent in format.look(&bytes, u64::from(lba % 2), &mut Budget::FULL) {
+    let mut budget = Budget::FULL;
+    for extent in format.look(&bytes, u64::from(lba % 2), &mut budget) {
         let (_, sectors) = extent.in_sectors();
         assert!(sectors > 0);
     }
