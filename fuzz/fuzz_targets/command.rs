@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use clap::Parser;
-use identity_cli::args::{Cli, Verb};
+use identity_cli::args::{Cli, Verb, WriteVerb};
 use identity_cli::commands::stamp;
 use identity_core::Copy;
 use libfuzzer_sys::fuzz_target;
@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let words = data.split(|byte| *byte == b'\n').map(|word| OsString::from_vec(word.to_vec()));
     let Ok(cli) = Cli::try_parse_from([OsString::from("identity")].into_iter().chain(words)) else { return };
-    let Verb::Stamp(args) = cli.verb else { return };
+    let Verb::Write(WriteVerb::Stamp(args)) = cli.verb else { return };
     if args.0.restore.is_some() {
         return;
     }

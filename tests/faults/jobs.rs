@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Parser;
 use identity_cli::args::{Cli, Verb, WriteVerb};
-use identity_cli::commands::{erase, repair, stamp};
+use identity_cli::commands::{bind, erase, repair, stamp};
 use identity_cli::device::Card;
 use identity_cli::error::Result;
 use identity_cli::execute;
@@ -19,6 +19,9 @@ fn plan(card: &dyn Card, words: &str) -> Result<Option<Plan>> {
         Verb::Write(WriteVerb::Stamp(args)) => {
             let fresh = stamp::new_identity(&args.0)?;
             stamp::prepare(&args.0, fresh, card).map(|(_, plan)| Some(plan))
+        }
+        Verb::Write(WriteVerb::Bind(args)) => {
+            bind::prepare(&args.0, card, Path::new("card")).map(|(_, _, plan)| plan)
         }
         Verb::Write(WriteVerb::Repair(args)) => repair::prepare(&args.0, card).map(|(_, plan)| plan),
         Verb::Write(WriteVerb::Erase(args)) => erase::prepare(&args.0, card).map(|(_, plan)| Some(plan)),

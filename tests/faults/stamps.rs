@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The power goes at every moment of `stamp`, `repair` and `erase`.
+//! The power goes at every moment of `stamp`, `bind`, `repair` and `erase`.
 
 use std::collections::BTreeSet;
 
@@ -108,6 +108,12 @@ fn cases() -> Vec<Case> {
     ];
     for card in &cards {
         cases.push(case("update", card, &update, Promise::Kept));
+        cases.push(case(
+            "bind",
+            card,
+            "bind --cid 1b534d303030303010a1b2c3d4013700 --board=B7",
+            Promise::Kept,
+        ));
         cases.push(case("replace", card, &replace, Promise::Replaced));
         cases.push(case("erase", card, "erase", Promise::Erased));
     }
@@ -297,8 +303,8 @@ fn a_power_cut_in_stamp_repair_or_erase_leaves_the_old_or_the_new_identity() {
         cut_everywhere(&case, &mut count);
     }
     assert!(count.cuts > 1500 && count.pages > 300, "only {} and {}", count.cuts, count.pages);
-    figure(count.cuts, "crash states of stamp, repair and erase");
-    figure(count.pages, "crash states of stamp, repair and erase that lost a flash page of 16 KiB");
+    figure(count.cuts, "crash states of stamp, bind, repair and erase");
+    figure(count.pages, "crash states of stamp, bind, repair and erase that lost a flash page of 16 KiB");
     if thorough() {
         figure(count.second_cuts, "crash states with a second cut, in the command that finishes the first");
     }

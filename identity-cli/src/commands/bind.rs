@@ -9,22 +9,24 @@ use identity_core::{Identity, State};
 use super::write::read_ground;
 use super::{explain, stamp, update};
 use crate::args::{BindArgs, Format};
-use crate::device::{Access, Here, Target};
+use crate::device::{Access, Card, Here, Target};
 use crate::error::{Error, Exit, Result};
 use crate::find;
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::render::{self, text};
 use crate::survey::Survey;
 use crate::view::{Planned, View};
 
+/// Runs the verb.
+///
+/// # Errors
+/// What stopped it, with its exit code.
 pub fn run(args: &BindArgs) -> Result<Exit> {
     let path = find::target(args.target.as_deref())?;
     let access = if args.dry_run { Access::Plan(args.safety) } else { Access::Write(args.safety) };
     let mut target = Target::open(&path, access)?;
-    let survey = super::survey(&target, &path, args.at)?;
-    let latest = check(args, &survey, &path)?;
-    let identity = bound(args, latest, survey.here()).map_err(|error| error.about(&path))?;
-    if identity.fields() == latest.fields() && survey.state() == State::Valid {
+    let (survey, identity, plan) = prepare(args, &target, &path)?;
+    let Some(plan) = plan else {
         let view = View::of(&survey);
         let said = if args.unbind { "not bound" } else { "bound already" };
         return show(
@@ -32,9 +34,7 @@ pub fn run(args: &BindArgs) -> Result<Exit> {
             &view,
             &format!("{said}, nothing was written: {}\n{}", path.display(), text::identity(&view)),
         );
-    }
-    let ground = read_ground(&target, &path)?;
-    let plan = plan::write(&identity, &plan::choose(&ground.places(), &survey)?, &survey);
+    };
     if args.dry_run {
         let view = View::of_planned(&identity, &plan);
         let shown = text::identity(&view) + &text::plan(&plan);
@@ -48,6 +48,22 @@ pub fn run(args: &BindArgs) -> Result<Exit> {
     let view = View::of(&after);
     let done = if args.unbind { "unbound" } else { "bound" };
     show(args, &view, &format!("{done} {}\n{}", path.display(), text::identity(&view)))
+}
+
+/// What there is, the identity as it will be, and what to write to this card, if anything. `path` is for messages.
+///
+/// # Errors
+/// Whatever speaks against it, with the exit code.
+pub fn prepare(args: &BindArgs, card: &dyn Card, path: &Path) -> Result<(Survey, Identity, Option<Plan>)> {
+    let survey = super::survey(card, path, args.at)?;
+    let latest = check(args, &survey, path)?;
+    let identity = bound(args, latest, survey.here()).map_err(|error| error.about(path))?;
+    if identity.fields() == latest.fields() && survey.state() == State::Valid {
+        return Ok((survey, identity, None));
+    }
+    let ground = read_ground(card, path)?;
+    let plan = plan::write(&identity, &plan::choose(&ground.places(), &survey)?, &survey);
+    Ok((survey, identity, Some(plan)))
 }
 
 fn show(args: &BindArgs, view: &View, shown: &str) -> Result<Exit> {

@@ -2,7 +2,7 @@
 //! The verbs, one file each, and what they share.
 
 #[cfg(feature = "write")]
-mod bind;
+pub mod bind;
 #[cfg(feature = "write")]
 mod completions;
 mod derive;
