@@ -6,6 +6,7 @@ use identity_tests::image::Image;
 use identity_tests::machine::Machine;
 use serde_json::Value;
 
+use crate::block_device::mount;
 use crate::{OTHER, UUID};
 
 /// A CID as Linux has it, another, and the first as it is stored: without checksum.
@@ -160,4 +161,26 @@ fn verify_compares_with_what_the_bootloader_handed_over() {
     // Named, it is compared if the system runs from it.
     other.identity("verify /dev/mmcblk0").run().exits(0).is_quiet();
     other.mounted(&card, "/boot").identity("verify /dev/mmcblk0").run().exits(5).says(&["bootloader"]);
+}
+
+#[test]
+fn a_card_in_use_is_bound_only_when_that_is_said() {
+    let image = stamped();
+    let Some(card) = Loop::attach(image.path(), &[]) else { return };
+    let Some(mounted) = mount(&image, &card) else { return };
+    let bind = format!("bind --cid {CID}");
+    let before = image.bytes();
+    let refused = card.run(&bind).exits(6).says_one_sentence();
+    refused.says(&["mounted here", "--mounted"]);
+    assert!(image.bytes() == before, "refused, and written all the same");
+    card.run(format!("stamp --uuid {UUID} --hostname x --mounted")).exits(2);
+
+    card.run(format!("{bind} --mounted")).exits(0).is_quiet();
+    drop(mounted);
+    for lba in [52, 6607] {
+        assert_eq!(image.copy(lba).generation(), 2);
+    }
+    // The file system may have written in its partition, which starts at LBA 8192.
+    let changed = image.changed_since(&before);
+    assert!(changed.iter().all(|&lba| [52, 6607].contains(&lba) || lba >= 8192), "{changed:?}");
 }

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use identity_core::{Copy, SECTOR_LEN};
@@ -141,7 +142,7 @@ fn a_device_with_sectors_of_4096_bytes_is_refused() {
 }
 
 /// Mounts the card's partition: its FAT, or an ext4 where the kernel knows no FAT.
-fn mount(image: &Image, card: &Loop) -> Option<Mounted> {
+pub fn mount(image: &Image, card: &Loop) -> Option<Mounted> {
     let partition = card.partition(1);
     let point = image.dir().join("mounted here");
     if let Some(mounted) = Mounted::at(&partition, &point) {
@@ -216,9 +217,12 @@ fn a_card_with_swap_space_in_use_is_refused() {
     card.run(format!("stamp --uuid {UUID} --hostname new")).exits(0);
 }
 
+/// Holds a device, as soon as nobody else does: who looks for partitions on a new one holds it, too.
 fn hold(path: &Path) -> File {
     let exclusive = i32::try_from(OFlags::EXCL.bits()).unwrap();
-    OpenOptions::new().read(true).custom_flags(exclusive).open(path).unwrap()
+    let open = || OpenOptions::new().read(true).custom_flags(exclusive).open(path);
+    let mut tries = std::iter::repeat_with(open).inspect(|_| sleep(Duration::from_millis(20))).take(250);
+    tries.find_map(Result::ok).expect("nobody else holds it for five seconds")
 }
 
 #[test]

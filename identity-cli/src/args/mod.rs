@@ -161,6 +161,21 @@ pub struct SafetyArgs {
     /// Write to a disk that is neither removable nor SD/MMC nor a loop device
     #[arg(long)]
     pub allow_fixed_disk: bool,
+    /// What to do about a card in use, by the verb.
+    #[arg(skip)]
+    pub in_use: InUse,
+}
+
+/// What to do about a card that is mounted, or used in another way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InUse {
+    /// Refuse it.
+    #[default]
+    Refuse,
+    /// Refuse it, and name the option that does not.
+    Offer,
+    /// Write to it.
+    Write,
 }
 
 /// Output of most verbs.

@@ -69,8 +69,8 @@ An update keeps what is not named; --unset removes. Nothing is written before ev
 
 const BIND_EXAMPLES: &str = "\
 Examples:
-  identity bind /dev/mmcblk0                                to this card: a copy of it is `cloned` from now on
-  identity bind --card --board                              and to this board: the card in another one is `moved`
+  identity bind /dev/mmcblk0              to this card: a copy of it is `cloned` from now on
+  identity bind --mounted --card --board  on the running board: and to it, the card in another one is `moved`
   identity bind --cid 035344534c33324780aabbccdd015500 card.img
   identity bind --unbind /dev/mmcblk0
 
@@ -165,6 +165,9 @@ pub struct BindArgs {
     /// Also if the identity is bound to another card or board
     #[arg(long)]
     pub force: bool,
+    /// Also on a card in use, such as the one that the system runs from: its two copies are in no partition
+    #[arg(long)]
+    pub mounted: bool,
     /// Look here before the slots
     #[arg(long, value_name = "LBA")]
     pub at: Option<u32>,

@@ -8,7 +8,7 @@ use identity_core::{Identity, State};
 
 use super::write::read_ground;
 use super::{explain, stamp, update};
-use crate::args::{BindArgs, Format};
+use crate::args::{BindArgs, Format, InUse, SafetyArgs};
 use crate::device::{Access, Card, Here, Target};
 use crate::error::{Error, Exit, Result};
 use crate::find;
@@ -23,7 +23,10 @@ use crate::view::{Planned, View};
 /// What stopped it, with its exit code.
 pub fn run(args: &BindArgs) -> Result<Exit> {
     let path = find::target(args.target.as_deref())?;
-    let access = if args.dry_run { Access::Plan(args.safety) } else { Access::Write(args.safety) };
+    // Only a board's own slot tells a card's CID, and the board mostly runs from that card.
+    let in_use = if args.mounted { InUse::Write } else { InUse::Offer };
+    let safety = SafetyArgs { in_use, ..args.safety };
+    let access = if args.dry_run { Access::Plan(safety) } else { Access::Write(safety) };
     let mut target = Target::open(&path, access)?;
     let (survey, identity, plan) = prepare(args, &target, &path)?;
     let Some(plan) = plan else {

@@ -17,7 +17,7 @@ use super::here::Here;
 use super::safety;
 use super::sysfs::Host;
 use super::{Card, SECTOR_LEN, Sector, WritableCard};
-use crate::args::SafetyArgs;
+use crate::args::{InUse, SafetyArgs};
 use crate::error::{Error, Result};
 
 /// How long to wait for another program that holds the card, such as a udev probe.
@@ -74,7 +74,9 @@ impl Target {
         }
         let file = match access {
             Access::Read | Access::Plan(_) => File::open(path).map_err(|error| open_error(path, &error))?,
-            Access::Write(_) => open_exclusive(path, kind.is_block_device())?,
+            Access::Write(allowed) => {
+                open_locked(path, kind.is_block_device() && allowed.in_use != InUse::Write)?
+            }
         };
         let bytes = if kind.is_file() {
             metadata.len()
@@ -223,10 +225,11 @@ fn open_error(path: &Path, error: &io::Error) -> Error {
     }
 }
 
-/// Opens for writing so that no other program that asks the same way, and no mount, can have it at the same time.
-fn open_exclusive(path: &Path, is_block_device: bool) -> Result<File> {
+/// Opens for writing so that no other program that asks the same way can have it at the same time, nor, if `exclusive`,
+/// any mount.
+fn open_locked(path: &Path, exclusive: bool) -> Result<File> {
     // O_EXCL without O_CREAT is Linux's "nobody else" for block devices, open(2); for files it means nothing.
-    let flags = if is_block_device { OFlags::EXCL } else { OFlags::empty() };
+    let flags = if exclusive { OFlags::EXCL } else { OFlags::empty() };
     let flags = i32::try_from(flags.bits()).unwrap_or(0);
     let open = || OpenOptions::new().read(true).write(true).custom_flags(flags).open(path);
     let deadline = Instant::now() + PATIENCE;

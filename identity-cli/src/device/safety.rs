@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::sysfs::{Device, Host, Kind, Mount, user_area};
-use crate::args::SafetyArgs;
+use crate::args::{InUse, SafetyArgs};
 use crate::error::{Error, Result};
 
 /// Where a running system lives: a disk with one of these mounted is the system disk.
@@ -86,7 +86,13 @@ fn check_whole(path: &Path, device: &Device) -> Result<()> {
 fn check_device(host: &Host, path: &Path, device: &Device, allowed: SafetyArgs) -> Result<()> {
     check_whole(path, device)?;
     let shown = path.display();
-    check_use(host, path, device)?;
+    match allowed.in_use {
+        InUse::Refuse => check_use(host, path, device)?,
+        InUse::Offer => check_use(host, path, device).map_err(|error| {
+            error.and("--mounted writes all the same: the two copies alone, which are in no partition")
+        })?,
+        InUse::Write => (),
+    }
     if device.attribute("ro").as_deref() == Some("1") {
         return Err(Error::refused(format!(
             "{shown} is read-only; slide the card's lock tab back, or use another reader"
@@ -163,8 +169,8 @@ mod tests {
 
     use super::*;
 
-    const ALLOWED: SafetyArgs = SafetyArgs { allow_fixed_disk: true };
-    const NOT_ALLOWED: SafetyArgs = SafetyArgs { allow_fixed_disk: false };
+    const ALLOWED: SafetyArgs = SafetyArgs { allow_fixed_disk: true, in_use: InUse::Refuse };
+    const NOT_ALLOWED: SafetyArgs = SafetyArgs { allow_fixed_disk: false, in_use: InUse::Refuse };
 
     /// A `/sys` and `/proc` made of files.
     struct Fake {
