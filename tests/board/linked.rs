@@ -30,8 +30,8 @@ fn check(release: &str, model: Model, architecture: &str, object: &str) {
 // As in releases.rs, tests/run names what it skips.
 
 #[test]
-fn uboot_2021_01_orangepi_pc_in_arm_code() {
-    check("2021.01", Model::OrangePi, "arm", "arm");
+fn uboot_2023_01_vexpress_ca9x4_in_arm_code() {
+    check("2023.01", Model::Vexpress, "arm", "arm");
 }
 
 #[test]
