@@ -243,7 +243,7 @@ fn too_much_stack_and_stack_that_cannot_be_measured_are_refused() {
         ["sub.w sp, sp, r0", "sub sp, sp, r0", "sub sp, sp, x0", "sub sp, sp, a0", "sub %rax, %rsp"],
         "how much stack this takes is not clear",
     );
-    refused(["mov sp, r7", "mov sp, r7", "mov sp, x29", "mv sp, s0", "mov %rbp, %rsp"], "not clear");
+    refused(["mov sp, r7", "mov sp, fp", "mov sp, x29", "mv sp, s0", "mov %rbp, %rsp"], "not clear");
 }
 
 #[test]
