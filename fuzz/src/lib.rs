@@ -3,8 +3,8 @@
 
 use identity_core::SECTOR_LEN;
 
-/// Sectors of a card that can be filled: as many as a table is read of.
-pub const SECTORS: usize = 4096;
+/// Sectors of a card that can be filled: tables, most loaders, and six slots.
+pub const SECTORS: usize = 2048;
 
 /// A number at the beginning of `data`, and the rest.
 pub fn number(data: &[u8]) -> (u32, &[u8]) {
