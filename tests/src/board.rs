@@ -164,6 +164,18 @@ impl Board {
         }
     }
 
+    /// Waits until the board has switched itself off: then all that it sent is in the capture.
+    ///
+    /// # Panics
+    /// With everything seen, if it stays on.
+    pub fn wait_for_power_off(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait().expect("QEMU is ours").is_none() {
+            assert!(Instant::now() < deadline, "the board stays on; it said:\n{}", self.everything());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Everything that has come so far.
     pub fn everything(&self) -> String {
         String::from_utf8_lossy(&self.seen).replace('\r', "")

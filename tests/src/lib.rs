@@ -11,6 +11,8 @@ pub mod capture;
 pub mod cli;
 pub mod image;
 pub mod machine;
+#[cfg(feature = "board")]
+pub mod linux;
 pub mod random;
 pub mod untouched;
 

@@ -14,7 +14,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain};
 
 /// Prints to standard output; a reader that has gone away is no error.
 ///
@@ -24,7 +24,7 @@ pub fn print(text: &str) -> Result<()> {
     let result = anstream::stdout().write_all(text.as_bytes());
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::device(format!("cannot write to standard output: {error}")))
+            Err(Error::device(format!("cannot write to standard output: {}", plain(&error))))
         }
         _ => Ok(()),
     }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Linux on the Versatile Express, started by QEMU itself: no bootloader has touched kernel, device tree or network.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::board::{Board, artifact};
+use crate::capture::dhcp_requests;
+
+/// The address that QEMU's network controller has when nobody gives it one.
+pub const FACTORY_MAC: &str = "52:54:00:12:34:56";
+
+/// What QEMU loads.
+#[derive(Clone, Debug)]
+pub struct Linux {
+    /// Packed.
+    pub initramfs: PathBuf,
+    /// Compiled.
+    pub device_tree: PathBuf,
+    /// More for the kernel's command line.
+    pub arguments: String,
+}
+
+/// What a board said up to its end, with lines `REPORT name=value` among it.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// All of it.
+    pub lines: String,
+    /// The source of each DHCP request that left the board.
+    pub frames: Vec<String>,
+}
+
+impl Linux {
+    /// With the board's own device tree.
+    pub fn new(initramfs: PathBuf, arguments: impl Into<String>) -> Self {
+        let device_tree = artifact("IDENTITY_TEST_LINUX").join("vexpress-v2p-ca9.dtb");
+        Self { initramfs, device_tree, arguments: arguments.into() }
+    }
+
+    /// Starts it with a card; what the board sends goes to `capture`.
+    pub fn start(&self, card: &Path, capture: &Path) -> Board {
+        let mut command = Command::new("qemu-system-arm");
+        command.args(["-M", "vexpress-a9", "-m", "512", "-nographic", "-no-reboot", "-kernel"]);
+        command.arg(artifact("IDENTITY_TEST_LINUX").join("zImage"));
+        command.arg("-dtb").arg(&self.device_tree).arg("-initrd").arg(&self.initramfs);
+        command.arg("-append").arg(format!("console=ttyAMA0 {}", self.arguments));
+        command.arg("-drive").arg(format!("file={},if=sd,format=raw", card.display()));
+        command.args(["-nic", "user,id=net0", "-object"]);
+        command.arg(format!("filter-dump,id=dump0,netdev=net0,file={}", capture.display()));
+        command.env("QEMU_AUDIO_DRV", "none");
+        Board::start(command)
+    }
+}
+
+impl Report {
+    /// From a board that says `DONE` and switches itself off.
+    pub fn of(mut board: Board, capture: &Path) -> Self {
+        let lines = board.expect("DONE");
+        board.wait_for_power_off();
+        let text = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
+        let frames = dhcp_requests(capture).into_iter().map(|(source, _)| text(source)).collect();
+        Self { lines, frames }
+    }
+
+    /// What follows `start` in the lines that start so.
+    pub fn all<'s>(&'s self, start: &'s str) -> impl Iterator<Item = &'s str> {
+        self.lines.lines().filter_map(move |line| line.strip_prefix(start))
+    }
+
+    /// The value of a line `REPORT name=value`.
+    ///
+    /// # Panics
+    /// With everything that was said, if there is none.
+    #[track_caller]
+    pub fn value(&self, name: &str) -> &str {
+        let start = format!("REPORT {name}=");
+        let line = self.lines.lines().find_map(|line| line.strip_prefix(&start));
+        line.unwrap_or_else(|| panic!("no {name} in:\n{}", self.lines))
+    }
+
+    /// That the board asked for an address, and with this MAC address alone.
+    ///
+    /// # Panics
+    /// If not.
+    #[track_caller]
+    pub fn is_on_the_wire_with(&self, mac: &str) {
+        assert!(!self.frames.is_empty(), "the board asks for an address:\n{}", self.lines);
+        assert!(self.frames.iter().all(|frame| frame == mac), "{:?}, not {mac}", self.frames);
+    }
+}
