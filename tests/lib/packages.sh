@@ -24,6 +24,9 @@ board_packages=(
     qemu-system-arm qemu-system-misc ipxe-qemu
 )
 
+# What a Debian system for the boards is made with.
+debian_root_packages=(mmdebstrap qemu-user-static e2fsprogs fdisk)
+
 # A Rust compiler with its libraries' sources, for a machine where rustup's has none (rustup component add rust-src).
 # Debian 12 has a current one under names of its own.
 rust_packages=(rustc cargo rust-src)
@@ -63,18 +66,25 @@ install_packages() {
     apt-get install --yes --no-install-recommends "$@"
 }
 
-# private_apt_setup DIR ARCHITECTURE TYPE SUITE...: prepares package lists of their own in DIR, from the Debian mirror that
-# the machine already uses.
-private_apt_setup() {
-    local dir=$1 architecture=$2 type=$3 codename mirror suite target=Packages
-    shift 3
-    command -v apt-get >/dev/null || die "this needs apt, which this system does not have"
+# debian_mirror: prints the address of the Debian mirror that the machine already uses.
+debian_mirror() {
+    local codename mirror
     codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
     # shellcheck disable=SC2016 # the $(...) are for apt-get
     mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
         awk -v codename="$codename" '
             $1 == codename || $1 ~ /^((old)*stable|testing|unstable|sid|bullseye|bookworm|trixie|forky)$/ { print $2; exit }')
     [[ -n $mirror ]] || die "no Debian mirror among this machine's package sources"
+    printf '%s\n' "$mirror"
+}
+
+# private_apt_setup DIR ARCHITECTURE TYPE SUITE...: prepares package lists of their own in DIR, from the Debian mirror that
+# the machine already uses.
+private_apt_setup() {
+    local dir=$1 architecture=$2 type=$3 mirror suite target=Packages
+    shift 3
+    command -v apt-get >/dev/null || die "this needs apt, which this system does not have"
+    mirror=$(debian_mirror)
     if [[ $type == deb-src ]]; then target=Sources; fi
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
     touch "$dir/status"
