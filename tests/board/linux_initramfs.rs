@@ -98,7 +98,8 @@ fn one_image_on_two_cards_is_two_boards_and_stays_so() {
             assert_eq!(report.value("machine-id-empty"), identity["machine_id"]);
             assert_eq!(report.value("machine-id-read-only"), identity["machine_id"]);
             let (_, json) = report.lines.split_once("BEGIN JSON\n").expect("a file of JSON");
-            let json: Value = serde_json::from_str(json.split("END JSON").next().expect("text")).expect("JSON");
+            let json: Value =
+                serde_json::from_str(json.split("END JSON").next().expect("text")).expect("JSON");
             assert_eq!(json, bench.read(), "as the workstation reads it");
             let profile = report.all("REPORT env=").find(|line| line.starts_with("IDENTITY_PROFILE="));
             assert_eq!(profile, Some("IDENTITY_PROFILE=panda"));
