@@ -147,7 +147,15 @@ impl Board {
     /// # Panics
     /// With everything seen, if it does not come.
     pub fn expect(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        self.expect_within(PATIENCE, text)
+    }
+
+    /// The same, for what takes longer than anything else.
+    ///
+    /// # Panics
+    /// With everything seen, if it does not come.
+    pub fn expect_within(&mut self, patience: Duration, text: &str) -> String {
+        let deadline = Instant::now() + patience;
         loop {
             if let Some(at) = find(&self.seen[self.from..], text.as_bytes()) {
                 let end = self.from + at + text.len();

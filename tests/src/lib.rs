@@ -10,9 +10,9 @@ pub mod board;
 pub mod capture;
 pub mod cli;
 pub mod image;
-pub mod machine;
 #[cfg(feature = "board")]
 pub mod linux;
+pub mod machine;
 pub mod random;
 pub mod untouched;
 

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A read-only Debian with the package of `linux/build-deb`, on cards that are copies of one image and then stamped: what
+//! its programs, its init and its journal take for the machine, and what leaves on the wire.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use identity_tests::bench::mac_of;
+use identity_tests::board::{Board, Model, artifact};
+use identity_tests::cli::Identity;
+use identity_tests::linux::{FACTORY_MAC, Linux, Report};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const ARGUMENTS: &str = "root=/dev/mmcblk0p1 ro systemd.volatile=state quiet";
+/// A system with systemd takes a minute up to its last unit, and on a busy machine several.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// Where the card's only partition starts, in bytes.
+const PARTITION: usize = 4 << 20;
+
+struct Card {
+    dir: TempDir,
+}
+
+impl Card {
+    /// A copy of the one image.
+    fn new() -> Self {
+        let card = Self { dir: TempDir::new().expect("a temporary directory") };
+        let copy = Command::new("cp").arg("--sparse=always").arg(built("card.img")).arg(card.path()).status();
+        assert!(copy.expect("cp").success(), "room for a card");
+        card
+    }
+
+    fn stamped(hostname: &str) -> (Self, Value) {
+        let card = Self::new();
+        let stamp = Identity::new("stamp --profile panda --format json --hostname").arg(hostname);
+        let identity = stamp.arg(card.path()).run().exits(0).json();
+        (card, identity)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("card.img")
+    }
+
+    fn capture(&self) -> PathBuf {
+        self.dir.path().join("frames.pcap")
+    }
+
+    /// Linux started by QEMU, up to its end.
+    fn boot(&self) -> Report {
+        let linux = Linux::new(built("initrd.img"), ARGUMENTS);
+        self.finish(linux.start(&self.path(), &self.capture()))
+    }
+
+    fn finish(&self, mut board: Board) -> Report {
+        board.expect_within(PATIENCE, "REPORT root=ro");
+        Report::of(board, &self.capture())
+    }
+
+    /// That the root file system is byte for byte that of the image.
+    fn is_unchanged(&self) {
+        let (card, image) =
+            (fs::read(self.path()).expect("the card"), fs::read(built("card.img")).expect("the image"));
+        assert!(card[PARTITION..] == image[PARTITION..], "the root file system was written to");
+    }
+}
+
+/// What `tests/lib/debian-root` made.
+fn built(name: &str) -> PathBuf {
+    artifact("IDENTITY_TEST_DEBIAN_ROOT").join(name)
+}
+
+fn is_the_machine_of(report: &Report, identity: &Value, hostname: &str) {
+    let machine_id = identity["machine_id"].as_str().expect("a machine-id");
+    assert_eq!(report.value("address"), mac_of(identity));
+    report.is_on_the_wire_with(mac_of(identity));
+    assert_eq!(report.value("hostname"), hostname);
+    // The file, PID 1 and the journal agree.
+    for name in ["machine-id", "machine-id-of-init", "machine-id-of-journal"] {
+        assert_eq!(report.value(name), machine_id, "{name}");
+    }
+    assert!(report.value("files").contains("/run/identity/identity.json"), "{}", report.lines);
+    let profile = report.all("REPORT env=").find(|line| line.starts_with("IDENTITY_PROFILE="));
+    assert_eq!(profile, Some("IDENTITY_PROFILE=panda"));
+    assert_eq!(report.value("unit"), "success 0 ");
+    assert_eq!(report.value("failed"), "");
+}
+
+#[test]
+fn debian_root_on_two_cards_is_two_machines_and_stays_so() {
+    let ((one, first), (other, second)) = (Card::stamped("panda-1"), Card::stamped("panda-2"));
+    is_the_machine_of(&one.boot(), &first, "panda-1");
+    is_the_machine_of(&other.boot(), &second, "panda-2");
+    is_the_machine_of(&one.boot(), &first, "panda-1");
+    for name in ["uuid", "machine_id"] {
+        assert_ne!(first[name], second[name]);
+    }
+    assert_ne!(mac_of(&first), mac_of(&second));
+    one.is_unchanged();
+    other.is_unchanged();
+}
+
+#[test]
+fn debian_root_on_a_blank_card_boots_with_none_of_it_and_says_so() {
+    let card = Card::new();
+    let report = card.boot();
+    assert_eq!(report.value("address"), FACTORY_MAC);
+    report.is_on_the_wire_with(FACTORY_MAC);
+    assert_eq!(report.value("hostname"), "image");
+    assert!(
+        !report.value("run").split(' ').any(|name| name.starts_with("/run/identity")),
+        "{}",
+        report.lines
+    );
+    assert_eq!(report.value("failed"), "", "a blank card is no fault of the system");
+    for source in ["JOURNAL identity[", "JOURNAL kernel: identity:"] {
+        let said = report.lines.lines().find(|line| line.starts_with(source) && line.contains("blank"));
+        assert!(said.is_some(), "{source}\n{}", report.lines);
+    }
+    card.is_unchanged();
+}
+
+#[test]
+fn debian_root_behind_u_boot_is_the_machine_that_u_boot_names() {
+    let (card, identity) = Card::stamped("panda-3");
+    let linux = artifact("IDENTITY_TEST_LINUX");
+    for (file, from) in [
+        ("zImage", linux.join("zImage")),
+        ("dtb", linux.join("vexpress-v2p-ca9.dtb")),
+        ("initrd", built("initrd.img")),
+    ] {
+        fs::copy(from, card.dir.path().join(file)).expect("room");
+    }
+    let mut board = start_u_boot(&card.path(), card.dir.path(), &card.capture());
+    board.stop_autoboot();
+    board.run("setenv autoload no; dhcp");
+    for (address, file) in [("62000000", "zImage"), ("63f00000", "dtb"), ("64000000", "initrd")] {
+        let said = board.run(&format!("tftpboot {address} {file}"));
+        assert!(said.contains("Bytes transferred"), "{said}");
+    }
+    board.run(&format!("setenv bootargs console=ttyAMA0 {ARGUMENTS}"));
+    board.send("bootz 62000000 64000000:$filesize 63f00000\n");
+    is_the_machine_of(&card.finish(board), &identity, "panda-3");
+}
+
+fn start_u_boot(card: &Path, tftp: &Path, capture: &Path) -> Board {
+    let mut command = Model::Vexpress.machine(&Model::Vexpress.build("2025.01"), card);
+    command.arg("-nic").arg(format!("user,id=net0,tftp={}", tftp.display()));
+    command.arg("-object").arg(format!("filter-dump,id=dump0,netdev=net0,file={}", capture.display()));
+    Board::start(command)
+}
