@@ -6,6 +6,7 @@ use std::fs;
 
 use identity_tests::bench::{Bench, mac_of};
 use identity_tests::board::{Model, artifact};
+use identity_tests::workspace;
 use serde_json::Value;
 
 fn bench() -> Bench {
@@ -64,18 +65,38 @@ fn two_cards_cloned_from_one_image_and_stamped_give_two_macs() {
     assert_ne!(macs[0], macs[1]);
 }
 
+/// The boot script in docs/UBOOT.md, as it stands there.
+fn documented_script() -> String {
+    let document = fs::read_to_string(workspace().join("docs/UBOOT.md")).expect("the document");
+    let mut blocks = document.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks
+        .find(|block| block.starts_with("if test \"$identity_state\""))
+        .expect("the script")
+        .replace('\t', " ")
+}
+
 #[test]
 fn a_boot_script_can_branch() {
     let bench = bench();
-    bench.stamp(&[]);
-    let (mut board, _) = bench.boot();
-    let script = "if test \"$identity_state\" = valid && test \"$identity_profile\" = panda; \
-                  then echo is a panda; else echo is not; fi";
-    assert_eq!(board.run(script).trim(), "is a panda");
-    assert_eq!(
-        board.run("if identity verify; then echo whole; else echo not; fi").lines().last(),
-        Some("whole")
-    );
+    let stamped = bench.stamp(&[]);
+    let uuid = stamped["uuid"].as_str().expect("a UUID");
+    let script = documented_script();
+    for (change, expected) in [
+        ("", "RAN panda"),
+        (&*format!("stamp --uuid {uuid} --profile beagle"), "RAN default"),
+        ("erase --force", "RAN rescue"),
+    ] {
+        if !change.is_empty() {
+            bench.image.run(change).exits(0);
+        }
+        let (mut board, _) = bench.boot();
+        for branch in ["panda", "default", "rescue"] {
+            board.run(&format!("setenv boot_{branch} echo RAN {branch}"));
+        }
+        let said = board.run(script.trim_end());
+        let ran: Vec<_> = said.lines().filter(|line| line.starts_with("RAN")).collect();
+        assert_eq!(ran, [expected], "{said}");
+    }
 }
 
 #[test]
