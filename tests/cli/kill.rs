@@ -100,7 +100,9 @@ fn assert_flashed(card: &Loop, image: &[u8], state: &Path) {
     }
     assert!(now == image, "the card is not the image");
     card.run("verify").exits(0).is_quiet();
-    assert_eq!(fs::read_dir(state.join("identity")).unwrap().count(), 0, "a record is left");
+    let left: Vec<_> =
+        fs::read_dir(state.join("identity")).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(left.is_empty(), "a record is left: {left:?}");
 }
 
 #[test]

@@ -101,11 +101,13 @@ impl Record {
         };
         let write = || -> io::Result<()> {
             fs::create_dir_all(directory)?;
-            let mut file = tempfile::Builder::new().prefix(".record-").tempfile_in(directory)?;
+            // Always the same name, so that what a killed run leaves is taken away by the next one.
+            let part = directory.join(format!(".{}.part", self.identity.uuid()));
+            let mut file = File::create(&part)?;
             serde_json::to_writer_pretty(&mut file, &stored)?;
             file.write_all(b"\n")?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|failed| failed.error)?;
+            file.sync_all()?;
+            fs::rename(&part, &path)?;
             File::open(directory)?.sync_all()
         };
         write().map_err(|error| Error::io(&path, "write the record of the identity", &error))?;
