@@ -3,7 +3,6 @@
 //! difference. Frames on the wire, the kernel's hostname and its log are what is judged.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use identity_tests::bench::mac_of;
@@ -58,7 +57,7 @@ impl Bench {
         let mut fdtput = Command::new("fdtput");
         fdtput.args(["--type", "s"]).arg(&device_tree).args(["/aliases", alias, path]);
         assert!(fdtput.status().expect("fdtput, of device-tree-compiler").success());
-        self.linux.device_tree = PathBuf::from(device_tree);
+        self.linux.device_tree = device_tree;
     }
 }
 
