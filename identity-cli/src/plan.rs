@@ -167,7 +167,8 @@ pub fn write(identity: &Identity, pair: &Pair, survey: &Survey) -> Plan {
     } else {
         [copy(second, first), copy(first, second)]
     };
-    let stray = survey.ours().map(|found| found.lba).filter(|lba| !pair.lbas.contains(lba));
+    let copies = survey.ours().map(|found| found.lba).chain(survey.lost());
+    let stray = copies.filter(|lba| !pair.lbas.contains(lba));
     let steps = writes.into_iter().chain(stray.map(|lba| Step::Clear { lba })).collect();
     Plan { steps, why: pair.why.clone() }
 }
@@ -208,9 +209,10 @@ pub fn repair(
 }
 
 /// The steps that leave no copy: the copy that readers look at last goes first, so that until the end readers see
-/// the identity or, at the end, none.
+/// the identity or, at the end, none. Before them goes one that cannot be read: if it cannot be cleared, all stays.
 pub fn erase(survey: &Survey) -> Plan {
     let mut lbas: Vec<_> = survey.ours().map(|found| found.lba).collect();
     lbas.sort_by_key(|&lba| std::cmp::Reverse(reading_position(lba)));
-    Plan { steps: lbas.into_iter().map(|lba| Step::Clear { lba }).collect(), why: String::new() }
+    let lbas = survey.lost().chain(lbas);
+    Plan { steps: lbas.map(|lba| Step::Clear { lba }).collect(), why: String::new() }
 }

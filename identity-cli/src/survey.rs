@@ -108,6 +108,14 @@ impl Survey {
         })
     }
 
+    /// Sectors that cannot be read and that a valid copy names as the other one. What stands in them may be readable
+    /// again one day, and would then be an identity.
+    pub fn lost(&self) -> impl Iterator<Item = u32> {
+        let is_named = |lba| self.valid().any(|(_, _, peer_lba)| peer_lba == lba);
+        let unreadable = self.found.iter().filter(|found| found.condition == Condition::Unreadable);
+        unreadable.map(|found| found.lba).filter(move |&lba| is_named(lba))
+    }
+
     /// What a copy is worth beside the one that readers use.
     pub fn label(&self, found: &Found) -> &'static str {
         match (&found.copy, self.identity(), self.latest()) {

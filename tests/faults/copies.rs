@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One of the two copies destroyed, in any way.
 
-use identity_cli::device::{SECTOR_LEN, Sector};
+use identity_cli::device::{Card as _, SECTOR_LEN, Sector};
 use identity_core::sector::MAGIC;
 use identity_core::{Copy, Identity, State};
 use identity_fixtures::{Card, loader, sectors};
@@ -84,4 +84,31 @@ fn with_one_copy_destroyed_readers_answer_verify_tells_and_repair_restores() {
         }
     }
     figure(count, "ways in which one copy was destroyed, and restored byte for byte");
+}
+
+/// Whether a copy lies in that sector, or may lie there when it can be read again.
+fn may_hold_a_copy(card: &SimCard, lba: u64) -> bool {
+    let mut sector = [0; SECTOR_LEN];
+    card.read(lba, &mut sector).is_err() || Copy::parse(&sector, lba as u32).is_ok()
+}
+
+#[test]
+fn a_copy_that_could_not_be_read_does_not_come_back() {
+    for lba in [52, 6607] {
+        for words in ["stamp --force --profile other", &format!("stamp --uuid {UUID} --hostname other")] {
+            let mut card = stamped();
+            card.make_unreadable(lba);
+            run(&mut card, words).unwrap();
+            let new = verify(&card, None);
+            assert_eq!(new.state, State::Valid, "{words}");
+            let mut sector = [0; SECTOR_LEN];
+            card.read(lba, &mut sector).unwrap_or_else(|_| panic!("{words}: LBA {lba} was left as it was"));
+            let copy = Copy::parse(&sector, lba as u32).ok().map(|copy| copy.identity());
+            assert!(copy.is_none() || copy == new.identity, "{words}: LBA {lba} holds the old identity");
+        }
+        let mut card = stamped();
+        card.make_unreadable(lba);
+        run(&mut card, "erase").unwrap();
+        assert!(![52, 6607].iter().any(|&lba| may_hold_a_copy(&card, lba)));
+    }
 }
