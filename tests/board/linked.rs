@@ -46,7 +46,7 @@ fn uboot_2025_01_qemu_arm64_in_aarch64_code() {
 
 #[test]
 fn uboot_2025_01_qemu_riscv64_in_riscv64_code() {
-    check("2025.01", Model::Riscv64, "riscv64", "riscv64");
+    check("2025.01", Model::Riscv64, "riscv64", "riscv64-lp64d");
 }
 
 #[test]
