@@ -25,8 +25,8 @@ fn card_with(entry: &Value, directory: &Path) -> Option<PathBuf> {
     if !slots.contains(&entry["lba"].as_u64()?) {
         return None;
     }
-    let mut bytes = vec![0; 7000 * 512];
-    bytes[at..at + 512].copy_from_slice(&fs::read(golden).expect("a golden sector"));
+    let mut bytes = vec![0; at];
+    bytes.extend(fs::read(golden).expect("a golden sector"));
     let path = directory.join("card.img");
     fs::write(&path, bytes).expect("room for a card");
     Some(path)
@@ -45,12 +45,17 @@ fn the_reader_in_python_agrees_with_the_golden_sectors() {
     let index: Value = serde_json::from_str(&index).expect("JSON");
     let (mut valid, mut refused) = (0, 0);
     for entry in index["sectors"].as_array().expect("sectors") {
+        // What only a faulty writer makes, with a checksum that is right: read_sector.py finds it.
+        let defect = entry["defect"].as_str();
+        if !matches!(defect, None | Some("crc" | "own_lba")) {
+            continue;
+        }
         let Some(card) = card_with(entry, dir.path()) else { continue };
         let output = Command::new("python3").arg(&script).arg(card).output().expect("python3");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         let file = &entry["file"];
-        match (entry["outcome"].as_str().expect("text"), entry["defect"].as_str()) {
-            ("valid", _) => {
+        match entry["outcome"].as_str().expect("text") {
+            "valid" => {
                 let identity = &entry["identity"];
                 let assigned = identity["assigned_macs"].as_array().expect("a list");
                 let first = assigned.iter().find(|mac| mac["index"] == 0).map(|mac| &mac["address"]);
@@ -61,13 +66,11 @@ fn the_reader_in_python_agrees_with_the_golden_sectors() {
                 assert_eq!(stdout(&output), expected.join(" "), "{file}: {errors}");
                 valid += 1;
             }
-            ("newer", _) => assert!(errors.contains("newer than this reader"), "{file}: {errors}"),
-            ("blank" | "foreign", _) | (_, Some("crc" | "own_lba")) => {
+            "newer" => assert!(errors.contains("newer than this reader"), "{file}: {errors}"),
+            _ => {
                 assert_eq!(errors.trim(), "no identity", "{file}");
                 refused += 1;
             }
-            // What only a faulty writer makes, with a checksum that is right: read_sector.py finds it.
-            _ => {}
         }
     }
     assert!(valid > 10 && refused > 10, "{valid} valid, {refused} refused");
@@ -79,7 +82,8 @@ fn the_reader_in_c_prints_what_the_command_prints() {
     let (source, program) = (dir.path().join("example.c"), dir.path().join("example"));
     fs::write(&source, block("c")).expect("room");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--locked", "-p", "identity-uboot", "--example", "staticlib"]);
+    // With the features that `cargo test --workspace` has used, nothing is compiled again.
+    cargo.args(["build", "--quiet", "--locked", "--workspace", "--example", "staticlib"]);
     assert!(cargo.current_dir(workspace()).status().expect("cargo").success());
     // This test lies in a directory beside the examples'.
     let here = std::env::current_exe().expect("Linux");

@@ -13,7 +13,7 @@ use identity_core::{Draft, Mac, Uuid};
 fn library() -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = Command::new(cargo)
-        .args(["build", "--quiet", "--locked", "--example", "staticlib"])
+        .args(["build", "--quiet", "--locked", "--workspace", "--example", "staticlib"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status();
     assert!(build.unwrap().success(), "the static library does not build");
