@@ -20,9 +20,9 @@ pub fn program() -> &'static Path {
 
 fn build() -> Option<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // With the features that `cargo test --workspace` has used, nothing is compiled again.
+    // As `cargo test --workspace` has built it for the tests of its own package, so that nothing is compiled again.
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--workspace", "--bin", "identity"])
+        .args(["test", "--no-run", "--quiet", "--workspace", "--test", "plan"])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(workspace())
         .stderr(Stdio::inherit())
@@ -30,7 +30,8 @@ fn build() -> Option<PathBuf> {
         .expect("cargo starts");
     let messages = String::from_utf8(output.stdout).expect("cargo speaks UTF-8");
     let mut messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    messages.find_map(|message| message["executable"].as_str().map(PathBuf::from))
+    let program = messages.find(|message| message["target"]["name"] == "identity")?;
+    program["executable"].as_str().map(PathBuf::from)
 }
 
 /// A program of the system, also one that users do not have in their `PATH`.

@@ -43,7 +43,7 @@ impl Image {
         let image = Self::zeroed(bytes.len() as u64);
         let file = OpenOptions::new().write(true).open(&image.path).expect("own file");
         for (number, block) in bytes.chunks(BLOCK).enumerate() {
-            if block.iter().any(|&byte| byte != 0) {
+            if block != &[0; BLOCK][..block.len()] {
                 file.write_all_at(block, (number * BLOCK) as u64).expect("room for an image");
             }
         }
