@@ -125,9 +125,10 @@ fn four_damaged_bytes_are_noticed() {
     assert_eq!(offset::CRC, offset::MAGIC + MAGIC.len());
     // Across 12: at most three bytes are changed behind the checksum, all of them compared exactly.
     assert_eq!(offset::HEADER_LEN + 4, offset::OWN_LBA);
+    let golden = Golden::named("valid-typical.bin").bytes;
     for patch in (1..=u16::MAX).step_by(31) {
         for at in [offset::HEADER_LEN, offset::VERSION] {
-            let mut sector = Golden::named("valid-typical.bin").bytes;
+            let mut sector = golden;
             let stored = u16::from_le_bytes([sector[at], sector[at + 1]]) ^ patch;
             sector[at..at + 2].copy_from_slice(&stored.to_le_bytes());
             // With any checksum, the one that fits among them: none makes it a copy.
