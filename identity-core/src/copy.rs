@@ -90,7 +90,9 @@ pub enum NotACopy {
 #[derive(Clone, Copy, Debug)]
 pub struct Copy<'a> {
     raw: &'a RawSector,
-    header: Header,
+    own_lba: u32,
+    peer_lba: u32,
+    generation: u32,
     fields: Fields<'a>,
 }
 
@@ -130,7 +132,7 @@ impl<'a> Copy<'a> {
             FieldsError::Critical { kind } => newer(Newer::Field(kind)),
             error => corrupt(Defect::Fields(error)),
         })?;
-        Ok(Self { raw, header, fields })
+        Ok(Self { raw, own_lba: lba, peer_lba: header.peer_lba, generation: header.generation, fields })
     }
 
     /// The UUID.
@@ -140,17 +142,17 @@ impl<'a> Copy<'a> {
 
     /// Where this copy lies.
     pub fn own_lba(&self) -> u32 {
-        self.header.own_lba
+        self.own_lba
     }
 
     /// Where the other copy lies.
     pub fn peer_lba(&self) -> u32 {
-        self.header.peer_lba
+        self.peer_lba
     }
 
     /// How often the identity has been written.
     pub fn generation(&self) -> u32 {
-        self.header.generation
+        self.generation
     }
 
     /// The fields.

@@ -9,8 +9,6 @@ use crate::mac::Mac;
 use crate::sha1::{self, Block, Digest};
 
 const ETHERNET_PREFIX: &[u8] = b"ethernet/";
-static POWERS_OF_TEN: [u32; 10] =
-    [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
 const MACHINE_ID_NAME: &[u8] = b"machine-id";
 
 /// The MAC address of the bootloader's and device tree's `ethernet<index>`, unless a person assigned one:
@@ -62,27 +60,27 @@ impl Message {
         }
     }
 
+    /// Not inlined for the same reason.
+    #[inline(never)]
     fn push_all(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.push(byte);
         }
     }
 
-    /// In ASCII, without a division: not every Arm core has one.
+    /// In ASCII, at most ten digits.
     fn push_decimal(&mut self, number: u32) {
-        let mut rest = number;
-        let mut has_digits = false;
-        for &power in &POWERS_OF_TEN {
-            let mut digit = b'0';
-            while let Some(less) = rest.checked_sub(power) {
-                rest = less;
-                digit = digit.wrapping_add(1);
-                has_digits = true;
-            }
-            if has_digits || power == 1 {
-                self.push(digit);
+        let mut digits = [0; 10];
+        let (mut rest, mut first) = (number, digits.len());
+        for digit in digits.iter_mut().rev() {
+            let (tens, ones) = divide_by_ten(rest);
+            *digit = b'0'.wrapping_add(ones);
+            (rest, first) = (tens, first.wrapping_sub(1));
+            if rest == 0 {
+                break;
             }
         }
+        self.push_all(digits.get(first..).unwrap_or_default());
     }
 
     fn digest(mut self) -> Digest {
@@ -92,6 +90,14 @@ impl Message {
         *last = bits.to_be();
         sha1::digest(&mut self.block)
     }
+}
+
+/// Quotient and remainder by a multiplication: not every Arm core divides. The factor is 2^35 / 10, rounded up, which is
+/// exact for all 32 bits.
+fn divide_by_ten(number: u32) -> (u32, u8) {
+    let tens = u32::try_from(u64::from(number).wrapping_mul(0xcccc_cccd) >> 35).unwrap_or(0);
+    let [ones, ..] = number.wrapping_sub(tens.wrapping_mul(10)).to_le_bytes();
+    (tens, ones)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Fields behind the header: one byte type, one byte length, then the value; in ascending order.
 
-use core::cmp::Ordering;
 use core::fmt;
 
 use crate::mac::{self, MAC_LEN, Mac, MacError};
@@ -132,19 +131,14 @@ pub struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// What tells two fields of one type apart: the interface index, the key, or nothing.
-    fn key(&self) -> &'a [u8] {
-        let len = match self.kind {
-            kind::MAC => 1,
-            kind::VARIABLE => key_len(self.value),
-            _ => 0,
-        };
-        self.value.get(..len).unwrap_or(self.value)
-    }
-
-    /// Order on the card: by type, then by key. Equal means that one replaces the other.
-    pub(crate) fn order(&self, other: &Self) -> Ordering {
-        self.kind.cmp(&other.kind).then_with(|| self.key().cmp(other.key()))
+    /// Order on the card: by type, then by key. If neither precedes the other, one replaces the other.
+    #[inline(always)]
+    pub(crate) fn precedes(&self, other: &Self) -> bool {
+        if self.kind == other.kind {
+            key(self.kind, self.value) < key(other.kind, other.value)
+        } else {
+            self.kind < other.kind
+        }
     }
 
     /// Checks the value of a known type.
@@ -181,6 +175,16 @@ fn check_cid(value: &[u8]) -> Result<(), ValueError> {
     let cid: &[u8; CID_LEN] = value.try_into().map_err(|_| ValueError::Length { len: value.len() })?;
     let [.., crc] = cid;
     if *crc != 0 || all_are(cid, 0) { Err(ValueError::Cid) } else { Ok(()) }
+}
+
+/// What tells two fields of one type apart: the interface index, the key, or nothing.
+fn key(kind: u8, value: &[u8]) -> &[u8] {
+    let len = match kind {
+        kind::MAC => 1,
+        kind::VARIABLE => key_len(value),
+        _ => 0,
+    };
+    value.get(..len).unwrap_or(value)
 }
 
 /// Length of what stands before the first `=`; of all if there is none.
@@ -232,16 +236,13 @@ impl<'a> Fields<'a> {
         let mut previous = Field { kind: 0, value: &[] };
         for field in &mut walk {
             let kind = field.kind;
-            let known = name(kind).is_some();
-            if !known && kind & CRITICAL_BIT != 0 {
+            // No type of version 1 has it.
+            if kind & CRITICAL_BIT != 0 {
                 return Err(report(FieldsError::Critical { kind }));
             }
-            let in_order = match previous.order(&field) {
-                Ordering::Less => true,
-                // Type 0 stands for none before the first field, so that no field has it.
-                Ordering::Equal => !known && kind != 0,
-                Ordering::Greater => false,
-            };
+            // Type 0 stands for none before the first field, so that no field has it.
+            let may_repeat = || previous.kind == kind && kind != 0 && name(kind).is_none();
+            let in_order = previous.precedes(&field) || may_repeat();
             if !in_order {
                 return Err(report(FieldsError::Order { kind }));
             }
@@ -311,13 +312,20 @@ impl<'a> Fields<'a> {
         Some((index, mac.try_into().ok()?))
     }
 
+    /// The address that a person assigned to this interface.
+    pub fn assigned_to(&self, interface: u32) -> Option<Mac> {
+        let (_, mac) = self.assignments().find(|&(index, _)| u32::from(index) == interface)?;
+        Mac::read(mac).ok()
+    }
+
+    fn assignments(&self) -> impl Iterator<Item = (u8, &'a [u8; MAC_LEN])> + use<'a> {
+        let fields = *self;
+        (0..).map_while(move |number| fields.assigned(number))
+    }
+
     /// MAC addresses that a person assigned, by ascending interface index.
     pub fn macs(&self) -> impl Iterator<Item = (u8, Mac)> + use<'a> {
-        let fields = *self;
-        (0..).map_while(move |number| {
-            let (index, bytes) = fields.assigned(number)?;
-            Some((index, Mac::new(*bytes).ok()?))
-        })
+        self.assignments().map_while(|(index, bytes)| Some((index, Mac::read(bytes).ok()?)))
     }
 
     /// Variables by ascending key.

@@ -112,8 +112,8 @@ pub enum MacSource {
 
 /// The MAC address of interface `index`: the one assigned in `fields`, else the one derived from `uuid`.
 pub fn mac(uuid: Uuid, fields: Fields<'_>, index: u32) -> (Mac, MacSource) {
-    match fields.macs().find(|&(assigned, _)| u32::from(assigned) == index) {
-        Some((_, mac)) => (mac, MacSource::Assigned),
+    match fields.assigned_to(index) {
+        Some(mac) => (mac, MacSource::Assigned),
         None => (derive::mac(uuid, index), MacSource::Derived),
     }
 }
@@ -250,8 +250,8 @@ impl Draft {
         let mut fields = Vec::new();
         let mut copied = Ok(());
         let old = || field::Walk::new(&self.fields);
-        let before = old().filter(|field| field.order(&new).is_lt());
-        let after = old().filter(|field| field.order(&new).is_gt());
+        let before = old().filter(|field| field.precedes(&new));
+        let after = old().filter(|field| new.precedes(field));
         for field in before.chain([new]).chain(after) {
             copied = copied.and_then(|()| push(&mut fields, field));
         }

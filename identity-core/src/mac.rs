@@ -57,6 +57,11 @@ impl Mac {
         check(&bytes).map(|()| Self(bytes))
     }
 
+    /// The same, where they lie.
+    pub(crate) fn read(bytes: &[u8; MAC_LEN]) -> Result<Self, MacError> {
+        check(bytes).map(|()| Self(*bytes))
+    }
+
     /// Makes a locally administered unicast address of any six bytes, by setting the two bits that say so.
     pub fn locally_administered(bytes: [u8; MAC_LEN]) -> Self {
         let [first, b, c, d, e, f] = bytes;

@@ -194,7 +194,12 @@ impl Search {
 
     /// The copy that decides: the first that is valid, or intact and beyond this program.
     pub fn primary(&self) -> Option<&Seen> {
-        self.seen().iter().find(|seen| seen.is(Condition::Valid) || seen.is(Condition::Newer))
+        self.first(Condition::Valid, Condition::Newer)
+    }
+
+    /// The first sector that was found to be one or the other.
+    fn first(&self, one: Condition, other: Condition) -> Option<&Seen> {
+        self.seen().iter().find(|seen| seen.is(one) || seen.is(other))
     }
 
     fn is_unseen(&self, lba: u32) -> bool {
@@ -276,23 +281,20 @@ impl Search {
     }
 
     fn any(&self, condition: Condition) -> bool {
-        self.seen().iter().any(|seen| seen.is(condition))
+        self.first(condition, condition).is_some()
     }
 
     fn state_of_valid(&self, primary: &Seen) -> State {
         let mut state = State::Valid;
-        for seen in self.seen() {
-            if seen.lba == primary.lba {
-                continue;
-            }
+        for seen in self.seen().iter().filter(|seen| seen.lba != primary.lba) {
             let is_peer = seen.lba == primary.peer_lba;
-            let is_good = match seen.condition() {
-                Condition::Valid if seen.contradicts(primary) => return State::Conflict,
-                Condition::Valid => {
-                    is_peer && seen.peer_lba == primary.lba && seen.generation == primary.generation
+            let is_good = if seen.is(Condition::Valid) {
+                if seen.contradicts(primary) {
+                    return State::Conflict;
                 }
-                Condition::Corrupt | Condition::Newer => false,
-                Condition::Absent | Condition::Blank | Condition::Foreign | Condition::Unreadable => !is_peer,
+                is_peer && seen.peer_lba == primary.lba && seen.generation == primary.generation
+            } else {
+                !is_peer && !seen.is(Condition::Corrupt) && !seen.is(Condition::Newer)
             };
             if !is_good {
                 state = State::Degraded;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The 512 bytes of a copy: where each part lies, and the checksum over them. `docs/FORMAT.md` is the prose.
 
+use core::array;
+
 use crc::{CRC_32_ISCSI, Crc, Table};
 
 use zerocopy::byteorder::little_endian::{U16, U32};
@@ -92,11 +94,9 @@ impl RawSector {
 
     /// Magic and numbers, read once, word by word: a bootloader's processor may load no number from where they lie.
     pub fn header(&self) -> Header {
-        let mut words = [0; size_of::<Header>() / 4];
         let (chunks, _) = self.bytes().as_chunks();
-        for (word, &bytes) in words.iter_mut().zip(chunks) {
-            *word = u32::from_ne_bytes(bytes);
-        }
+        let words: [u32; size_of::<Header>() / 4] =
+            array::from_fn(|at| chunks.get(at).map_or(0, |&bytes| u32::from_ne_bytes(bytes)));
         let read: Header = transmute!(words);
         Header {
             magic: read.magic,

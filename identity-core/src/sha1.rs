@@ -24,7 +24,7 @@ pub fn digest(block: &mut Block) -> Digest {
             40..60 => (b & c | b & d | c & d, 0x8f1b_bcdc),
             _ => (b ^ c ^ d, 0xca62_c1d6_u32),
         };
-        let word = next_word(block);
+        let word = next_word(block, round);
         let sum =
             a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(word);
         (a, b, c, d, e) = (sum, a, b.rotate_left(30), c, d);
@@ -33,13 +33,16 @@ pub fn digest(block: &mut Block) -> Digest {
     [h0.wrapping_add(a), h1.wrapping_add(b), h2.wrapping_add(c), h3.wrapping_add(d), h4.wrapping_add(e)]
 }
 
-/// Takes the first word of the schedule and puts the one sixteen rounds later at its end.
-fn next_word(schedule: &mut Block) -> u32 {
-    let [word, _, w2, _, _, _, _, _, w8, _, _, _, _, w13, ..] = *schedule;
-    schedule.rotate_left(1);
-    let [.., last] = schedule;
-    *last = (word ^ w2 ^ w8 ^ w13).rotate_left(1);
-    word
+/// This round's word of the schedule. In its place comes the one of sixteen rounds later.
+fn next_word(schedule: &mut Block, round: u8) -> u32 {
+    let at = |ahead: u8| usize::from(round.wrapping_add(ahead) & 15);
+    let word = |ahead| schedule.get(at(ahead)).copied().unwrap_or_default();
+    let current = word(0);
+    let later = (current ^ word(2) ^ word(8) ^ word(13)).rotate_left(1);
+    if let Some(place) = schedule.get_mut(at(0)) {
+        *place = later;
+    }
+    current
 }
 
 #[cfg(test)]

@@ -70,37 +70,41 @@ pub fn check_value(text: &[u8]) -> Result<(), TextError> {
     if text.len() > VALUE_LEN_MAX {
         return Err(TextError::TooLong { len: text.len(), max: VALUE_LEN_MAX });
     }
-    let mut rest = text;
-    while !rest.is_empty() {
-        match split_char(rest) {
-            Some((char, tail)) if !char.is_control() => rest = tail,
-            Some(_) => return Err(byte_error(text, text.len().saturating_sub(rest.len()))),
-            None => return Err(TextError::NotUtf8),
-        }
-    }
-    Ok(())
+    value_fault(text).map_or(Ok(()), |at| {
+        Err(match text.get(at..) {
+            // As a character of its own, or as one of U+0080 to U+009F.
+            Some([..0x80, ..] | [0xc2, 0x80..0xa0, ..]) => byte_error(text, at),
+            _ => TextError::NotUtf8,
+        })
+    })
 }
 
-/// The first character of UTF-8 (RFC 3629), and what follows: at most four bytes, the shortest form, no surrogate.
+/// The start of the first character that is no UTF-8 (RFC 3629: the shortest form, no surrogates, nothing behind U+10FFFF)
+/// or a control character: table 3-7 of the Unicode standard without the latter.
 ///
 /// For a bootloader a third of the size of `core::str::from_utf8`, which is made for long texts.
-fn split_char(text: &[u8]) -> Option<(char, &[u8])> {
-    let (&lead, mut rest) = text.split_first()?;
-    // Of the lead byte, which has a one for each byte of the character, or none for the only one.
-    let ones = lead.leading_ones();
-    let mut code = u32::from(lead) & 0x7f_u32.checked_shr(ones)?;
-    if ones == 1 {
-        return None;
-    }
-    for _ in 1..ones {
-        let (&byte, tail) = rest.split_first()?;
-        if byte & 0xc0 != 0x80 {
-            return None;
+fn value_fault(text: &[u8]) -> Option<usize> {
+    let (mut start, mut more, mut previous) = (0, 0_u8, 0);
+    for (at, &byte) in text.iter().enumerate() {
+        if more == 0 {
+            start = at;
         }
-        (code, rest) = (code << 6 | u32::from(byte & 0x3f), tail);
+        more = match (more, byte) {
+            (0, 0x20..0x7f) => 0,
+            (0, 0xc2..0xe0) => 1,
+            (0, 0xe0..0xf0) => 2,
+            (0, 0xf0..0xf5) => 3,
+            (1.., 0x80..0xc0) => match (previous, byte) {
+                (0xc2 | 0xe0, ..0xa0) | (0xf0, ..0x90) | (0xed, 0xa0..) | (0xf4, 0x90..) => {
+                    return Some(start);
+                }
+                _ => more.wrapping_sub(1),
+            },
+            _ => return Some(start),
+        };
+        previous = byte;
     }
-    let char = char::from_u32(code)?;
-    (char.len_utf8() == text.len().saturating_sub(rest.len())).then_some((char, rest))
+    (more > 0).then_some(start)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,42 +115,57 @@ enum Rule {
     Key,
 }
 
+/// What the rules tell apart, one bit each.
+mod class {
+    pub const LOWER: u16 = 1 << 0;
+    pub const UPPER: u16 = 1 << 1;
+    pub const DIGIT: u16 = 1 << 2;
+    pub const UNDERSCORE: u16 = 1 << 3;
+    pub const PLUS: u16 = 1 << 4;
+    pub const DASH: u16 = 1 << 5;
+    pub const DOT: u16 = 1 << 6;
+    /// Printable ASCII but for the above and space.
+    pub const OTHER: u16 = 1 << 7;
+    /// Where the text ends.
+    pub const END: u16 = 1 << 8;
+    /// Where the text starts, and bytes that no rule allows.
+    pub const NONE: u16 = 0;
+
+    pub const ALPHANUMERIC: u16 = LOWER | UPPER | DIGIT;
+    pub const GRAPHIC: u16 = ALPHANUMERIC | UNDERSCORE | PLUS | DASH | DOT | OTHER;
+
+    pub fn of(byte: u8) -> u16 {
+        match byte {
+            b'a'..=b'z' => LOWER,
+            b'A'..=b'Z' => UPPER,
+            b'0'..=b'9' => DIGIT,
+            b'_' => UNDERSCORE,
+            b'+' => PLUS,
+            b'-' => DASH,
+            b'.' => DOT,
+            b'!'..=b'~' => OTHER,
+            _ => NONE,
+        }
+    }
+}
+
 impl Rule {
-    /// Whether `byte` may stand behind `previous`, which is [`START`] for the first byte.
-    fn allows(self, previous: u8, byte: u8) -> bool {
-        let is_first = previous == START;
-        match self {
-            Self::Profile => {
-                is_alphanumeric(byte) || (!is_first && matches!(byte, b'.' | b'_' | b'+' | b'-'))
-            }
-            // A label's last byte is seen behind it, or in allows_last().
-            Self::Hostname => match byte {
-                b'.' => is_alphanumeric(previous),
-                b'-' => is_alphanumeric(previous) || previous == b'-',
-                _ => is_alphanumeric(byte),
-            },
-            Self::Serial => byte.is_ascii_graphic(),
-            Self::Key => byte.is_ascii_lowercase() || (!is_first && (byte.is_ascii_digit() || byte == b'_')),
-        }
-    }
-
-    /// Whether `byte` may be the last one; [`START`] if there is none.
-    fn allows_last(self, byte: u8) -> bool {
-        match self {
-            Self::Hostname => is_alphanumeric(byte),
-            Self::Profile | Self::Serial | Self::Key => byte != START,
+    /// What may stand behind `previous`.
+    fn behind(self, previous: u16) -> u16 {
+        use class::*;
+        match (self, previous) {
+            (Self::Profile | Self::Hostname, NONE) => ALPHANUMERIC,
+            (Self::Profile, _) => ALPHANUMERIC | UNDERSCORE | PLUS | DASH | DOT | END,
+            (Self::Hostname, DOT) => ALPHANUMERIC,
+            (Self::Hostname, DASH) => ALPHANUMERIC | DASH,
+            (Self::Hostname, _) => ALPHANUMERIC | DASH | DOT | END,
+            (Self::Serial, NONE) => GRAPHIC,
+            (Self::Serial, _) => GRAPHIC | END,
+            (Self::Key, NONE) => LOWER,
+            (Self::Key, _) => LOWER | DIGIT | UNDERSCORE | END,
         }
     }
 }
-
-/// Not inlined, because it is needed often.
-#[inline(never)]
-fn is_alphanumeric(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-}
-
-/// Stands before the first byte; no rule allows it in a text.
-const START: u8 = 0;
 
 #[inline(always)]
 fn check(text: &[u8], rule: Rule) -> Result<(), TextError> {
@@ -159,18 +178,19 @@ fn check(text: &[u8], rule: Rule) -> Result<(), TextError> {
     })
 }
 
-/// The position of the first byte that may not stand there; of the end, if there are too few or too many bytes. Returns no more than that, so that a
-/// bootloader, which does not ask what is wrong, has no code for it; not generic over the rule, so that it has the loop
-/// once.
+/// The position of the first byte that may not stand there; of the end, if there are too few or too many bytes. Returns
+/// no more than that, so that a bootloader, which does not ask what is wrong, has no code for it; not generic over the
+/// rule, so that it has the loop once.
 fn fault(text: &[u8], rule: Rule) -> Option<usize> {
-    let mut previous = START;
+    let mut previous = class::NONE;
     for (at, &byte) in text.iter().enumerate() {
-        if at >= NAME_LEN_MAX || !rule.allows(previous, byte) {
+        let class = class::of(byte);
+        if at >= NAME_LEN_MAX || rule.behind(previous) & class == 0 {
             return Some(at);
         }
-        previous = byte;
+        previous = class;
     }
-    (!rule.allows_last(previous)).then(|| text.len().saturating_sub(1))
+    (rule.behind(previous) & class::END == 0).then(|| text.len().saturating_sub(1))
 }
 
 fn byte_error(text: &[u8], at: usize) -> TextError {

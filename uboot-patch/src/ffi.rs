@@ -17,7 +17,7 @@ use zerocopy::{transmute_mut, transmute_ref};
 use crate::record::{RECORD_SIZE, identity_record, write_text};
 use crate::status::{
     IDENTITY_ABSENT, IDENTITY_BAD_ARGUMENT, IDENTITY_BAD_POINTER, IDENTITY_BAD_SIZE, IDENTITY_OK,
-    IDENTITY_READ, of_state, state_name, to_state,
+    IDENTITY_READ, IDENTITY_TOO_SMALL, of_state, state_name, to_state,
 };
 
 /// Version of this interface; identity_abi_version() returns the library's.
@@ -485,7 +485,8 @@ pub unsafe extern "C" fn identity_state_name(state: i32, out: *mut c_char, len: 
     let name = || {
         // SAFETY: the only reference; the caller vouches for the rest.
         let out = unsafe { buffer(out, len)? };
-        write_text(state_name(state).ok_or(IDENTITY_BAD_ARGUMENT)?, out).map(|()| IDENTITY_OK)
+        write_text(state_name(state).ok_or(IDENTITY_BAD_ARGUMENT)?, out).ok_or(IDENTITY_TOO_SMALL)?;
+        Ok(IDENTITY_OK)
     };
     status(name())
 }

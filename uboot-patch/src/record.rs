@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The identity as C holds it between calls, and what can be asked of it.
 
+use core::slice::IterMut;
+
 use identity_core::binding::{self, Place};
 use identity_core::field::{Fields, kind};
 use identity_core::identity::{MacSource, mac};
@@ -78,22 +80,24 @@ impl identity_record {
     }
 
     pub(crate) fn text(&self, what: u32, out: &mut [u8]) -> Result<(), i32> {
-        match what {
-            text::IDENTITY_TEXT_UUID => return write_hex(self.uuid.as_slice(), true, out),
+        let written = match what {
+            text::IDENTITY_TEXT_UUID => write_hex(&self.uuid, true, out),
             text::IDENTITY_TEXT_MACHINE_ID => {
-                return write_hex(derive::machine_id(self.uuid()).as_bytes(), false, out);
+                write_hex(derive::machine_id(self.uuid()).as_bytes(), false, out)
             }
             text::IDENTITY_TEXT_CARD => {
-                return write_hex(self.fields().value(kind::CARD, 0).ok_or(IDENTITY_ABSENT)?, false, out);
+                write_hex(self.fields().value(kind::CARD, 0).ok_or(IDENTITY_ABSENT)?, false, out)
             }
-            _ => (),
-        }
-        // The other texts have their fields' numbers.
-        let kind = u8::try_from(what).map_err(|_| IDENTITY_BAD_ARGUMENT)?;
-        if !matches!(kind, kind::PROFILE | kind::HOSTNAME | kind::SERIAL | kind::BOARD) {
-            return Err(IDENTITY_BAD_ARGUMENT);
-        }
-        write_text(self.fields().value(kind, 0).ok_or(IDENTITY_ABSENT)?, out)
+            // The other texts have their fields' numbers.
+            _ => {
+                let kind = u8::try_from(what).map_err(|_| IDENTITY_BAD_ARGUMENT)?;
+                if !matches!(kind, kind::PROFILE | kind::HOSTNAME | kind::SERIAL | kind::BOARD) {
+                    return Err(IDENTITY_BAD_ARGUMENT);
+                }
+                write_text(self.fields().value(kind, 0).ok_or(IDENTITY_ABSENT)?, out)
+            }
+        };
+        written.ok_or(IDENTITY_TOO_SMALL)
     }
 
     pub(crate) fn mac(&self, index: u32) -> ([u8; 6], u32) {
@@ -119,34 +123,36 @@ impl identity_record {
         if found_value.len() >= value.len() {
             return Err(IDENTITY_TOO_SMALL);
         }
-        write_text(found_key, key)?;
-        write_text(found_value, value)
+        write_text(found_key, key).and_then(|()| write_text(found_value, value)).ok_or(IDENTITY_TOO_SMALL)
     }
 }
 
 /// Writes a text and its NUL, or nothing.
-pub(crate) fn write_text(text: &[u8], out: &mut [u8]) -> Result<(), i32> {
+pub(crate) fn write_text(text: &[u8], out: &mut [u8]) -> Option<()> {
     for (target, &byte) in room(text.len(), out)?.iter_mut().zip(text) {
         *target = byte;
     }
-    Ok(())
+    Some(())
 }
 
 /// Writes 16 bytes in lower case, with a UUID's hyphens or without, and a NUL; or nothing.
-fn write_hex(bytes: &[u8], hyphens: bool, out: &mut [u8]) -> Result<(), i32> {
-    let text = room(if hyphens { 36 } else { 32 }, out)?;
-    let mut digits = 0_usize;
-    for (at, target) in text.iter_mut().enumerate() {
-        *target = if hyphens && matches!(at, 8 | 13 | 18 | 23) {
-            b'-'
-        } else {
-            let byte = bytes.get(digits >> 1).copied().unwrap_or_default();
-            let is_high = digits & 1 == 0;
-            digits = digits.wrapping_add(1);
-            hex_digit(if is_high { byte >> 4 } else { byte & 0xf })
-        };
+fn write_hex(bytes: &[u8], hyphens: bool, out: &mut [u8]) -> Option<()> {
+    let mut text = room(if hyphens { 36 } else { 32 }, out)?.iter_mut();
+    for (at, &byte) in bytes.iter().enumerate() {
+        if hyphens && matches!(at, 4 | 6 | 8 | 10) {
+            push(&mut text, b'-');
+        }
+        push(&mut text, hex_digit(byte >> 4));
+        push(&mut text, hex_digit(byte & 0xf));
     }
-    Ok(())
+    Some(())
+}
+
+#[inline(never)]
+fn push(text: &mut IterMut<'_, u8>, byte: u8) {
+    if let Some(target) = text.next() {
+        *target = byte;
+    }
 }
 
 fn hex_digit(value: u8) -> u8 {
@@ -154,10 +160,10 @@ fn hex_digit(value: u8) -> u8 {
 }
 
 /// The first `len` bytes of `out`, with a NUL behind them.
-fn room(len: usize, out: &mut [u8]) -> Result<&mut [u8], i32> {
-    let (text, rest) = out.split_at_mut_checked(len).ok_or(IDENTITY_TOO_SMALL)?;
-    *rest.first_mut().ok_or(IDENTITY_TOO_SMALL)? = 0;
-    Ok(text)
+fn room(len: usize, out: &mut [u8]) -> Option<&mut [u8]> {
+    let (nul, text) = out.get_mut(..=len)?.split_last_mut()?;
+    *nul = 0;
+    Some(text)
 }
 
 #[cfg(test)]

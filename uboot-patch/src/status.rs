@@ -55,7 +55,18 @@ pub fn of_state(state: State) -> i32 {
 
 /// The state that a status stands for; `None` for other statuses.
 pub fn to_state(status: i32) -> Option<State> {
-    State::ALL.get(usize::try_from(status.wrapping_sub(IDENTITY_BLANK)).ok()?).copied()
+    Some(match status {
+        IDENTITY_BLANK => State::Blank,
+        IDENTITY_VALID => State::Valid,
+        IDENTITY_DEGRADED => State::Degraded,
+        IDENTITY_CORRUPT => State::Corrupt,
+        IDENTITY_CONFLICT => State::Conflict,
+        IDENTITY_NEWER => State::Newer,
+        IDENTITY_CLONED => State::Cloned,
+        IDENTITY_MOVED => State::Moved,
+        IDENTITY_UNREADABLE => State::Unreadable,
+        _ => return None,
+    })
 }
 
 /// Longest name of a state, in bytes.
