@@ -1,30 +1,39 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What U-Boot's own tools say of our part of it: its unit tests, `test/cmd/identity.c`, in its sandbox, which is a Linux
-//! program; and its style checker.
+//! What U-Boot's own tools say of our part of it: its unit tests, `test/cmd/identity/`, in its sandbox, which is a Linux
+//! program; its device tree for an operating system; and its style checker.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
+use identity_core::field::kind;
+use identity_core::{Draft, Mac, Uuid, derive};
 use identity_tests::board::artifact;
 use identity_tests::workspace;
 use tempfile::TempDir;
 
-/// How many tests the source has.
+/// How many tests the sources have.
 fn declared() -> usize {
-    let source = workspace().join("uboot-patch/overlay/test/cmd/identity.c");
-    let source = std::fs::read_to_string(source).expect("the tests");
-    source.lines().filter(|line| line.starts_with("IDENTITY_TEST(")).count()
+    let sources = workspace().join("uboot-patch/overlay/test/cmd/identity");
+    let sources = sources.read_dir().expect("the tests").map(|entry| entry.expect("an entry").path());
+    let sources = sources.map(|path| fs::read_to_string(path).expect("text"));
+    sources.map(|source| source.lines().filter(|line| line.starts_with("IDENTITY_TEST(")).count()).sum()
 }
 
-/// Runs a command in the sandbox, with the devices that U-Boot's tests have; returns what it prints.
-fn sandbox(command: &str) -> String {
-    let build = artifact("IDENTITY_TEST_UBOOT_2025_01_SANDBOX");
+/// Runs commands in the sandbox, with the devices that U-Boot's tests have; returns what they print.
+fn sandbox(commands: &str) -> String {
     // Its devices make files in the current directory.
-    let directory = TempDir::new().expect("a directory");
+    sandbox_in(TempDir::new().expect("a directory").path(), commands)
+}
+
+/// The same in a directory whose files the commands can load.
+fn sandbox_in(directory: &Path, commands: &str) -> String {
+    let build = artifact("IDENTITY_TEST_UBOOT_2025_01_SANDBOX");
     let output = Command::new(build.join("u-boot"))
         .arg("-d")
         .arg(build.join("arch/sandbox/dts/test.dtb"))
-        .args(["-c", command])
-        .current_dir(&directory)
+        .args(["-c", commands])
+        .current_dir(directory)
         .output()
         .expect("the sandbox starts");
     String::from_utf8_lossy(&output.stdout).replace('\r', "")
@@ -45,4 +54,43 @@ fn u_boots_style_checker_has_no_complaint() {
     let output = Command::new(workspace().join("tests/lib/checkpatch")).output().expect("the script starts");
     let complaints = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && complaints.is_empty(), "{complaints}");
+}
+
+/// What Linux gets of two interfaces with an alias each, of which one has an assigned address.
+#[test]
+fn each_interface_has_its_address_in_the_tree_that_linux_gets() {
+    let uuid = Uuid::from_u128(0x9e3c1d40_5a37_4c8e_9f0b_6d2a81e4c7f5);
+    let assigned = Mac::new([2, 0, 0, 0, 0, 9]).unwrap();
+    let mut draft = Draft::new(uuid).unwrap();
+    draft.set_text(kind::PROFILE, "panda").unwrap();
+    draft.set_mac(1, assigned).unwrap();
+    let directory = TempDir::new().expect("a directory");
+    let file =
+        |name: &str, bytes: &[u8]| fs::write(directory.path().join(name), bytes).expect("own directory");
+    file("sector", &draft.finish().unwrap().encode(52, 6607));
+    // All that U-Boot looks at in a kernel of 32-bit Arm: a magic, the start and the end.
+    let mut kernel = [0; 64];
+    kernel[0x24..0x28].copy_from_slice(&0x016f_2818_u32.to_le_bytes());
+    kernel[0x2c..0x30].copy_from_slice(&64_u32.to_le_bytes());
+    file("kernel", &kernel);
+
+    let said = sandbox_in(
+        directory.path(),
+        "host load hostfs - 1000 sector; mmc dev 0; mmc write 1000 34 1; identity env mmc 0; \
+         fdt addr -c; fdt move $fdtcontroladdr 2000000 40000; \
+         fdt mknode / one@0; fdt mknode / other@0; fdt mknode / third@0; \
+         fdt set /aliases ethernet0 /one@0; fdt set /aliases ethernet1 /other@0; \
+         host load hostfs - 1000000 kernel; setenv fdt_high ffffffffffffffff; bootz 1000000 - 2000000; \
+         fdt addr 2000000; fdt print /one@0; fdt print /other@0; fdt print /third@0",
+    );
+    assert!(said.contains("we cannot run Linux"), "U-Boot has not come as far as that: {said}");
+    let property = |mac: Mac| {
+        let bytes: Vec<_> = mac.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("local-mac-address = [{}];", bytes.join(" "))
+    };
+    let node =
+        |name: &str| said.rsplit(&format!("\n{name} {{\n")).next().and_then(|node| node.split('}').next());
+    assert_eq!(node("one@0").map(str::trim), Some(&*property(derive::mac(uuid, 0))), "{said}");
+    assert_eq!(node("other@0").map(str::trim), Some(&*property(assigned)), "{said}");
+    assert_eq!(node("third@0").map(str::trim), Some(""), "no alias, no address: {said}");
 }

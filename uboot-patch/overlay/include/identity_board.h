@@ -35,7 +35,36 @@ struct identity_card {
 	struct identity_record record;
 };
 
+/**
+ * struct identity_name - a text of an identity, and what it is called
+ *
+ * Not a pointer, of which each would take a relocation, too.
+ *
+ * @name: Its name
+ * @what: One of IDENTITY_TEXT_…
+ */
+struct identity_name {
+	char name[12];
+	u32 what;
+};
+
 /* card.c: reading */
+
+/** How many texts have a name, and how many of the first are variables */
+#define IDENTITY_TEXTS		5
+#define IDENTITY_VARIABLES	4
+
+/** The texts that have a name, in the order in which they are shown */
+extern const struct identity_name identity_texts[IDENTITY_TEXTS];
+
+/**
+ * identity_string() - a string of a list
+ *
+ * @list: Strings, each with its NUL, one behind the other
+ * @number: Which one, from 0
+ * Return: the string
+ */
+const char *identity_string(const char *list, u32 number);
 
 /**
  * identity_mmc_device() - which MMC device holds this board's identity
@@ -152,6 +181,30 @@ int identity_interfaces(void);
  * Return: 0, or -ENOMEM
  */
 int identity_env_apply(const struct identity_card *card);
+
+/* show.c: what the command prints */
+
+/**
+ * identity_show() - what an identity says
+ *
+ * @card: What was found, at the depth IDENTITY_DEPTH_PAIR
+ * Return: whether there is one identity
+ */
+bool identity_show(const struct identity_card *card);
+
+/**
+ * identity_show_copies() - where the identity is, and what it is bound to
+ *
+ * @card: What was found, at the depth IDENTITY_DEPTH_ALL
+ */
+void identity_show_copies(const struct identity_card *card);
+
+/**
+ * identity_show_line() - one line about a card
+ *
+ * @card: What was found
+ */
+void identity_show_line(const struct identity_card *card);
 
 /* boot.c: what happens on start and with the command "identity env" */
 

@@ -47,31 +47,40 @@ const char *identity_state(int state, char name[IDENTITY_STATE_LEN])
 	return name;
 }
 
+/* By state, from IDENTITY_BLANK; the last one is for what is no state */
+static const char advice[] =
+	"it holds no identity; 'identity stamp' gives it one\0"
+	"nothing is wrong with it\0"
+	"a copy is missing or damaged; 'identity repair' mends it\0"
+	"every copy is damaged; 'identity stamp' starts anew\0"
+	"it holds two identities; 'identity stamp' starts anew\0"
+	"its identity is of a version that this U-Boot is too old for\0"
+	"its identity is bound to another card; 'identity stamp' gives it its own\0"
+	"its identity is bound to another board; 'identity bind' rebinds it\0"
+	"it cannot be read; check the card and its contacts\0"
+	"the identity library is another version's";
+
+const char *identity_string(const char *list, u32 number)
+{
+	while (number--)
+		list += strlen(list) + 1;
+
+	return list;
+}
+
 const char *identity_advice(int state)
 {
-	switch (state) {
-	case IDENTITY_VALID:
-		return "nothing is wrong with it";
-	case IDENTITY_BLANK:
-		return "it holds no identity; 'identity stamp' gives it one";
-	case IDENTITY_DEGRADED:
-		return "a copy is missing or damaged; 'identity repair' mends it";
-	case IDENTITY_CORRUPT:
-		return "every copy is damaged; 'identity stamp' starts anew";
-	case IDENTITY_CONFLICT:
-		return "it holds two identities; 'identity stamp' starts anew";
-	case IDENTITY_NEWER:
-		return "its identity is of a version that this U-Boot is too old for";
-	case IDENTITY_CLONED:
-		return "its identity is bound to another card; 'identity stamp' gives it its own";
-	case IDENTITY_MOVED:
-		return "its identity is bound to another board; 'identity bind' rebinds it";
-	case IDENTITY_UNREADABLE:
-		return "it cannot be read; check the card and its contacts";
-	default:
-		return "the identity library is another version's";
-	}
+	return identity_string(advice, min_t(u32, state - IDENTITY_BLANK,
+					     IDENTITY_UNREADABLE + 1 - IDENTITY_BLANK));
 }
+
+const struct identity_name identity_texts[IDENTITY_TEXTS] = {
+	{ "profile", IDENTITY_TEXT_PROFILE },
+	{ "uuid", IDENTITY_TEXT_UUID },
+	{ "hostname", IDENTITY_TEXT_HOSTNAME },
+	{ "serial", IDENTITY_TEXT_SERIAL },
+	{ "machine-id", IDENTITY_TEXT_MACHINE_ID },
+};
 
 const char *identity_text(const struct identity_record *record, u32 what,
 			  char text[IDENTITY_TEXT_LEN])

@@ -301,6 +301,20 @@ static void remove_strangers(void)
 	}
 }
 
+static int set_texts(const struct identity_record *record)
+{
+	char name[sizeof(PREFIX) + sizeof(identity_texts[0].name)];
+	int ret = 0, i;
+
+	for (i = 0; !ret && i < IDENTITY_VARIABLES; i++) {
+		snprintf(name, sizeof(name), PREFIX "%s",
+			 identity_texts[i].name);
+		ret = set_text(record, identity_texts[i].what, name, CARD_WINS);
+	}
+
+	return ret;
+}
+
 static int set_all(const struct identity_card *card)
 {
 	const struct identity_record *record = &card->record;
@@ -310,16 +324,7 @@ static int set_all(const struct identity_card *card)
 	precedence = IS_ENABLED(CONFIG_IDENTITY_OVERRIDE_ENV) ?
 		CARD_WINS : ENVIRONMENT_WINS_SAYING_SO;
 
-	ret = set_text(record, IDENTITY_TEXT_UUID, PREFIX "uuid", CARD_WINS);
-	if (!ret)
-		ret = set_text(record, IDENTITY_TEXT_PROFILE, PREFIX "profile",
-			       CARD_WINS);
-	if (!ret)
-		ret = set_text(record, IDENTITY_TEXT_HOSTNAME,
-			       PREFIX "hostname", CARD_WINS);
-	if (!ret)
-		ret = set_text(record, IDENTITY_TEXT_SERIAL, PREFIX "serial",
-			       CARD_WINS);
+	ret = set_texts(record);
 	if (!ret)
 		ret = set_text(record, IDENTITY_TEXT_SERIAL, SERIAL,
 			       ENVIRONMENT_WINS);

@@ -11,15 +11,18 @@
 #include <linux/libfdt.h>
 #include <linux/string.h>
 
-static int set_text(void *blob, int node, const char *property,
-		    const struct identity_record *record, u32 what)
+static int set_texts(void *blob, int node, const struct identity_record *record)
 {
+	const struct identity_name *name = identity_texts;
 	char text[IDENTITY_TEXT_LEN];
+	int ret = 0;
 
-	if (!identity_text(record, what, text))
-		return 0;
+	for (; !ret && name < identity_texts + IDENTITY_TEXTS; name++) {
+		if (identity_text(record, name->what, text))
+			ret = fdt_setprop_string(blob, node, name->name, text);
+	}
 
-	return fdt_setprop_string(blob, node, property, text);
+	return ret;
 }
 
 /* The addresses of ethernet0, ethernet1 … as texts */
@@ -65,19 +68,7 @@ static int set_record(void *blob, int node, const struct identity_record *record
 {
 	int ret;
 
-	ret = set_text(blob, node, "uuid", record, IDENTITY_TEXT_UUID);
-	if (!ret)
-		ret = set_text(blob, node, "profile", record,
-			       IDENTITY_TEXT_PROFILE);
-	if (!ret)
-		ret = set_text(blob, node, "hostname", record,
-			       IDENTITY_TEXT_HOSTNAME);
-	if (!ret)
-		ret = set_text(blob, node, "serial", record,
-			       IDENTITY_TEXT_SERIAL);
-	if (!ret)
-		ret = set_text(blob, node, "machine-id", record,
-			       IDENTITY_TEXT_MACHINE_ID);
+	ret = set_texts(blob, node, record);
 	if (!ret)
 		ret = fdt_setprop_u32(blob, node, "generation",
 				      record->generation);

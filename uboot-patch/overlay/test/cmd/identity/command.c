@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0+
+/*
+ * Board identity on the SD card: unit tests, the command "identity"
+ */
+
+#include <blk.h>
+#include <command.h>
+#include <dm.h>
+#include <env.h>
+#include <identity_board.h>
+#include <mmc.h>
+#include <asm/unaligned.h>
+#include <linux/string.h>
+#include "card.h"
+
+/* What "identity verify" says of the card, and its result */
+static int check_verify(struct unit_test_state *uts, const char *state,
+			bool is_fine)
+{
+	ut_asserteq(is_fine ? 0 : 1, run_command("identity verify mmc 0", 0));
+	ut_assert_nextline("card        mmc 0");
+	ut_assert_nextline("state       %s", state);
+	console_record_reset();
+
+	return 0;
+}
+
+static int test_states(struct unit_test_state *uts)
+{
+	struct sector one, other;
+
+	ut_assertok(check_verify(uts, "blank", false));
+
+	card_make_panda(&one);
+	ut_assertok(card_put_pair(uts, &one));
+	ut_assertok(check_verify(uts, "valid", true));
+
+	ut_assertok(card_damage(uts, SECOND));
+	ut_assertok(check_verify(uts, "degraded", false));
+	/* Still good enough */
+	ut_assertok(run_command("identity read", 0));
+	ut_assertok(card_put_pair(uts, &one));
+	ut_assertok(card_damage(uts, FIRST));
+	console_record_reset();
+	ut_assertok(check_verify(uts, "degraded", false));
+
+	ut_assertok(card_damage(uts, SECOND));
+	ut_assertok(check_verify(uts, "corrupt", false));
+	ut_asserteq(1, run_command("identity read", 0));
+	console_record_reset();
+
+	other = one;
+	other.bytes[47] ^= 1;
+	ut_assertok(card_put(uts, &one, FIRST, SECOND));
+	ut_assertok(card_put(uts, &other, SECOND, FIRST));
+	ut_assertok(check_verify(uts, "conflict", false));
+	ut_asserteq(1, run_command("identity read", 0));
+	console_record_reset();
+
+	return 0;
+}
+
+static int test_newer(struct unit_test_state *uts)
+{
+	struct sector sector;
+
+	card_make_minimal(&sector);
+	put_unaligned_le16(2, sector.bytes + 14);
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assertok(check_verify(uts, "newer", false));
+
+	card_make_minimal(&sector);
+	card_add_text(&sector, CRITICAL, "?");
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assertok(check_verify(uts, "newer", false));
+	ut_asserteq(1, run_command("identity env", 0));
+	ut_assertok(card_check_untouched(uts, "newer"));
+
+	return 0;
+}
+
+/* A card's block device that fails, or has hardware partitions */
+static struct {
+	struct driver driver;
+	struct blk_ops ops;
+	const struct driver *real;
+	u32 unreadable;
+} fake;
+
+static ulong fake_read(struct udevice *dev, lbaint_t start, lbaint_t count,
+		       void *buffer)
+{
+	const struct blk_ops *ops = fake.real->ops;
+	struct blk_desc *desc = dev_get_uclass_plat(dev);
+
+	if (desc->hwpart || !fake.unreadable || start == fake.unreadable)
+		return 0;
+
+	return ops->read(dev, start, count, buffer);
+}
+
+static int fake_select(struct udevice *dev, int hwpart)
+{
+	struct blk_desc *desc = dev_get_uclass_plat(dev);
+
+	desc->hwpart = hwpart;
+
+	return 0;
+}
+
+static void fake_begin(struct blk_desc *desc)
+{
+	struct udevice *dev = desc->bdev;
+
+	fake.real = dev->driver;
+	fake.driver = *dev->driver;
+	fake.ops = *(const struct blk_ops *)dev->driver->ops;
+	fake.ops.read = fake_read;
+	fake.ops.select_hwpart = fake_select;
+	fake.driver.ops = &fake.ops;
+	fake.unreadable = CARD_SECTORS;
+	dev->driver = &fake.driver;
+}
+
+static int test_unreadable(struct unit_test_state *uts)
+{
+	struct blk_desc *desc;
+	struct sector sector;
+	int ret;
+
+	card_make_panda(&sector);
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assert(blk_get_device_by_str("mmc", "0", &desc) >= 0);
+
+	fake_begin(desc);
+	fake.unreadable = FIRST;
+	ret = check_verify(uts, "degraded", false);
+	/* All of them */
+	fake.unreadable = 0;
+	ret = ret ?: check_verify(uts, "unreadable", false);
+	run_command("identity env", 0);
+	desc->bdev->driver = fake.real;
+	ut_assertok(ret);
+	ut_assertok(card_check_untouched(uts, "unreadable"));
+
+	/* No such device */
+	console_record_reset();
+	ut_asserteq(1, run_command("identity read mmc 63", 0));
+	ut_assert_nextlinen("identity: mmc 63: no such device");
+	ut_assert_nextline("card        mmc 63");
+	ut_assert_nextline("state       unreadable");
+
+	return 0;
+}
+
+/* Selected is a boot partition, which is not the card, and stays selected */
+static int test_user_area(struct unit_test_state *uts)
+{
+	struct blk_desc *desc;
+	struct sector sector;
+	int ret, hwpart;
+
+	card_make_panda(&sector);
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assert(blk_get_device_by_str("mmc", "0", &desc) >= 0);
+
+	fake_begin(desc);
+	desc->hwpart = 1;
+	ret = check_verify(uts, "valid", true);
+	hwpart = desc->hwpart;
+	desc->hwpart = 0;
+	desc->bdev->driver = fake.real;
+	ut_assertok(ret);
+	ut_asserteq(1, hwpart);
+
+	return 0;
+}
+
+static int test_bindings(struct unit_test_state *uts)
+{
+	bool anyway = IS_ENABLED(CONFIG_IDENTITY_ALLOW_MISMATCH);
+	u32 other[4] = { card_cid[0], card_cid[1], card_cid[2] ^ 1, card_cid[3] };
+	u32 stripped[4] = { card_cid[0], card_cid[1], card_cid[2], card_cid[3] & ~0xff };
+	struct sector sector;
+
+	card_make_panda(&sector);
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assertok(run_command("identity verify", 0));
+	ut_assert_skip_to_linen("bound to    nothing");
+
+	ut_assertok(card_put_bound(uts, NULL));
+	ut_assertok(card_set_cid(uts, card_cid));
+	ut_assertok(run_command("identity verify", 0));
+	ut_assert_skip_to_line("bound to    card aa585951454d552101deadbeef006200");
+	console_record_reset();
+	ut_assertok(card_set_cid(uts, stripped));
+	ut_assertok(check_verify(uts, "valid", true));
+
+	ut_assertok(card_set_cid(uts, other));
+	ut_assertok(check_verify(uts, "cloned", false));
+	ut_asserteq(!anyway, run_command("identity read", 0));
+	console_record_reset();
+	ut_asserteq(!anyway, run_command("identity env", 0));
+	ut_assert_skip_to_linen("identity: WARNING: mmc 0 is cloned");
+	if (anyway)
+		ut_assertok(card_check_env(uts, "ethaddr", MAC0));
+	else
+		ut_assertok(card_check_untouched(uts, "cloned"));
+
+	return 0;
+}
+
+static int test_moved(struct unit_test_state *uts)
+{
+	bool anyway = IS_ENABLED(CONFIG_IDENTITY_ALLOW_MISMATCH);
+
+	ut_assertok(card_set_cid(uts, card_cid));
+	ut_assertok(card_put_bound(uts, "BOARD1"));
+
+	/* Nothing is known of the board, and the card's serial is not its */
+	ut_assertok(run_command("identity env", 0));
+	ut_assertok(card_check_env(uts, "serial#", "SN42"));
+	ut_assertnull(identity_board_serial());
+	console_record_reset();
+	ut_assertok(check_verify(uts, "valid", true));
+	ut_assertok(card_put_bound(uts, "SN42"));
+	ut_assertok(check_verify(uts, "valid", true));
+
+	ut_assertok(card_set_env(uts, "serial#", "BOARD2"));
+	ut_asserteq_str("BOARD2", identity_board_serial());
+	ut_assertok(card_put_bound(uts, "BOARD2"));
+	ut_assertok(check_verify(uts, "valid", true));
+	ut_assertok(card_put_bound(uts, "BOARD1"));
+	ut_assertok(check_verify(uts, "moved", false));
+	ut_asserteq(!anyway, run_command("identity env", 0));
+	ut_assert_skip_to_linen("identity: WARNING: mmc 0 is moved");
+	ut_assertok(card_check_env(uts, "identity_state", "moved"));
+
+	return 0;
+}
+
+static int test_moved_takes_nothing(struct unit_test_state *uts)
+{
+	if (IS_ENABLED(CONFIG_IDENTITY_ALLOW_MISMATCH))
+		return 0;
+	ut_assertok(card_set_cid(uts, card_cid));
+	ut_assertok(card_put_bound(uts, "BOARD1"));
+	ut_assertok(card_set_env(uts, "serial#", "BOARD2"));
+	ut_asserteq(1, run_command("identity env", 0));
+	ut_assertok(card_check_untouched(uts, "moved"));
+	ut_assertok(card_check_env(uts, "serial#", "BOARD2"));
+
+	return 0;
+}
+
+static int test_list(struct unit_test_state *uts)
+{
+	struct sector sector;
+
+	card_make_panda(&sector);
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assertok(run_command("identity list", 0));
+	ut_assert_nextline("mmc 0: valid, panda " UUID_TEXT ", LBA 52");
+
+	return 0;
+}
+
+IDENTITY_TEST(states);
+IDENTITY_TEST(newer);
+IDENTITY_TEST(unreadable);
+IDENTITY_TEST(user_area);
+IDENTITY_TEST(bindings);
+IDENTITY_TEST(moved);
+IDENTITY_TEST(moved_takes_nothing);
+IDENTITY_TEST(list);

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0+
+/*
+ * Board identity on the SD card: unit tests, the environment
+ */
+
+#include <command.h>
+#include <env.h>
+#include <env_internal.h>
+#include <malloc.h>
+#include <linux/string.h>
+#include "card.h"
+
+static int test_env(struct unit_test_state *uts)
+{
+	struct sector sector;
+
+	card_make_panda(&sector);
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assertok(run_command("identity env mmc 0", 0));
+	ut_assertok(card_check_env(uts, "identity_state", "valid"));
+	ut_assertok(card_check_env(uts, "identity_uuid", UUID_TEXT));
+	ut_assertok(card_check_env(uts, "identity_profile", "panda"));
+	ut_assertok(card_check_env(uts, "identity_hostname", "panda-3"));
+	ut_assertok(card_check_env(uts, "identity_serial", "SN42"));
+	ut_assertok(card_check_env(uts, "identity_var_rack", "b4"));
+	ut_assertok(card_check_env(uts, "pxeuuid", UUID_TEXT));
+	ut_assertok(card_check_env(uts, "serial#", "SN42"));
+	ut_assertok(card_check_env(uts, "ethaddr", MAC0));
+	ut_assertok(card_check_env(uts, "eth1addr", ASSIGNED));
+	ut_assertok(card_check_env(uts, "eth2addr", MAC2));
+
+	/* Another card's do not stay behind */
+	card_make_minimal(&sector);
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assertok(run_command("identity env", 0));
+	ut_assertok(card_check_env(uts, "identity_profile", "panda"));
+	ut_assertok(card_check_env(uts, "identity_hostname", NULL));
+	ut_assertok(card_check_env(uts, "identity_var_rack", NULL));
+	ut_assertok(card_check_env(uts, "serial#", NULL));
+
+	/* Nor does a damaged one take them away */
+	ut_assertok(card_damage(uts, FIRST));
+	ut_assertok(card_damage(uts, SECOND));
+	ut_asserteq(1, run_command("identity env", 0));
+	ut_assertok(card_check_env(uts, "identity_state", "corrupt"));
+	ut_assertok(card_check_env(uts, "ethaddr", MAC0));
+
+	return 0;
+}
+
+static int test_precedence(struct unit_test_state *uts)
+{
+	bool card_wins = IS_ENABLED(CONFIG_IDENTITY_OVERRIDE_ENV);
+	struct sector sector;
+
+	card_make_panda(&sector);
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assertok(card_set_env(uts, "ethaddr", ASSIGNED));
+	ut_assertok(card_set_env(uts, "pxeuuid", "mine"));
+	ut_assertok(card_set_env(uts, "serial#", "mine"));
+	ut_assertok(card_set_env(uts, "identity_profile", "mine"));
+	ut_assertok(card_set_env(uts, "identity_var_old", "mine"));
+	ut_assertok(run_command("identity env", 0));
+	ut_assert_skip_to_linen("identity: identity_var_old=mine from the environment is not");
+	if (card_wins) {
+		ut_assert_skip_to_line("identity: ethaddr " ASSIGNED
+				       " from the environment replaced by "
+				       MAC0);
+		ut_assertok(card_check_env(uts, "ethaddr", MAC0));
+		ut_assertok(card_check_env(uts, "pxeuuid", UUID_TEXT));
+	} else {
+		ut_assert_skip_to_line("identity: ethaddr stays " ASSIGNED
+				       " as in the environment, the card says "
+				       MAC0);
+		ut_assertok(card_check_env(uts, "ethaddr", ASSIGNED));
+		ut_assertok(card_check_env(uts, "pxeuuid", "mine"));
+	}
+	ut_assertok(card_check_env(uts, "serial#", "mine"));
+	ut_assertok(card_check_env(uts, "identity_profile", "panda"));
+	ut_assertok(card_check_env(uts, "identity_var_old", NULL));
+
+	return 0;
+}
+
+/* The value of a variable in an exported environment */
+static const char *exported(const env_t *export, const char *name)
+{
+	const char *pair;
+	size_t len = strlen(name);
+
+	for (pair = (const char *)export->data; *pair; pair += strlen(pair) + 1) {
+		if (!strncmp(pair, name, len) && pair[len] == '=')
+			return pair + len + 1;
+	}
+
+	return NULL;
+}
+
+static int check_saved(struct unit_test_state *uts, const env_t *export)
+{
+	ut_asserteq_str("mine", exported(export, "mine") ?: "");
+	ut_assertnull(exported(export, "serial#"));
+	ut_assertnull(exported(export, "pxeuuid"));
+	ut_assertnull(exported(export, "identity_uuid"));
+	ut_assertnull(exported(export, "identity_state"));
+	ut_assertnull(exported(export, "identity_var_rack"));
+	ut_assertnull(exported(export, "eth1addr"));
+	ut_asserteq_str("02:00:00:00:00:01", exported(export, "ethaddr") ?: "");
+	/* What a person has set since is a person's */
+	ut_asserteq_str("02:00:00:00:00:02", exported(export, "eth2addr") ?: "");
+
+	return 0;
+}
+
+static int test_saveenv(struct unit_test_state *uts)
+{
+	struct sector sector;
+	env_t *export;
+	int ret;
+
+	card_make_panda(&sector);
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assertok(card_set_env(uts, "mine", "mine"));
+	ut_assertok(card_set_env(uts, "ethaddr", "02:00:00:00:00:01"));
+	ut_assertok(run_command("identity env", 0));
+	ut_assertok(card_check_env(uts, "ethaddr", MAC0));
+	ut_assertok(card_set_env(uts, "eth2addr", "02:00:00:00:00:02"));
+
+	export = calloc(1, sizeof(*export));
+	ut_assertnonnull(export);
+	ret = env_export(export);
+	if (!ret)
+		ret = check_saved(uts, export);
+	free(export);
+	ut_assertok(ret);
+
+	/* And it is as it was */
+	ut_assertok(card_check_env(uts, "ethaddr", MAC0));
+	ut_assertok(card_check_env(uts, "identity_uuid", UUID_TEXT));
+
+	return 0;
+}
+
+IDENTITY_TEST(env);
+IDENTITY_TEST(precedence);
+IDENTITY_TEST(saveenv);
