@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which card is meant when none is named: the one that the system runs from, else the only one with an identity.
-//! Never a guess among two.
+//! Which card is meant when none is named: the one that the system runs from, else the only one with an identity, or
+//! of several the one that the bootloader has read. Never a guess among two.
 
 use std::path::{Path, PathBuf};
 
 use identity_core::State;
 
+use crate::device::handed_over::HandedOver;
 use crate::device::sysfs::{Host, Kind};
 use crate::error::{Error, Exit, Result};
 use crate::inventory::{self, Content, Device};
@@ -42,9 +43,11 @@ pub fn target(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = given {
         return Ok(path.to_owned());
     }
-    let devices = inventory::devices(&Host::here());
+    let host = Host::here();
+    let devices = inventory::devices(&host);
     let candidates: Vec<_> = devices.iter().filter(|device| is_candidate(device)).map(candidate).collect();
-    choose(&candidates).map(|one| one.path.clone())
+    let handed_over = HandedOver::of(&host).and_then(|identity| identity.uuid);
+    choose(&candidates, handed_over.as_deref()).map(|one| one.path.clone())
 }
 
 /// Whether the running system has its root or boot file system there.
@@ -76,11 +79,13 @@ fn candidate(device: &Device) -> Candidate {
 }
 
 /// The card that is meant: the system's own, whatever is on it; a fixed disk of the system, if it has an identity; the
-/// only card in a native slot that has one.
+/// only card in a native slot that has one. Of several with an identity, the only one that has what the bootloader
+/// `handed_over`, a UUID.
 ///
 /// # Errors
 /// As with [`target`].
-pub fn choose(candidates: &[Candidate]) -> Result<&Candidate> {
+pub fn choose<'a>(candidates: &'a [Candidate], handed_over: Option<&str>) -> Result<&'a Candidate> {
+    let only_stamped = |among: &[&'a Candidate]| only_stamped(among, handed_over);
     let is_system = |one: &&Candidate| one.holds.is_some();
     let is_card = |one: &&Candidate| one.kind != Kind::Fixed;
     let system: Vec<_> = candidates.iter().filter(is_system).filter(is_card).collect();
@@ -98,19 +103,27 @@ pub fn choose(candidates: &[Candidate]) -> Result<&Candidate> {
         .map_err(|error| if candidates.is_empty() { none() } else { error })
 }
 
-/// The only one of these with copies of an identity.
-fn only_stamped<'a>(among: &[&'a Candidate]) -> Result<&'a Candidate> {
+/// The only one of these with copies of an identity, or with the one that was handed over.
+fn only_stamped<'a>(among: &[&'a Candidate], handed_over: Option<&str>) -> Result<&'a Candidate> {
     let stamped: Vec<_> = among.iter().filter(|one| one.is_stamped()).copied().collect();
     match stamped[..] {
-        [only] => Ok(only),
-        [] => Err(no_identity(among)),
-        _ => Err(several(&stamped)),
+        [only] => return Ok(only),
+        [] => return Err(no_identity(among)),
+        _ => {}
     }
+    let started: Vec<_> =
+        stamped.iter().filter(|one| handed_over.is_some() && one.uuid() == handed_over).collect();
+    if let [only] = started[..] { Ok(only) } else { Err(several(&stamped)) }
 }
 
 impl Candidate {
     fn is_stamped(&self) -> bool {
         matches!(self.content, Summary::Copies(..))
+    }
+
+    fn uuid(&self) -> Option<&str> {
+        let Summary::Copies(_, Some((uuid, _))) = &self.content else { return None };
+        Some(uuid)
     }
 
     fn described(&self) -> String {
@@ -166,7 +179,14 @@ mod tests {
 
     /// The node chosen, or the exit code and the message.
     fn chosen(candidates: &[Candidate]) -> Result<&str, (Exit, String)> {
-        match choose(candidates) {
+        chosen_after(candidates, None)
+    }
+
+    fn chosen_after<'a>(
+        candidates: &'a [Candidate],
+        handed_over: Option<&str>,
+    ) -> Result<&'a str, (Exit, String)> {
+        match choose(candidates, handed_over) {
             Ok(one) => Ok(one.path.to_str().unwrap()),
             Err(error) => Err((error.exit(), error.to_string())),
         }
@@ -213,6 +233,42 @@ mod tests {
                 assert!(message.contains(part), "{part} in {message}");
             }
         }
+    }
+
+    #[test]
+    fn of_several_the_one_that_the_bootloader_has_read() {
+        let with = |uuid: &str| Summary::Copies(State::Valid, Some((uuid.into(), "panda".into())));
+        let corrupt = Summary::Copies(State::Corrupt, None);
+        for holds in [[None, None], [Some("/"), Some("/boot")]] {
+            let cards = |content: [Summary; 2]| {
+                let [first, second] = content;
+                [
+                    one("mmcblk0", Kind::Native, holds[0], first),
+                    one("mmcblk1", Kind::Native, holds[1], second),
+                ]
+            };
+            let different = cards([with("uuid-1"), with("uuid-2")]);
+            assert_eq!(chosen_after(&different, Some("uuid-1")), Ok("/dev/mmcblk0"));
+            assert_eq!(chosen_after(&different, Some("uuid-2")), Ok("/dev/mmcblk1"));
+            assert_eq!(
+                chosen_after(&cards([corrupt.clone(), with("uuid-2")]), Some("uuid-2")),
+                Ok("/dev/mmcblk1")
+            );
+            // A fact of no card, of both, or none.
+            for handed_over in [Some("uuid-3"), None] {
+                assert_eq!(chosen_after(&different, handed_over).unwrap_err().0, Exit::Doubtful);
+                let nameless = cards([corrupt.clone(), corrupt.clone()]);
+                assert_eq!(chosen_after(&nameless, handed_over).unwrap_err().0, Exit::Doubtful);
+            }
+            let same = cards([with("uuid-1"), with("uuid-1")]);
+            assert_eq!(chosen_after(&same, Some("uuid-1")).unwrap_err().0, Exit::Doubtful);
+        }
+        // Where the system's card is known, it is that one.
+        let cards = [
+            one("mmcblk0", Kind::Native, None, with("uuid-1")),
+            one("mmcblk1", Kind::Native, Some("/"), with("uuid-2")),
+        ];
+        assert_eq!(chosen_after(&cards, Some("uuid-1")), Ok("/dev/mmcblk1"));
     }
 
     #[test]

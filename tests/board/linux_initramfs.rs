@@ -8,7 +8,7 @@ use std::process::Command;
 use identity_tests::bench::mac_of;
 use identity_tests::board::artifact;
 use identity_tests::image::Image;
-use identity_tests::linux::{FACTORY_MAC, Linux, Report};
+use identity_tests::linux::{FACTORY_MAC, Linux, Report, start_with_two_cards};
 use serde_json::Value;
 
 /// A card, and its board.
@@ -139,6 +139,22 @@ fn an_interface_takes_the_address_of_its_alias_and_not_of_its_name() {
     assert_eq!(report.value("address"), FACTORY_MAC);
     let log: Vec<_> = report.all("LOG ").collect();
     assert!(log.iter().any(|line| line.contains("eth0 is no ethernet<i> of the device tree")), "{log:?}");
+}
+
+#[test]
+fn of_two_cards_the_one_that_the_bootloader_has_read_is_waited_for() {
+    let (one, other) = (Bench::new(), Bench::new());
+    one.stamp(&["--hostname", "panda-1"]);
+    let identity = other.stamp(&["--hostname", "panda-2"]);
+    let uuid = identity["uuid"].as_str().expect("a UUID");
+    let initramfs = artifact("IDENTITY_TEST_INITRAMFS_LINUX");
+    let cards = [one.image.path(), other.image.path()];
+    let mut board = start_with_two_cards(cards, uuid, &initramfs, "quiet scenario=one-is-late");
+    let report = Report { lines: board.expect("DONE"), frames: Vec::new() };
+    assert_eq!(report.value("cards").split(' ').count(), 1, "only the first is there at the start");
+    assert_eq!(report.value("status"), "0");
+    assert_eq!(report.value("hostname"), "panda-2");
+    assert_eq!(report.value("machine-id-empty"), identity["machine_id"]);
 }
 
 #[test]

@@ -53,6 +53,32 @@ fn two_cards_with_an_identity_are_listed_and_none_is_taken() {
 }
 
 #[test]
+fn of_two_cards_with_an_identity_the_one_that_the_bootloader_handed_over_is_taken() {
+    let (one, two) = (stamped(UUID), stamped(OTHER));
+    let (Some(card), Some(other)) = (Loop::attach(one.path(), &[]), Loop::attach(two.path(), &[])) else {
+        return;
+    };
+    let started_with = |uuid: &str, second: &Loop| {
+        Machine::new()
+            .card("mmcblk0", &card, &[])
+            .card("mmcblk2", second, &[])
+            .tree("chosen/identity/state", b"valid\0")
+            .tree("chosen/identity/uuid", format!("{uuid}\0").as_bytes())
+    };
+    for uuid in [UUID, OTHER] {
+        let read = started_with(uuid, &other).identity("read --field uuid").run();
+        read.exits(0).is_quiet().prints(&format!("{uuid}\n"));
+    }
+    // Neither has it, or both have.
+    let neither = "27f0c1de-6f0c-4c0e-8a51-b7f0a9a3c1d2";
+    started_with(neither, &other).identity("read").run().exits(5).prints("").says_one_sentence();
+    let clone = Image::absent();
+    std::fs::copy(one.path(), clone.path()).expect("room");
+    let Some(same) = Loop::attach(clone.path(), &[]) else { return };
+    started_with(UUID, &same).identity("read").run().exits(5).prints("").says_one_sentence();
+}
+
+#[test]
 fn a_machine_without_cards_says_so() {
     if !identity_tests::block::is_root() {
         identity_tests::block::skipped("it needs root");

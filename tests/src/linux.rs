@@ -2,7 +2,7 @@
 //! Linux on the Versatile Express, started by QEMU itself: no bootloader has touched kernel, device tree or network.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::board::{Board, artifact};
 use crate::capture::dhcp_requests;
@@ -52,14 +52,42 @@ impl Linux {
     }
 }
 
+/// Linux on QEMU's own machine, with a card in each of two slots, started by a bootloader that has read `uuid` on one of
+/// them. It has no network that Linux has a driver for.
+pub fn start_with_two_cards(cards: [&Path; 2], uuid: &str, initramfs: &Path, arguments: &str) -> Board {
+    let qemu = |more: &str| {
+        let mut command = Command::new("qemu-system-arm");
+        // What Debian's kernel for such processors can address.
+        command.args(["-M", &format!("virt,highmem=off{more}"), "-cpu", "cortex-a15", "-m", "256"]);
+        command.args(["-nographic", "-no-reboot"]).env("QEMU_AUDIO_DRV", "none");
+        command
+    };
+    let device_tree = cards[0].with_extension("dtb");
+    let status = qemu(&format!(",dumpdtb={}", device_tree.display())).stderr(Stdio::null()).status();
+    assert!(status.expect("qemu-system-arm").success(), "no device tree");
+    for (name, value) in [("state", "valid"), ("uuid", uuid)] {
+        let mut fdtput = Command::new("fdtput");
+        fdtput.args(["-p", "--type", "s"]).arg(&device_tree).args(["/chosen/identity", name, value]);
+        assert!(fdtput.status().expect("fdtput, of device-tree-compiler").success());
+    }
+    let mut command = qemu("");
+    command.arg("-kernel").arg(artifact("IDENTITY_TEST_LINUX").join("zImage"));
+    command.arg("-dtb").arg(&device_tree).arg("-initrd").arg(initramfs);
+    command.arg("-append").arg(format!("console=ttyAMA0 {arguments}"));
+    for (slot, card) in cards.into_iter().enumerate() {
+        command.arg("-drive").arg(format!("id=card{slot},file={},format=raw,if=none", card.display()));
+        command.arg("-device").arg(format!("sdhci-pci,addr={}", slot + 2));
+        command.arg("-device").arg(format!("sd-card,drive=card{slot}"));
+    }
+    Board::start(command)
+}
+
 impl Report {
     /// From a board that says `DONE` and switches itself off.
     pub fn of(mut board: Board, capture: &Path) -> Self {
         let lines = board.expect("DONE");
         board.wait_for_power_off();
-        let text = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
-        let frames = dhcp_requests(capture).into_iter().map(|(source, _)| text(source)).collect();
-        Self { lines, frames }
+        Self { lines, frames: senders(capture) }
     }
 
     /// What follows `start` in the lines that start so.
@@ -87,4 +115,10 @@ impl Report {
         assert!(!self.frames.is_empty(), "the board asks for an address:\n{}", self.lines);
         assert!(self.frames.iter().all(|frame| frame == mac), "{:?}, not {mac}", self.frames);
     }
+}
+
+/// The source of each DHCP request in a capture.
+pub fn senders(capture: &Path) -> Vec<String> {
+    let text = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
+    dhcp_requests(capture).into_iter().map(|(source, _)| text(source)).collect()
 }

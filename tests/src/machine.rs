@@ -5,11 +5,13 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::PathBuf;
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::block::Loop;
 use crate::cli::{Identity, program, tool};
+use crate::workspace;
 
 const SCRIPT: &str = r#"
 set -e
@@ -21,6 +23,23 @@ mount -t tmpfs none /dev
 while read -r name major minor; do mknod "/dev/$name" b "$major" "$minor"; done < "$1/nodes"
 shift
 exec "$@"
+"#;
+
+/// `linux/apply` there, with the program in `$1`, the settings in `$2`, a hostname of its own and no interfaces. It
+/// speaks as to the journal; what has come of it is printed.
+const APPLY: &str = r#"
+mount -t tmpfs none /run
+mount -t tmpfs none /etc/default
+mount -t tmpfs none /sys/class/net
+mknod -m 666 /dev/null c 1 3
+echo "$2" >/etc/default/identity
+echo image >/proc/sys/kernel/hostname
+PATH=${1%/*}:$PATH JOURNAL_STREAM=1 sh "$0"
+status=$?
+echo "hostname=$(cat /proc/sys/kernel/hostname)"
+echo "run=$(echo /run/identity*)"
+if [ -e /run/identity ]; then cat /run/identity/identity.env; fi
+exit $status
 "#;
 
 /// A machine.
@@ -103,8 +122,19 @@ impl Machine {
 
     /// `identity WORDS...` there.
     pub fn identity(&self, words: impl AsRef<str>) -> Identity {
+        Identity::prefixed(self.enter(), program(), words)
+    }
+
+    /// `linux/apply` there, with this in its `/etc/default/identity`: what it says, the hostname and `/run` after it.
+    pub fn apply(&self, settings: &str) -> Identity {
+        let mut shell = self.enter();
+        shell.args(["sh", "-c", APPLY]).arg(workspace().join("linux/apply"));
+        Identity::prefixed(shell, program(), "").arg(settings)
+    }
+
+    fn enter(&self) -> Command {
         let mut unshare = tool("unshare");
-        unshare.args(["--mount", "sh", "-c", SCRIPT, "sh"]).arg(self.dir.path());
-        Identity::prefixed(unshare, program(), words)
+        unshare.args(["--mount", "--uts", "sh", "-c", SCRIPT, "sh"]).arg(self.dir.path());
+        unshare
     }
 }
