@@ -20,8 +20,10 @@ quick_packages=(
 board_packages=(
     make bison flex bc swig python3-dev python3-setuptools device-tree-compiler libssl-dev libgnutls28-dev uuid-dev efitools
     bzip2 xz-utils cpio kmod patch ccache
-    gcc-arm-linux-gnueabi gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu gcc-riscv64-linux-gnu libc6-dev-armhf-cross
+    gcc-arm-linux-gnueabi gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu gcc-riscv64-linux-gnu
+    libc6-dev-armhf-cross libc6-dev-arm64-cross
     qemu-system-arm qemu-system-misc ipxe-qemu
+    mmdebstrap qemu-user-static lintian   # our own package
 )
 
 # What a Debian system for the boards is made with.
