@@ -142,6 +142,20 @@ fn an_interface_takes_the_address_of_its_alias_and_not_of_its_name() {
 }
 
 #[test]
+fn before_init_the_identity_is_taken_too() {
+    let bench = Bench::new();
+    let identity = bench.stamp(&["--hostname", "panda-1"]);
+    let report = bench.boot("as-init");
+    // The system's init is process 1, with what the kernel has given to ours, and finds all that it took.
+    assert_eq!((report.value("process"), report.value("arguments")), ("1", "one two"));
+    assert_eq!(report.value("mounts"), "/ /dev /etc/machine-id /proc /run /sys ");
+    assert_eq!(report.value("machine-id"), identity["machine_id"]);
+    assert_eq!(report.value("hostname"), "panda-1");
+    assert_eq!(report.value("address"), mac_of(&identity));
+    report.is_on_the_wire_with(mac_of(&identity));
+}
+
+#[test]
 fn of_two_cards_the_one_that_the_bootloader_has_read_is_waited_for() {
     let (one, other) = (Bench::new(), Bench::new());
     one.stamp(&["--hostname", "panda-1"]);
