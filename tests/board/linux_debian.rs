@@ -11,7 +11,7 @@ use std::time::Duration;
 use identity_tests::bench::mac_of;
 use identity_tests::board::{Board, Model, artifact};
 use identity_tests::cli::Identity;
-use identity_tests::linux::{FACTORY_MAC, Linux, Report};
+use identity_tests::linux::{FACTORY_MAC, Linux, Report, senders};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -82,6 +82,11 @@ fn is_the_machine_of(report: &Report, identity: &Value, hostname: &str) {
     assert_eq!(report.value("address"), mac_of(identity));
     report.is_on_the_wire_with(mac_of(identity));
     assert_eq!(report.value("hostname"), hostname);
+    // udev gives it to an interface that comes later, too.
+    assert_eq!(
+        (report.value("gone"), report.value("late-address")),
+        ("/sys/class/net/eth*", mac_of(identity))
+    );
     // The file, PID 1 and the journal agree.
     for name in ["machine-id", "machine-id-of-init", "machine-id-of-journal"] {
         assert_eq!(report.value(name), machine_id, "{name}");
@@ -119,6 +124,7 @@ fn debian_root_on_a_blank_card_boots_with_none_of_it_and_says_so() {
     let card = Card::new();
     let report = card.boot();
     assert_eq!(report.value("address"), FACTORY_MAC);
+    assert_eq!(report.value("late-address"), FACTORY_MAC);
     report.is_on_the_wire_with(FACTORY_MAC);
     assert_eq!(report.value("hostname"), "image");
     assert!(
@@ -133,6 +139,22 @@ fn debian_root_on_a_blank_card_boots_with_none_of_it_and_says_so() {
         assert!(said, "{source}\n{}", report.lines);
     }
     card.is_unchanged();
+}
+
+/// There is no such server: what counts is who asks.
+#[test]
+fn debian_root_on_the_network_is_asked_for_with_the_cards_address() {
+    let (card, identity) = Card::stamped("panda-4");
+    let linux = Linux::new(built("initrd.img"), "root=/dev/nfs nfsroot=10.0.2.2:/srv/root ip=dhcp");
+    let mut board = linux.start(&card.path(), &card.capture());
+    // initramfs-tools' own ipconfig has an answer.
+    let boot = board.expect("IP-Config: eth0 complete");
+    drop(board);
+    let frames = senders(&card.capture());
+    assert!(
+        !frames.is_empty() && frames.iter().all(|sender| sender == mac_of(&identity)),
+        "{frames:?}\n{boot}"
+    );
 }
 
 #[test]

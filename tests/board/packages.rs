@@ -139,6 +139,7 @@ fn package_for_amd64_leaves_a_system_as_it_was() {
             assert!(initramfs.contains(name), "{step}: {name} in {initramfs}");
         }
     }
+    assert_eq!((value("runs-updated"), value("runs-disabled")), ("2", "0"), "{said}");
     for step in ["removed", "purged"] {
         assert_eq!(value(step), "as before", "{said}");
     }
