@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What needs boards, or what is built for them; `tests/run` says where it is in variables.
+
+mod behaviour;
+mod linked;
+mod linux_debian;
+mod linux_initramfs;
+mod loaders;
+mod object;
+mod orangepi;
+mod packages;
+mod releases;
+mod sandbox_unit;
+mod vexpress;
