@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Partition tables: MBR, GPT and both at once (hybrid), and everything that is wrong with them.
+//!
+//! Sources: UEFI specification 2.10, chapter 5; what Linux (`block/partitions/{msdos,efi}.c`) and U-Boot
+//! (`disk/part_{dos,efi}.c`) take for a table.
+
+mod gpt;
+mod mbr;
+mod problem;
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::bytes::Bytes;
+
+pub use problem::{Named, TableProblem};
+
+/// Which tables a card has, by what its first sector says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// None.
+    None,
+    /// An MBR alone.
+    Mbr,
+    /// A GPT behind a protective MBR.
+    Gpt,
+    /// A GPT, and an MBR that has more entries than the protective one.
+    Hybrid,
+}
+
+impl Scheme {
+    /// Name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Mbr => "mbr",
+            Self::Gpt => "gpt",
+            Self::Hybrid => "hybrid",
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "no partition table",
+            Self::Mbr => "MBR",
+            Self::Gpt => "GPT",
+            Self::Hybrid => "hybrid GPT and MBR",
+        })
+    }
+}
+
+/// What a table says that a partition is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Type byte of an MBR entry.
+    Mbr(u8),
+    /// Type GUID of a GPT entry.
+    Gpt(Uuid),
+}
+
+/// MBR types that are named in messages. Sources: util-linux `include/pt-mbr-partnames.h`; 0x53 is the i.MX23/28
+/// ROM's (U-Boot `doc/board/nxp/mx28evk.rst`), 0xA2 the SoCFPGA ROM's, 0xDA Linaro's for loaders.
+const MBR_NAMES: [(u8, &str); 15] = [
+    (0x05, "extended"),
+    (0x06, "FAT16"),
+    (0x07, "NTFS or exFAT"),
+    (0x0b, "FAT32"),
+    (0x0c, "FAT32 LBA"),
+    (0x0e, "FAT16 LBA"),
+    (0x0f, "extended LBA"),
+    (0x53, "i.MX23/28 boot stream"),
+    (0x82, "Linux swap"),
+    (0x83, "Linux"),
+    (0x85, "Linux extended"),
+    (0x8e, "Linux LVM"),
+    (0xa2, "SoCFPGA boot loader"),
+    (0xda, "non-filesystem data"),
+    (0xef, "EFI system"),
+];
+
+/// GPT types that are named in messages. Sources: UEFI specification, UAPI discoverable partitions specification;
+/// the StarFive, SiFive and BIOS boot types from U-Boot `doc/board/{starfive,sifive}` and `include/part_efi.h`.
+const GPT_NAMES: [(Uuid, &str); 9] = [
+    (Uuid::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b), "EFI system"),
+    (Uuid::from_u128(0x0fc63daf_8483_4772_8e79_3d69d8477de4), "Linux"),
+    (Uuid::from_u128(0x0657fd6d_a4ab_43c4_84e5_0933c84b4f4f), "Linux swap"),
+    (Uuid::from_u128(0xebd0a0a2_b9e5_4433_87c0_68b6b72699c7), "basic data"),
+    (Uuid::from_u128(0x21686148_6449_6e6f_744e_656564454649), "BIOS boot"),
+    (Uuid::from_u128(0x5b193300_fc78_40cd_8002_e86c45580b47), "SiFive SPL, StarFive U-Boot"),
+    (Uuid::from_u128(0x2e54b353_1271_4842_806f_e436d6af6985), "SiFive U-Boot, StarFive SPL"),
+    (Uuid::from_u128(0xb921b045_1df0_41c3_af44_4c6f280d3fae), "Linux root arm64"),
+    (Uuid::from_u128(0x69dad710_2ce4_4e3c_b16c_21a1d49abed3), "Linux root arm"),
+];
+
+impl Kind {
+    /// The type's name, where it is a well-known one.
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Mbr(kind) => MBR_NAMES.iter().find(|(known, _)| known == kind).map(|(_, name)| *name),
+            Self::Gpt(kind) => GPT_NAMES.iter().find(|(known, _)| known == kind).map(|(_, name)| *name),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.name(), self) {
+            (Some(name), _) => f.write_str(name),
+            (None, Self::Mbr(kind)) => write!(f, "type 0x{kind:02x}"),
+            (None, Self::Gpt(kind)) => write!(f, "type {kind}"),
+        }
+    }
+}
+
+/// One partition as its table states it; it may be nonsense, then [`PartitionTable::problems`] says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// 1 for the first entry of its table.
+    pub number: u32,
+    /// First sector.
+    pub start_lba: u64,
+    /// Length.
+    pub sectors: u64,
+    /// What it is for; says which table the entry is in, too.
+    pub kind: Kind,
+    /// GPT name, without control characters.
+    pub name: Option<String>,
+}
+
+impl Partition {
+    /// First sector behind it.
+    pub fn end_lba(&self) -> u64 {
+        self.start_lba.saturating_add(self.sectors)
+    }
+
+    /// Whether the entry is in the GPT.
+    pub fn is_gpt(&self) -> bool {
+        matches!(self.kind, Kind::Gpt(_))
+    }
+
+    fn name_in_text(&self) -> Named {
+        Named { gpt: self.is_gpt(), number: self.number }
+    }
+}
+
+/// What the primary GPT header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GptInfo {
+    /// Where the header is.
+    pub header_lba: u64,
+    /// First sector of the entry array; not always 2.
+    pub entries_lba: u64,
+    /// Length of the entry array in sectors.
+    pub entries_sectors: u64,
+    /// Number of entries, used or not.
+    pub entry_count: u32,
+    /// Length of one entry in bytes.
+    pub entry_len: u32,
+    /// First sector that partitions may use.
+    pub first_usable_lba: u64,
+    /// Last sector that partitions may use.
+    pub last_usable_lba: u64,
+    /// Where the backup header is.
+    pub backup_lba: u64,
+    /// The disk's GUID.
+    pub disk_id: Uuid,
+    /// Whether the header's checksum is right.
+    pub header_crc_ok: bool,
+    /// Whether the entries' checksum is right; `None` when they lie outside what was read.
+    pub entries_crc_ok: Option<bool>,
+}
+
+/// Of the primary volume descriptor, at sector 16 of 2048 bytes.
+const ISO9660_OFFSET: u64 = 16 * 2048 + 1;
+
+/// All that the tables of a card say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionTable {
+    /// Which tables there are.
+    pub scheme: Scheme,
+    /// Partitions of all tables, by start; the protective entry is none.
+    pub partitions: Vec<Partition>,
+    /// The GPT header, when LBA 1 holds one that can be read at all.
+    pub gpt: Option<GptInfo>,
+    /// What is wrong, the most telling first.
+    pub problems: Vec<TableProblem>,
+}
+
+impl PartitionTable {
+    /// Start of the first partition in any of the tables, whatever its type.
+    pub fn first_partition_lba(&self) -> Option<u64> {
+        self.partitions.iter().map(|partition| partition.start_lba).min()
+    }
+
+    /// The first problem for which no slot may be chosen by this table.
+    pub fn fatal_problem(&self) -> Option<&TableProblem> {
+        self.problems.iter().find(|problem| problem.is_fatal())
+    }
+}
+
+/// Reads the tables of a card whose first sectors are `bytes`.
+///
+/// The entries of a GPT may lie anywhere; when they lie behind `bytes`, [`TableProblem::GptEntriesOutside`] says
+/// where, and the caller can come back with more.
+pub fn read(bytes: &[u8], device_sectors: u64) -> PartitionTable {
+    let mut table =
+        PartitionTable { scheme: Scheme::None, partitions: Vec::new(), gpt: None, problems: Vec::new() };
+    let protective = mbr::read(bytes, &mut table);
+    gpt::read(bytes, protective, device_sectors, &mut table);
+    if bytes.has(ISO9660_OFFSET, b"CD001") {
+        table.problems.insert(0, TableProblem::Iso9660);
+    }
+    table.partitions.sort_by_key(|partition| partition.start_lba);
+    check_partitions(&mut table, device_sectors);
+    table
+}
+
+/// What only the partitions together, or with the device, show. They are sorted by start.
+fn check_partitions(table: &mut PartitionTable, device_sectors: u64) {
+    let mut problems = Vec::new();
+    for gpt in [false, true] {
+        let mut before: Option<&Partition> = None;
+        for partition in table.partitions.iter().filter(|partition| partition.is_gpt() == gpt) {
+            if let Some(before) = before.filter(|before| before.end_lba() > partition.start_lba) {
+                problems.push(TableProblem::Overlap {
+                    one: before.name_in_text(),
+                    other: partition.name_in_text(),
+                });
+            }
+            if before.is_none_or(|before| before.end_lba() < partition.end_lba()) {
+                before = Some(partition);
+            }
+        }
+    }
+    for partition in &table.partitions {
+        if partition.end_lba() > device_sectors {
+            problems.push(TableProblem::Beyond {
+                partition: partition.name_in_text(),
+                end_lba: partition.end_lba(),
+            });
+        }
+        if let Some(gpt) = table.gpt.as_ref().filter(|_| partition.is_gpt()) {
+            let entries_end = gpt.entries_lba.saturating_add(gpt.entries_sectors);
+            let over_header = partition.start_lba <= gpt.header_lba;
+            let over_entries = partition.start_lba < entries_end && partition.end_lba() > gpt.entries_lba;
+            if over_header || over_entries {
+                problems.push(TableProblem::OverGpt { partition: partition.name_in_text() });
+            }
+        }
+    }
+    table.problems.append(&mut problems);
+}
+
+#[cfg(test)]
+mod tests;
