@@ -23,7 +23,7 @@ board_packages=(
     gcc-arm-linux-gnueabi gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu gcc-riscv64-linux-gnu
     libc6-dev-armhf-cross libc6-dev-arm64-cross
     qemu-system-arm qemu-system-misc ipxe-qemu
-    mmdebstrap qemu-user-static lintian   # our own package
+    qemu-user-static lintian    # our own package
 )
 
 # What a Debian system for the boards is made with.

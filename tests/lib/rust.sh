@@ -44,8 +44,9 @@ choose_rust() {
         "on Debian 12: apt-get update; apt-get install --no-install-recommends rustc-web cargo-web rust-web-src"
 }
 
-# rust_build_id FLAGS...: what decides whether two builds may share a directory.
-rust_build_id() { hash_of "$rust_version" "$@"; }
+# rust_directory: prints where the chosen compiler's builds go. Kept, so that core and the macros are compiled once; cargo
+# keeps builds with other flags apart.
+rust_directory() { printf '%s/target-%s\n' "$cache" "$(hash_of "$rust_version")"; }
 
 # run_cargo ARGUMENT...: the chosen cargo with the compiler beside it, whatever comes first in PATH. -Zbuild-std has been as
 # it is for years, but a stable compiler wants to be told that it is meant.
