@@ -92,6 +92,15 @@ fn another_card_than_the_bootloader_has_read_is_not_taken_instead() {
     let machine = || Machine::new().card("mmcblk0", &card, &[]);
     has_taken(started_with(machine(), UUID).apply(AT_ONCE).run(), UUID, "panda-1");
     has_taken_nothing(started_with(machine(), OTHER).apply(AT_ONCE).run(), 7, &["bootloader", UUID, OTHER]);
-    // A bootloader that found a blank card, or knows nothing of identities, has no word on it.
-    has_taken(machine().tree("chosen/identity/state", b"blank\0").apply(AT_ONCE).run(), UUID, "panda-1");
+    // Nor if it has read one without an identity of use, unless somebody has said which.
+    let behind = |state: &str| machine().tree("chosen/identity/state", format!("{state}\0").as_bytes());
+    for state in ["blank", "corrupt", "conflict", "cloned", "moved"] {
+        let reasons = ["bootloader", state, UUID, "CARD", "/etc/default/identity"];
+        has_taken_nothing(behind(state).apply(AT_ONCE).run(), 5, &reasons);
+        has_taken(behind(state).apply("CARD=/dev/mmcblk0").run(), UUID, "panda-1");
+    }
+    // What it could not read, or not understand, it has no word on.
+    for state in ["newer", "unreadable"] {
+        has_taken(behind(state).apply(AT_ONCE).run(), UUID, "panda-1");
+    }
 }
