@@ -213,6 +213,29 @@ fn switches_are_allowed() {
     }
 }
 
+/// One instruction may stand between a switch's sum and its jump, but none that changes where it goes.
+#[test]
+fn jumps_that_only_look_like_switches_are_refused() {
+    let because = "goes to an address that is not known";
+    let sums = ["", "", "add x8, x8, x9, lsl #2\n", "add a0, a0, a1\n", "add %rcx, %rax\n"];
+    let jumps = ["", "", "br x8", "jr a0", "jmp *%rax"];
+    let with = |between: [&str; 3]| {
+        let code = |at: usize| format!("{}{}\n{}", sums[at], between[at - 2], jumps[at]);
+        [code(2), code(3), code(4)]
+    };
+    let refused = |between| {
+        let [aarch64, riscv64, x86_64] = &with(between);
+        refused(["", "", aarch64, riscv64, x86_64], because);
+    };
+    refused(["ldr x8, [x0]", "ld a0, 0(a1)", "mov (%rcx), %rax"]);
+    refused(["ldr w8, [x0]", "li a0, 1", "mov (%rcx), %eax"]);
+    refused(["ldr x1, [x0]\nldr x2, [x0]", "ld a2, 0(a1)\nld a3, 0(a1)", "mov %rcx, %rdx\nmov %rcx, %rsi"]);
+    refused(["bl g", "call g", "call g"]);
+    for (sound, code) in SOUND[2..].iter().zip(with(["ldr x1, [x0]", "ld a2, 0(a1)", "mov %rcx, %rdx"])) {
+        assert!(sound.prove_with(&code).is_ok(), "{}: {:?}", sound.architecture, sound.prove_with(&code));
+    }
+}
+
 #[test]
 fn recursion_is_refused() {
     refused(["bl f", "bl f", "bl f", "call f", "call f"], "calls itself");
