@@ -47,22 +47,22 @@ impl fmt::Display for TextError {
 
 /// A profile: 1–63 of `[A-Za-z0-9._+-]`, starting with a letter or digit.
 pub fn check_profile(text: &[u8]) -> Result<(), TextError> {
-    check(text, Rule::Profile)
+    check(text, Rule::PROFILE)
 }
 
 /// A hostname: RFC 1123 labels joined by dots, 1–63 bytes in all.
 pub fn check_hostname(text: &[u8]) -> Result<(), TextError> {
-    check(text, Rule::Hostname)
+    check(text, Rule::HOSTNAME)
 }
 
 /// A board or card serial: 1–63 printable ASCII characters without space.
 pub fn check_serial(text: &[u8]) -> Result<(), TextError> {
-    check(text, Rule::Serial)
+    check(text, Rule::SERIAL)
 }
 
 /// A variable's key: 1–63 of `[a-z0-9_]`, starting with a letter.
 pub fn check_key(text: &[u8]) -> Result<(), TextError> {
-    check(text, Rule::Key)
+    check(text, Rule::KEY)
 }
 
 /// A variable's value: at most 191 bytes of UTF-8 without control characters (Unicode category Cc); may be empty.
@@ -80,61 +80,77 @@ pub fn check_value(text: &[u8]) -> Result<(), TextError> {
 }
 
 /// The start of the first character that is no UTF-8 (RFC 3629: the shortest form, no surrogates, nothing behind U+10FFFF)
-/// or a control character: table 3-7 of the Unicode standard without the latter.
+/// or a control character.
 ///
-/// For a bootloader a third of the size of `core::str::from_utf8`, which is made for long texts.
+/// For a bootloader a fifth of the size of `core::str::from_utf8`, which is made for long texts.
 fn value_fault(text: &[u8]) -> Option<usize> {
-    let (mut start, mut more, mut previous) = (0, 0_u8, 0);
-    for (at, &byte) in text.iter().enumerate() {
-        if more == 0 {
-            start = at;
+    let mut rest = text.iter();
+    loop {
+        let start = text.len().saturating_sub(rest.len());
+        let &lead = rest.next()?;
+        // As many leading ones as the character has bytes, if it has several.
+        let len = lead.leading_ones();
+        let mut code = u32::from(lead) & 0x7f_u32.wrapping_shr(len);
+        for _ in 1..len {
+            match rest.next() {
+                Some(&byte @ 0x80..0xc0) => code = code << 6 | u32::from(byte & 0x3f),
+                _ => return Some(start),
+            }
         }
-        more = match (more, byte) {
-            (0, 0x20..0x7f) => 0,
-            (0, 0xc2..0xe0) => 1,
-            (0, 0xe0..0xf0) => 2,
-            (0, 0xf0..0xf5) => 3,
-            (1.., 0x80..0xc0) => match (previous, byte) {
-                (0xc2 | 0xe0, ..0xa0) | (0xf0, ..0x90) | (0xed, 0xa0..) | (0xf4, 0x90..) => {
-                    return Some(start);
-                }
-                _ => more.wrapping_sub(1),
-            },
-            _ => return Some(start),
-        };
-        previous = byte;
+        // What a shorter form would do for is refused, and so are control characters: two bytes start behind them.
+        let good = matches!(
+            (len, code),
+            (0, 0x20..0x7f) | (2, 0xa0..) | (3, 0x800..0xd800 | 0xe000..) | (4, 0x1_0000..0x11_0000)
+        );
+        if !good {
+            return Some(start);
+        }
     }
-    (more > 0).then_some(start)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    Profile,
-    Hostname,
-    Serial,
-    Key,
+/// Which classes may stand where in a text: numbers, which a bootloader's code holds in place of a table.
+#[derive(Clone, Copy)]
+struct Rule {
+    /// In front.
+    first: u32,
+    /// Behind another byte; of [`class::LABELS`], behind one that is neither dot nor dash.
+    behind: u32,
+}
+
+impl Rule {
+    const PROFILE: Self = Self { first: class::ALPHANUMERIC, behind: class::PROFILE | class::END };
+    const HOSTNAME: Self = Self {
+        first: class::ALPHANUMERIC,
+        behind: class::ALPHANUMERIC | class::DASH | class::DOT | class::LABELS | class::END,
+    };
+    const SERIAL: Self = Self { first: class::GRAPHIC, behind: class::GRAPHIC | class::END };
+    const KEY: Self =
+        Self { first: class::LOWER, behind: class::LOWER | class::DIGIT | class::UNDERSCORE | class::END };
 }
 
 /// What the rules tell apart, one bit each.
 mod class {
-    pub const LOWER: u16 = 1 << 0;
-    pub const UPPER: u16 = 1 << 1;
-    pub const DIGIT: u16 = 1 << 2;
-    pub const UNDERSCORE: u16 = 1 << 3;
-    pub const PLUS: u16 = 1 << 4;
-    pub const DASH: u16 = 1 << 5;
-    pub const DOT: u16 = 1 << 6;
+    pub const LOWER: u32 = 1 << 0;
+    pub const UPPER: u32 = 1 << 1;
+    pub const DIGIT: u32 = 1 << 2;
+    pub const UNDERSCORE: u32 = 1 << 3;
+    pub const PLUS: u32 = 1 << 4;
+    pub const DASH: u32 = 1 << 5;
+    pub const DOT: u32 = 1 << 6;
     /// Printable ASCII but for the above and space.
-    pub const OTHER: u16 = 1 << 7;
+    pub const OTHER: u32 = 1 << 7;
     /// Where the text ends.
-    pub const END: u16 = 1 << 8;
-    /// Where the text starts, and bytes that no rule allows.
-    pub const NONE: u16 = 0;
+    pub const END: u32 = 1 << 8;
+    /// No class: of a rule, that a dot and a dash stand only between others.
+    pub const LABELS: u32 = 1 << 9;
+    /// Bytes that no rule allows.
+    pub const NONE: u32 = 0;
 
-    pub const ALPHANUMERIC: u16 = LOWER | UPPER | DIGIT;
-    pub const GRAPHIC: u16 = ALPHANUMERIC | UNDERSCORE | PLUS | DASH | DOT | OTHER;
+    pub const ALPHANUMERIC: u32 = LOWER | UPPER | DIGIT;
+    pub const PROFILE: u32 = ALPHANUMERIC | UNDERSCORE | PLUS | DASH | DOT;
+    pub const GRAPHIC: u32 = PROFILE | OTHER;
 
-    pub fn of(byte: u8) -> u16 {
+    pub fn of(byte: u8) -> u32 {
         match byte {
             b'a'..=b'z' => LOWER,
             b'A'..=b'Z' => UPPER,
@@ -145,24 +161,6 @@ mod class {
             b'.' => DOT,
             b'!'..=b'~' => OTHER,
             _ => NONE,
-        }
-    }
-}
-
-impl Rule {
-    /// What may stand behind `previous`.
-    fn behind(self, previous: u16) -> u16 {
-        use class::*;
-        match (self, previous) {
-            (Self::Profile | Self::Hostname, NONE) => ALPHANUMERIC,
-            (Self::Profile, _) => ALPHANUMERIC | UNDERSCORE | PLUS | DASH | DOT | END,
-            (Self::Hostname, DOT) => ALPHANUMERIC,
-            (Self::Hostname, DASH) => ALPHANUMERIC | DASH,
-            (Self::Hostname, _) => ALPHANUMERIC | DASH | DOT | END,
-            (Self::Serial, NONE) => GRAPHIC,
-            (Self::Serial, _) => GRAPHIC | END,
-            (Self::Key, NONE) => LOWER,
-            (Self::Key, _) => LOWER | DIGIT | UNDERSCORE | END,
         }
     }
 }
@@ -182,15 +180,19 @@ fn check(text: &[u8], rule: Rule) -> Result<(), TextError> {
 /// no more than that, so that a bootloader, which does not ask what is wrong, has no code for it; not generic over the
 /// rule, so that it has the loop once.
 fn fault(text: &[u8], rule: Rule) -> Option<usize> {
-    let mut previous = class::NONE;
+    let mut allowed = rule.first;
     for (at, &byte) in text.iter().enumerate() {
         let class = class::of(byte);
-        if at >= NAME_LEN_MAX || rule.behind(previous) & class == 0 {
+        if at >= NAME_LEN_MAX || allowed & class == 0 {
             return Some(at);
         }
-        previous = class;
+        allowed = match class {
+            class::DOT if rule.behind & class::LABELS != 0 => rule.first,
+            class::DASH if rule.behind & class::LABELS != 0 => rule.first | class::DASH,
+            _ => rule.behind,
+        };
     }
-    (rule.behind(previous) & class::END == 0).then(|| text.len().saturating_sub(1))
+    (allowed & class::END == 0).then(|| text.len().saturating_sub(1))
 }
 
 fn byte_error(text: &[u8], at: usize) -> TextError {
@@ -222,6 +224,22 @@ mod tests {
         for bad in ["", ".", "a.", ".a", "a..b", "-a", "a-", "a.-b", "a-.b", "a_b", "a b", &"x".repeat(64)] {
             assert!(check_hostname(bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_byte_that_may_not_stand_there_is_named() {
+        for (bad, at) in
+            [("-a", 0), ("a_b", 1), ("a..b", 2), ("a.-b", 2), ("ab-.c", 3), ("ab-", 2), ("ab.", 2)]
+        {
+            let byte = bad.as_bytes()[at];
+            assert_eq!(check_hostname(bad.as_bytes()), Err(TextError::Byte { at, byte }), "{bad}");
+        }
+        for (bad, at) in [("a/b", 1), (".a", 0)] {
+            let byte = bad.as_bytes()[at];
+            assert_eq!(check_profile(bad.as_bytes()), Err(TextError::Byte { at, byte }), "{bad}");
+        }
+        let control = "a\u{e9}\u{85}b".as_bytes();
+        assert_eq!(check_value(control), Err(TextError::Byte { at: 3, byte: 0xc2 }));
     }
 
     #[test]
