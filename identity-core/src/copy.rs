@@ -4,6 +4,7 @@
 use core::fmt;
 
 use uuid::Uuid;
+use zerocopy::FromZeros;
 
 use crate::field::{Fields, FieldsError};
 use crate::identity::{Identity, check_uuid};
@@ -116,7 +117,8 @@ impl<'a> Copy<'a> {
         let corrupt = |defect| report(NotACopy::Corrupt(defect));
         let newer = |newer| report(NotACopy::Newer(newer));
         let raw = RawSector::of(bytes);
-        let header = raw.header();
+        let mut header = Header::new_zeroed();
+        header.copy(raw);
         if header.magic != MAGIC {
             return Err(report(if all_are(bytes, 0) { NotACopy::Blank } else { NotACopy::Foreign }));
         }
@@ -128,10 +130,11 @@ impl<'a> Copy<'a> {
             return Err(corrupt(Defect::OwnLba { stored: header.own_lba }));
         }
         let fields = check_header(raw, &header).ok_or_else(|| corrupt(Defect::Header))?;
-        let fields = Fields::check_as(fields, |error| match error {
+        Fields::check_as(fields, |error| match error {
             FieldsError::Critical { kind } => newer(Newer::Field(kind)),
             error => corrupt(Defect::Fields(error)),
         })?;
+        let fields = Fields::assume_checked(fields);
         Ok(Self { raw, own_lba: lba, peer_lba: header.peer_lba, generation: header.generation, fields })
     }
 

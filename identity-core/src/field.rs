@@ -227,11 +227,13 @@ pub struct Fields<'a>(&'a [u8]);
 impl<'a> Fields<'a> {
     /// Checks that `bytes` are fields of version 1: whole, in order, each by its rule, a profile among them.
     pub fn check(bytes: &'a [u8]) -> Result<Self, FieldsError> {
-        Self::check_as(bytes, |error| error)
+        Self::check_as(bytes, |error| error).map(|()| Self(bytes))
     }
 
-    /// The same, with an error that `report` makes of the reason.
-    pub(crate) fn check_as<E>(bytes: &'a [u8], report: impl Fn(FieldsError) -> E) -> Result<Self, E> {
+    /// The same, with an error that `report` makes of the reason. Not inlined, or a bootloader's compiler runs out of
+    /// registers.
+    #[inline(never)]
+    pub(crate) fn check_as<E>(bytes: &'a [u8], report: impl Fn(FieldsError) -> E) -> Result<(), E> {
         let mut walk = Walk::new(bytes);
         let mut previous = Field { kind: 0, value: &[] };
         for field in &mut walk {
@@ -254,11 +256,7 @@ impl<'a> Fields<'a> {
             return Err(report(FieldsError::Truncated { offset }));
         }
         // No type is lower, so that it is the first field.
-        if bytes.first() == Some(&kind::PROFILE) {
-            Ok(Self(bytes))
-        } else {
-            Err(report(FieldsError::NoProfile))
-        }
+        if bytes.first() == Some(&kind::PROFILE) { Ok(()) } else { Err(report(FieldsError::NoProfile)) }
     }
 
     /// For bytes that [`Fields::check`] accepted before and that may have been changed since: the getters then

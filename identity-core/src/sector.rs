@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The 512 bytes of a copy: where each part lies, and the checksum over them. `docs/FORMAT.md` is the prose.
 
-use core::array;
-
 use crc::{CRC_32_ISCSI, Crc, Table};
 
 use zerocopy::byteorder::little_endian::{U16, U32};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute, transmute_ref};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_mut, transmute_ref};
 
 /// Length of a sector in bytes: SD cards have no other (SD Physical Layer Specification 3.01, section 4.3.2).
 pub const SECTOR_LEN: usize = 512;
@@ -83,6 +81,26 @@ pub(crate) struct Header {
     pub reserved: u16,
 }
 
+impl Header {
+    /// Copies it from a sector. Not inlined: where only aligned numbers can be loaded, a compiler that sees where these come
+    /// from would put each of them together from bytes.
+    #[inline(never)]
+    pub fn copy(&mut self, raw: &RawSector) {
+        let bytes: &mut [u8; size_of::<Self>()] = transmute_mut!(self);
+        if let Some(head) = raw.bytes().first_chunk() {
+            *bytes = *head;
+        }
+        self.crc = u32::from_le(self.crc);
+        self.header_len = u16::from_le(self.header_len);
+        self.version = u16::from_le(self.version);
+        self.own_lba = u32::from_le(self.own_lba);
+        self.peer_lba = u32::from_le(self.peer_lba);
+        self.generation = u32::from_le(self.generation);
+        self.fields_len = u16::from_le(self.fields_len);
+        self.reserved = u16::from_le(self.reserved);
+    }
+}
+
 impl RawSector {
     pub fn of(bytes: &[u8; SECTOR_LEN]) -> &Self {
         transmute_ref!(bytes)
@@ -90,25 +108,6 @@ impl RawSector {
 
     pub fn bytes(&self) -> &[u8; SECTOR_LEN] {
         transmute_ref!(self)
-    }
-
-    /// Magic and numbers, read once, word by word: a bootloader's processor may load no number from where they lie.
-    pub fn header(&self) -> Header {
-        let (chunks, _) = self.bytes().as_chunks();
-        let words: [u32; size_of::<Header>() / 4] =
-            array::from_fn(|at| chunks.get(at).map_or(0, |&bytes| u32::from_ne_bytes(bytes)));
-        let read: Header = transmute!(words);
-        Header {
-            magic: read.magic,
-            crc: u32::from_le(read.crc),
-            header_len: u16::from_le(read.header_len),
-            version: u16::from_le(read.version),
-            own_lba: u32::from_le(read.own_lba),
-            peer_lba: u32::from_le(read.peer_lba),
-            generation: u32::from_le(read.generation),
-            fields_len: u16::from_le(read.fields_len),
-            reserved: u16::from_le(read.reserved),
-        }
     }
 
     /// The fields and the zeros behind them, up to the end of the sector.
