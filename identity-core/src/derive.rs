@@ -5,91 +5,69 @@
 use uuid::Uuid;
 use zerocopy::{IntoBytes, transmute};
 
-use crate::mac::Mac;
-use crate::sha1::{self, Block, Digest};
+use crate::mac::{self, MAC_LEN, Mac};
+use crate::sha1::{self, Block};
 
-const ETHERNET_PREFIX: &[u8] = b"ethernet/";
-const MACHINE_ID_NAME: &[u8] = b"machine-id";
+/// With room for the number of the interface, which has at most ten digits; what is left of the NULs is no part of the name.
+const ETHERNET_NAME: [u8; 19] = *b"ethernet/\0\0\0\0\0\0\0\0\0\0";
+const MACHINE_ID_NAME: [u8; 10] = *b"machine-id";
 
 /// The MAC address of the bootloader's and device tree's `ethernet<index>`, unless a person assigned one:
 /// the first six bytes of UUIDv5(`uuid`, `ethernet/<index>`), multicast bit cleared, local bit set.
 pub fn mac(uuid: Uuid, index: u32) -> Mac {
-    let mut message = Message::new(uuid);
-    message.push_all(ETHERNET_PREFIX);
-    message.push_decimal(index);
-    // Version and variant lie behind the six bytes.
-    let [first, second, ..] = message.digest();
-    let ([a, b, c, d], [e, f, ..]) = (first.to_be_bytes(), second.to_be_bytes());
-    Mac::locally_administered([a, b, c, d, e, f])
+    let mut bytes = [0; MAC_LEN];
+    write_mac(uuid, index, &mut bytes);
+    Mac::of_checked(bytes)
+}
+
+/// The bytes of [`mac()`], where they shall lie.
+pub(crate) fn write_mac(uuid: Uuid, index: u32, out: &mut [u8; MAC_LEN]) {
+    let mut name = ETHERNET_NAME;
+    let mut rest = index;
+    for digit in name.iter_mut().rev() {
+        let (tens, ones) = divide_by_ten(rest);
+        *digit = b'0'.wrapping_add(ones);
+        rest = tens;
+        if rest == 0 {
+            break;
+        }
+    }
+    if let Some(bytes) = uuid5(uuid, &name).as_bytes().first_chunk() {
+        *out = *bytes;
+    }
+    mac::make_local(out);
 }
 
 /// The machine-id: UUIDv5(`uuid`, `machine-id`), written as 32 hex digits (machine-id(5)).
 pub fn machine_id(uuid: Uuid) -> Uuid {
-    let mut message = Message::new(uuid);
-    message.push_all(MACHINE_ID_NAME);
-    let [a, b, c, d, _] = message.digest();
-    // Version 5 and the variant, RFC 9562 section 5.5.
-    let (b, c) = (b & 0xffff_0fff | 0x5000, c & 0x3fff_ffff | 0x8000_0000);
-    let words = [a.to_be(), b.to_be(), c.to_be(), d.to_be()];
-    Uuid::from_bytes(transmute!(words))
+    Uuid::from_bytes(transmute!(uuid5(uuid, &MACHINE_ID_NAME)))
 }
 
-/// What RFC 9562 section 5.5 digests for a UUIDv5, a namespace and a name, in the one block that holds both.
-struct Message {
-    block: Block,
-    len: u8,
-}
-
-impl Message {
-    /// Inlined, because a message is larger than the code that fills it in its place.
-    #[inline(always)]
-    fn new(namespace: Uuid) -> Self {
-        let mut message = Self { block: Block::default(), len: 0 };
-        message.push_all(namespace.as_bytes());
-        message
+/// UUIDv5 (RFC 9562 section 5.5) of a namespace and a name without its NULs, as words in the order of its bytes.
+///
+/// Names have at most 39 bytes: one block's 64 without the namespace's 16, the end mark and the length's 8. Not inlined: two
+/// callers.
+#[inline(never)]
+fn uuid5(namespace: Uuid, name: &[u8]) -> [u32; 4] {
+    let mut block = Block::default();
+    let (head, tail) = block.as_mut_bytes().split_at_mut(16);
+    if let Some(head) = head.first_chunk_mut() {
+        *head = *namespace.as_bytes();
     }
-
-    /// Names have at most 39 bytes: the block's 64 without the namespace's 16, the end mark and the length's 8.
-    ///
-    /// Three callers: for a bootloader one function is smaller than three copies.
-    #[inline(never)]
-    fn push(&mut self, byte: u8) {
-        if let Some(target) = self.block.as_mut_bytes().get_mut(usize::from(self.len)) {
+    let (mut tail, mut bits) = (tail.iter_mut(), 128_u32);
+    for &byte in name.iter().filter(|&&byte| byte != 0) {
+        if let Some(target) = tail.next() {
             *target = byte;
-            self.len = self.len.wrapping_add(1);
+            bits = bits.wrapping_add(8);
         }
     }
-
-    /// Not inlined for the same reason.
-    #[inline(never)]
-    fn push_all(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.push(byte);
-        }
+    if let Some(end) = tail.next() {
+        *end = 0x80;
     }
-
-    /// In ASCII, at most ten digits.
-    fn push_decimal(&mut self, number: u32) {
-        let mut digits = [0; 10];
-        let (mut rest, mut first) = (number, digits.len());
-        for digit in digits.iter_mut().rev() {
-            let (tens, ones) = divide_by_ten(rest);
-            *digit = b'0'.wrapping_add(ones);
-            (rest, first) = (tens, first.wrapping_sub(1));
-            if rest == 0 {
-                break;
-            }
-        }
-        self.push_all(digits.get(first..).unwrap_or_default());
-    }
-
-    fn digest(mut self) -> Digest {
-        let bits = u32::from(self.len).wrapping_mul(8);
-        self.push(0x80);
-        let [.., last] = &mut self.block;
-        *last = bits.to_be();
-        sha1::digest(&mut self.block)
-    }
+    let [a, b, c, d] = sha1::digest(&mut block, bits);
+    // Version 5 and the variant.
+    let (b, c) = (b & 0xffff_0fff | 0x5000, c & 0x3fff_ffff | 0x8000_0000);
+    [a.to_be(), b.to_be(), c.to_be(), d.to_be()]
 }
 
 /// Quotient and remainder by a multiplication: not every Arm core divides. The factor is 2^35 / 10, rounded up, which is

@@ -310,10 +310,10 @@ impl<'a> Fields<'a> {
         Some((index, mac.try_into().ok()?))
     }
 
-    /// The address that a person assigned to this interface.
-    pub fn assigned_to(&self, interface: u32) -> Option<Mac> {
+    /// The address that a person assigned to this interface: the bytes of a [`Mac`], where they lie.
+    pub(crate) fn assigned_to(&self, interface: u32) -> Option<&'a [u8; MAC_LEN]> {
         let (_, mac) = self.assignments().find(|&(index, _)| u32::from(index) == interface)?;
-        Mac::read(mac).ok()
+        mac::check(mac).ok().map(|()| mac)
     }
 
     fn assignments(&self) -> impl Iterator<Item = (u8, &'a [u8; MAC_LEN])> + use<'a> {
@@ -323,7 +323,7 @@ impl<'a> Fields<'a> {
 
     /// MAC addresses that a person assigned, by ascending interface index.
     pub fn macs(&self) -> impl Iterator<Item = (u8, Mac)> + use<'a> {
-        self.assignments().map_while(|(index, bytes)| Some((index, Mac::read(bytes).ok()?)))
+        self.assignments().map_while(|(index, &bytes)| Some((index, Mac::new(bytes).ok()?)))
     }
 
     /// Variables by ascending key.

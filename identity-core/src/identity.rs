@@ -9,7 +9,7 @@ use zerocopy::byteorder::little_endian::{U16, U32};
 
 use crate::derive;
 use crate::field::{self, CID_LEN, Field, Fields, FieldsError, ValueError, kind};
-use crate::mac::Mac;
+use crate::mac::{MAC_LEN, Mac};
 use crate::sector::{
     FIELDS_CAPACITY, HEADER_LEN, MAGIC, RawSector, SECTOR_LEN, TRAILER_LEN, VERSION, all_are,
 };
@@ -112,9 +112,22 @@ pub enum MacSource {
 
 /// The MAC address of interface `index`: the one assigned in `fields`, else the one derived from `uuid`.
 pub fn mac(uuid: Uuid, fields: Fields<'_>, index: u32) -> (Mac, MacSource) {
+    let mut bytes = [0; MAC_LEN];
+    let source = write_mac(uuid, fields, index, &mut bytes);
+    (Mac::of_checked(bytes), source)
+}
+
+/// The bytes of [`mac()`], where they shall lie: a bootloader would copy them one by one otherwise.
+pub fn write_mac(uuid: Uuid, fields: Fields<'_>, index: u32, out: &mut [u8; MAC_LEN]) -> MacSource {
     match fields.assigned_to(index) {
-        Some(mac) => (mac, MacSource::Assigned),
-        None => (derive::mac(uuid, index), MacSource::Derived),
+        Some(mac) => {
+            *out = *mac;
+            MacSource::Assigned
+        }
+        None => {
+            derive::write_mac(uuid, index, out);
+            MacSource::Derived
+        }
     }
 }
 
@@ -269,7 +282,8 @@ fn push<const N: usize>(target: &mut Vec<u8, N>, field: Field<'_>) -> Result<(),
 
 /// Nil and max are nobody's identity (RFC 9562 sections 5.9 and 5.10).
 pub(crate) fn check_uuid(uuid: &[u8; 16]) -> Result<(), ()> {
-    if all_are(uuid, 0) || all_are(uuid, 0xff) { Err(()) } else { Ok(()) }
+    let [first, ..] = *uuid;
+    if matches!(first, 0 | 0xff) && all_are(uuid, first) { Err(()) } else { Ok(()) }
 }
 
 #[cfg(test)]

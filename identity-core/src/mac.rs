@@ -39,7 +39,7 @@ impl fmt::Display for MacError {
     }
 }
 
-/// [`Mac::new`] without the address.
+/// [`Mac::new`], where they lie.
 pub(crate) fn check(bytes: &[u8; MAC_LEN]) -> Result<(), MacError> {
     let [first, ..] = bytes;
     if first & GROUP_BIT != 0 {
@@ -51,21 +51,28 @@ pub(crate) fn check(bytes: &[u8; MAC_LEN]) -> Result<(), MacError> {
     }
 }
 
+/// [`Mac::locally_administered`], where they lie.
+pub(crate) fn make_local(bytes: &mut [u8; MAC_LEN]) {
+    let [first, ..] = bytes;
+    *first = *first & !GROUP_BIT | LOCAL_BIT;
+}
+
 impl Mac {
     /// Checks six bytes.
     pub fn new(bytes: [u8; MAC_LEN]) -> Result<Self, MacError> {
         check(&bytes).map(|()| Self(bytes))
     }
 
-    /// The same, where they lie.
-    pub(crate) fn read(bytes: &[u8; MAC_LEN]) -> Result<Self, MacError> {
-        check(bytes).map(|()| Self(*bytes))
+    /// Of bytes that have been checked, or made by [`make_local`].
+    pub(crate) fn of_checked(bytes: [u8; MAC_LEN]) -> Self {
+        Self(bytes)
     }
 
     /// Makes a locally administered unicast address of any six bytes, by setting the two bits that say so.
     pub fn locally_administered(bytes: [u8; MAC_LEN]) -> Self {
-        let [first, b, c, d, e, f] = bytes;
-        Self([first & !GROUP_BIT | LOCAL_BIT, b, c, d, e, f])
+        let mut bytes = bytes;
+        make_local(&mut bytes);
+        Self(bytes)
     }
 
     /// The six bytes as sent on the wire.
