@@ -5,7 +5,9 @@
 //! [`Search::give`], and goes on until `next` returns `None`; then [`Search::state`] is the answer. This order of
 //! calls is the same for a card with its identity in the first slot and for a survey of all slots.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use core::num::NonZeroU32;
+
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::copy::{Copy, NotACopy};
 use crate::sector::checksum;
@@ -26,6 +28,16 @@ pub enum Depth {
     All,
 }
 
+impl Depth {
+    fn code(self) -> u32 {
+        match self {
+            Self::First => 0,
+            Self::Pair => 1,
+            Self::All => 2,
+        }
+    }
+}
+
 /// What was read at one LBA.
 #[derive(Clone, Copy, Debug)]
 pub enum Reading<'a> {
@@ -39,9 +51,10 @@ pub enum Reading<'a> {
 
 /// What one sector was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Condition {
     /// The device ends before it.
-    Absent,
+    Absent = 1,
     /// All zero.
     Blank,
     /// Something else's data.
@@ -70,26 +83,27 @@ impl Condition {
         }
     }
 
-    fn code(self) -> u32 {
+    /// The condition's number, in a search and in C; not 0.
+    pub const fn code(self) -> u32 {
         match self {
-            Self::Absent => 0,
-            Self::Blank => 1,
-            Self::Foreign => 2,
-            Self::Valid => 3,
-            Self::Corrupt => 4,
-            Self::Newer => 5,
-            Self::Unreadable => 6,
+            Self::Absent => 1,
+            Self::Blank => 2,
+            Self::Foreign => 3,
+            Self::Valid => 4,
+            Self::Corrupt => 5,
+            Self::Newer => 6,
+            Self::Unreadable => 7,
         }
     }
 
     fn of_code(code: u32) -> Self {
         match code {
-            1 => Self::Blank,
-            2 => Self::Foreign,
-            3 => Self::Valid,
-            4 => Self::Corrupt,
-            5 => Self::Newer,
-            6 => Self::Unreadable,
+            2 => Self::Blank,
+            3 => Self::Foreign,
+            4 => Self::Valid,
+            5 => Self::Corrupt,
+            6 => Self::Newer,
+            7 => Self::Unreadable,
             _ => Self::Absent,
         }
     }
@@ -114,8 +128,8 @@ pub struct Seen {
     lba: u32,
     peer_lba: u32,
     generation: u32,
-    content: u32,
     uuid: [u8; 16],
+    content: u32,
     condition: u32,
 }
 
@@ -128,6 +142,11 @@ impl Seen {
     /// What it was found to be.
     pub fn condition(&self) -> Condition {
         Condition::of_code(self.condition)
+    }
+
+    /// The number of that.
+    pub fn code(&self) -> u32 {
+        self.condition
     }
 
     /// How often the identity in it had been written; 0 unless valid.
@@ -150,79 +169,83 @@ fn content(copy: &Copy<'_>) -> u32 {
     checksum(copy.fields().bytes())
 }
 
-/// A search under way.
+/// A search under way. What has been seen is followed by zeros: LBA 0 is never looked at, and no condition is 0.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Search {
     hint_lba: u32,
-    depth: u16,
-    seen_len: u16,
+    depth: u32,
     seen: [Seen; SEEN_MAX],
 }
 
 impl Search {
     /// A search that looks at `hint_lba` first, if there is one, and then at the slots in their order.
     pub fn new(depth: Depth, hint_lba: Option<u32>) -> Self {
-        let mut search = Self { hint_lba: 0, depth: 0, seen_len: 0, seen: [Seen::default(); SEEN_MAX] };
+        let mut search = Self { hint_lba: 0, depth: 0, seen: [Seen::default(); SEEN_MAX] };
         search.begin(depth, hint_lba);
         search
     }
 
     /// Makes a new search of any other, or of any bytes, where it lies.
     pub fn begin(&mut self, depth: Depth, hint_lba: Option<u32>) {
+        self.zero();
         self.hint_lba = hint_lba.unwrap_or(0);
-        self.depth = match depth {
-            Depth::First => 0,
-            Depth::Pair => 1,
-            Depth::All => 2,
-        };
-        self.seen_len = 0;
-    }
-
-    fn depth(&self) -> Depth {
-        match self.depth {
-            0 => Depth::First,
-            1 => Depth::Pair,
-            _ => Depth::All,
-        }
+        self.depth = depth.code();
     }
 
     /// Every sector looked at so far, in that order.
     pub fn seen(&self) -> &[Seen] {
-        self.seen.get(..usize::from(self.seen_len)).unwrap_or(&self.seen)
+        let len = self.seen.iter().position(|seen| seen.lba == 0).unwrap_or(SEEN_MAX);
+        self.seen.get(..len).unwrap_or_default()
     }
 
     /// The copy that decides: the first that is valid, or intact and beyond this program.
+    #[inline(always)]
     pub fn primary(&self) -> Option<&Seen> {
         self.first(Condition::Valid, Condition::Newer)
     }
 
-    /// The first sector that was found to be one or the other.
+    /// The first sector that was found to be one or the other. Not inlined, as below: for a bootloader one function is
+    /// smaller than a copy for each caller.
+    #[inline(never)]
     fn first(&self, one: Condition, other: Condition) -> Option<&Seen> {
-        self.seen().iter().find(|seen| seen.is(one) || seen.is(other))
+        self.seen.iter().find(|seen| seen.is(one) || seen.is(other))
     }
 
-    fn is_unseen(&self, lba: u32) -> bool {
-        let seen = self.seen();
-        lba != 0 && seen.len() < SEEN_MAX && seen.iter().all(|seen| seen.lba != lba)
+    /// This sector, if it may be looked at: it is not LBA 0, has not been looked at, and there is room to remember it.
+    #[inline(never)]
+    fn unseen(&self, lba: u32) -> Option<NonZeroU32> {
+        for seen in &self.seen {
+            if seen.lba == lba {
+                return None;
+            }
+            if seen.lba == 0 {
+                return NonZeroU32::new(lba);
+            }
+        }
+        None
     }
 
     /// The next sector to read; `None` when the search is over.
+    #[inline(always)]
     pub fn next(&self) -> Option<u32> {
-        match (self.depth(), self.primary()) {
-            (Depth::First, Some(_)) => return None,
-            (Depth::Pair, Some(primary)) => return Some(primary.peer_lba).filter(|&lba| self.is_unseen(lba)),
-            _ => (),
-        }
-        if self.is_unseen(self.hint_lba) {
-            return Some(self.hint_lba);
-        }
-        for &lba in &READING_ORDER_LBAS {
-            if self.is_unseen(lba) {
-                return Some(lba);
+        self.next_lba().map(NonZeroU32::get)
+    }
+
+    /// The same, in one word.
+    #[inline(never)]
+    fn next_lba(&self) -> Option<NonZeroU32> {
+        if let Some(primary) = self.primary() {
+            if self.depth == Depth::First.code() {
+                return None;
+            }
+            if self.depth == Depth::Pair.code() {
+                return self.unseen(primary.peer_lba);
             }
         }
-        self.seen().iter().map(|seen| seen.peer_lba).find(|&lba| self.is_unseen(lba))
+        let slots = || READING_ORDER_LBAS.iter().find_map(|&lba| self.unseen(lba));
+        let peers = || self.seen.iter().find_map(|seen| self.unseen(seen.peer_lba));
+        self.unseen(self.hint_lba).or_else(slots).or_else(peers)
     }
 
     /// Takes what was read at `lba`, which is what [`Search::next`] returned.
@@ -253,16 +276,15 @@ impl Search {
         if self.next() != Some(lba) {
             return Err(());
         }
-        let depth = self.depth();
-        let seen = self.seen.get_mut(usize::from(self.seen_len)).ok_or(())?;
-        self.seen_len = self.seen_len.saturating_add(1);
-        *seen = Seen { lba, condition: condition.code(), ..Seen::default() };
+        let depth = self.depth;
+        let seen = self.seen.iter_mut().find(|seen| seen.lba == 0).ok_or(())?;
+        (seen.lba, seen.condition) = (lba, condition.code());
         if let Ok(copy) = found {
             seen.peer_lba = copy.peer_lba();
             seen.generation = copy.generation();
             seen.uuid = *copy.uuid().as_bytes();
             // Only compared with other copies, and the first depth looks at no other.
-            if depth != Depth::First {
+            if depth != Depth::First.code() {
                 seen.content = content(copy);
             }
         }
@@ -286,7 +308,8 @@ impl Search {
 
     fn state_of_valid(&self, primary: &Seen) -> State {
         let mut state = State::Valid;
-        for seen in self.seen().iter().filter(|seen| seen.lba != primary.lba) {
+        // The zeros behind what was seen are neither a copy nor the peer.
+        for seen in self.seen.iter().filter(|seen| seen.lba != primary.lba) {
             let is_peer = seen.lba == primary.peer_lba;
             let is_good = if seen.is(Condition::Valid) {
                 if seen.contradicts(primary) {

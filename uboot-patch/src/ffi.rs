@@ -15,10 +15,7 @@ use identity_core::{Copy, SECTOR_LEN, Search};
 use zerocopy::{transmute_mut, transmute_ref};
 
 use crate::record::{RECORD_SIZE, identity_record, write_text};
-use crate::status::{
-    IDENTITY_ABSENT, IDENTITY_BAD_ARGUMENT, IDENTITY_BAD_POINTER, IDENTITY_BAD_SIZE, IDENTITY_OK,
-    IDENTITY_READ, IDENTITY_TOO_SMALL, of_state, state_name, to_state,
-};
+use crate::status::{Fault, IDENTITY_OK, IDENTITY_READ, of_state, state_name, to_state};
 
 /// Version of this interface; identity_abi_version() returns the library's.
 pub const IDENTITY_ABI_VERSION: u32 = 1;
@@ -62,6 +59,16 @@ pub const IDENTITY_CONDITION_NEWER: u32 = 6;
 /// The device failed to read it.
 pub const IDENTITY_CONDITION_UNREADABLE: u32 = 7;
 
+const _: () = {
+    assert!(Condition::Absent.code() == IDENTITY_CONDITION_ABSENT);
+    assert!(Condition::Blank.code() == IDENTITY_CONDITION_BLANK);
+    assert!(Condition::Foreign.code() == IDENTITY_CONDITION_FOREIGN);
+    assert!(Condition::Valid.code() == IDENTITY_CONDITION_VALID);
+    assert!(Condition::Corrupt.code() == IDENTITY_CONDITION_CORRUPT);
+    assert!(Condition::Newer.code() == IDENTITY_CONDITION_NEWER);
+    assert!(Condition::Unreadable.code() == IDENTITY_CONDITION_UNREADABLE);
+};
+
 /// A search under way. Belongs to the caller; its content belongs to this library.
 #[repr(C)]
 pub struct identity_search {
@@ -75,75 +82,52 @@ const _: () = {
 };
 
 impl identity_search {
+    fn get(&self) -> &Search {
+        transmute_ref!(&self.words)
+    }
+
+    fn get_mut(&mut self) -> &mut Search {
+        transmute_mut!(&mut self.words)
+    }
+}
+
+/// What begins with its size, so that a caller who was built with another header is noticed.
+///
+/// # Safety
+/// The first bytes are a `u32`, aligned as in C.
+unsafe trait Object {
+    const SIZE: u32;
+}
+
+// SAFETY: `size` is the first field of a repr(C) struct.
+unsafe impl Object for identity_search {
     const SIZE: u32 = 516;
+}
 
-    fn get(&self) -> Result<&Search, i32> {
-        if self.size == Self::SIZE { Ok(transmute_ref!(&self.words)) } else { Err(IDENTITY_BAD_SIZE) }
-    }
-
-    fn get_mut(&mut self) -> Result<&mut Search, i32> {
-        if self.size == Self::SIZE { Ok(transmute_mut!(&mut self.words)) } else { Err(IDENTITY_BAD_SIZE) }
-    }
+// SAFETY: `size` is the first field of a repr(C) struct.
+unsafe impl Object for identity_record {
+    const SIZE: u32 = RECORD_SIZE;
 }
 
 const _: () = {
     assert!(size_of::<identity_search>() == 516);
 };
 
-fn status(result: Result<i32, i32>) -> i32 {
+fn status(result: Result<i32, Fault>) -> i32 {
     match result {
-        Ok(status) | Err(status) => status,
+        Ok(status) => status,
+        Err(fault) => fault.status(),
     }
 }
 
-/// Inlined, because a call with its two-word result is larger than the two checks.
-///
-/// # Safety
-/// If `pointer` is neither NULL nor unaligned, it must point to a `T` that nobody changes during the call.
-#[inline(always)]
-unsafe fn shared<'a, T>(pointer: *const T) -> Result<&'a T, i32> {
-    if !pointer.is_aligned() {
-        return Err(IDENTITY_BAD_POINTER);
-    }
-    // SAFETY: NULL gives None; aligned by the check above; the caller vouches for the rest.
-    unsafe { pointer.as_ref() }.ok_or(IDENTITY_BAD_POINTER)
-}
-
-/// Inlined as [`shared`] is.
-///
-/// # Safety
-/// If `pointer` is neither NULL nor unaligned, it must point to a `T` that nobody else uses during the call.
-#[inline(always)]
-unsafe fn exclusive<'a, T>(pointer: *mut T) -> Result<&'a mut T, i32> {
-    if !pointer.is_aligned() {
-        return Err(IDENTITY_BAD_POINTER);
-    }
-    // SAFETY: NULL gives None; aligned by the check above; the caller vouches for the rest.
-    unsafe { pointer.as_mut() }.ok_or(IDENTITY_BAD_POINTER)
-}
-
-/// A length that a slice may have, in bytes.
-fn slice_len(len: u32) -> Result<usize, i32> {
-    isize::try_from(len).map(isize::cast_unsigned).map_err(|_| IDENTITY_BAD_SIZE)
-}
-
-/// # Safety
-/// If `pointer` is not NULL, it must point to `len` bytes that nobody else uses during the call.
-unsafe fn buffer<'a>(pointer: *mut c_char, len: u32) -> Result<&'a mut [u8], i32> {
-    let len = slice_len(len)?;
-    if pointer.is_null() {
-        return Err(IDENTITY_BAD_POINTER);
-    }
-    // SAFETY: not NULL and not longer than a slice may be, both checked above; bytes need no alignment and have
-    // no invalid values; the caller vouches for the rest.
-    Ok(unsafe { slice::from_raw_parts_mut(pointer.cast(), len) })
-}
-
-/// Address and length of an object in bytes.
+/// Address and length in bytes of something that C hands over.
 #[derive(Clone, Copy)]
 struct Extent(usize, usize);
 
 impl Extent {
+    /// Of nothing, where no object is: none has the last address.
+    const NONE: Self = Self(usize::MAX, 0);
+
     fn of<T>(pointer: *const T) -> Self {
         Self(pointer.addr(), size_of::<T>())
     }
@@ -153,14 +137,82 @@ impl Extent {
     }
 }
 
-/// Two objects may not share a byte, or there could be no Rust reference to both.
+/// `one` is not NULL and not longer than a slice may be, and shares no byte with `other`, or there could be no Rust
+/// references to both.
 #[inline(never)]
-fn check_apart(one: Extent, other: Extent) -> Result<(), i32> {
+fn check_apart(one: Extent, other: Extent) -> Result<(), Fault> {
+    if isize::try_from(one.1).is_err() {
+        return Err(Fault::BAD_SIZE);
+    }
     // Distances from one to the other, either way round the address space.
-    if other.0.wrapping_sub(one.0) < one.1 || one.0.wrapping_sub(other.0) < other.1 {
-        return Err(IDENTITY_BAD_POINTER);
+    if one.0 == 0 || other.0.wrapping_sub(one.0) < one.1 || one.0.wrapping_sub(other.0) < other.1 {
+        return Err(Fault::BAD_POINTER);
     }
     Ok(())
+}
+
+/// `object`, which begins with its `size`, is neither NULL nor unaligned; `other` is as [`check_apart`] wants it.
+///
+/// One function for all types: what is checked here is in a bootloader once.
+///
+/// # Safety
+/// If `object` is neither NULL nor unaligned, it must point to a number that nobody changes during the call.
+#[inline(never)]
+unsafe fn check_object(object: *const u32, size: u32, other: Extent) -> Result<(), Fault> {
+    check_apart(other, Extent::of_buffer(object.cast(), size))?;
+    if !object.is_aligned() {
+        return Err(Fault::BAD_POINTER);
+    }
+    // SAFETY: NULL gives None; aligned by the check above; the caller vouches for the rest.
+    let stored = unsafe { object.as_ref() }.ok_or(Fault::BAD_POINTER)?;
+    if *stored == size { Ok(()) } else { Err(Fault::BAD_SIZE) }
+}
+
+/// The object at `pointer`, after [`check_object`].
+///
+/// # Safety
+/// If `pointer` is neither NULL nor unaligned, it must point to a `T` that nobody changes during the call.
+#[inline(always)]
+unsafe fn shared<'a, T: Object>(pointer: *const T, other: Extent) -> Result<&'a T, Fault> {
+    // SAFETY: T begins with a number; the caller vouches for the rest.
+    unsafe { check_object(pointer.cast(), T::SIZE, other)? };
+    // SAFETY: neither NULL nor unaligned, which check_object() has checked; the caller vouches for the rest.
+    Ok(unsafe { &*pointer })
+}
+
+/// The same, to be changed.
+///
+/// # Safety
+/// If `pointer` is neither NULL nor unaligned, it must point to a `T` that nobody else uses during the call.
+#[inline(always)]
+unsafe fn exclusive<'a, T: Object>(pointer: *mut T, other: Extent) -> Result<&'a mut T, Fault> {
+    // SAFETY: T begins with a number; the caller vouches for the rest.
+    unsafe { check_object(pointer.cast(), T::SIZE, other)? };
+    // SAFETY: neither NULL nor unaligned, which check_object() has checked; the caller vouches for the rest.
+    Ok(unsafe { &mut *pointer })
+}
+
+/// Where a value is to be written; that it is not NULL has been checked before.
+///
+/// # Safety
+/// `pointer` must not be NULL. If it is aligned, it must point to a `T` that nobody else uses during the call.
+#[inline(always)]
+unsafe fn output<'a, T>(pointer: *mut T) -> Result<&'a mut T, Fault> {
+    if !pointer.is_aligned() {
+        return Err(Fault::BAD_POINTER);
+    }
+    // SAFETY: aligned by the check above; the caller vouches for the rest.
+    Ok(unsafe { &mut *pointer })
+}
+
+/// Where a text is to be written; [`check_apart`] has seen its extent before.
+///
+/// # Safety
+/// `pointer` must not be NULL, and must point to as many bytes as `extent` says, not too many for a slice, that nobody else
+/// uses during the call.
+unsafe fn bytes<'a>(pointer: *mut c_char, extent: Extent) -> &'a mut [u8] {
+    // SAFETY: bytes need no alignment and have no invalid values; the caller vouches for the rest.
+    unsafe { slice::from_raw_parts_mut(pointer.cast(), extent.1) }
 }
 
 /// The library's IDENTITY_ABI_VERSION: a caller built with another header must not go on.
@@ -185,18 +237,21 @@ pub unsafe extern "C" fn identity_search_begin(
 ) -> i32 {
     let begin = || {
         if size != identity_search::SIZE {
-            return Err(IDENTITY_BAD_SIZE);
+            return Err(Fault::BAD_SIZE);
         }
         let depth = match depth {
             IDENTITY_DEPTH_FIRST => Depth::First,
             IDENTITY_DEPTH_PAIR => Depth::Pair,
             IDENTITY_DEPTH_ALL => Depth::All,
-            _ => return Err(IDENTITY_BAD_ARGUMENT),
+            _ => return Err(Fault::BAD_ARGUMENT),
         };
-        // SAFETY: the only reference; the caller vouches for the rest.
-        let search = unsafe { exclusive(search)? };
+        if search.is_null() {
+            return Err(Fault::BAD_POINTER);
+        }
+        // SAFETY: not NULL, checked above; the only reference; the caller vouches for the rest.
+        let search = unsafe { output(search)? };
         search.size = identity_search::SIZE;
-        search.get_mut()?.begin(depth, Some(hint_lba).filter(|&lba| lba != 0));
+        search.get_mut().begin(depth, Some(hint_lba).filter(|&lba| lba != 0));
         Ok(IDENTITY_OK)
     };
     status(begin())
@@ -210,10 +265,8 @@ pub unsafe extern "C" fn identity_search_begin(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn identity_search_next(search: *const identity_search, lba: *mut u32) -> i32 {
     let next = || {
-        check_apart(Extent::of(search), Extent::of(lba))?;
-        // SAFETY: apart, checked above; the caller vouches for the rest.
-        let (search, lba) = unsafe { (shared(search)?, exclusive(lba)?) };
-        let search = search.get()?;
+        // SAFETY: shared() checks that they are apart and `lba` is not NULL; the caller vouches for the rest.
+        let (search, lba) = unsafe { (shared(search, Extent::of(lba))?.get(), output(lba)?) };
         Ok(match search.next() {
             Some(next) => {
                 *lba = next;
@@ -243,24 +296,24 @@ pub unsafe extern "C" fn identity_search_give(
 ) -> i32 {
     let give = || {
         if record_size != RECORD_SIZE || usize::try_from(len) != Ok(SECTOR_LEN) {
-            return Err(IDENTITY_BAD_SIZE);
+            return Err(Fault::BAD_SIZE);
         }
         let sector: *const [u8; SECTOR_LEN] = sector.cast();
-        check_apart(Extent::of(search), Extent::of(sector))?;
-        check_apart(Extent::of(search), Extent::of(record))?;
+        check_apart(Extent::of(sector), Extent::of(search))?;
         check_apart(Extent::of(sector), Extent::of(record))?;
-        // SAFETY: apart, checked above; `len` is the array's length; the caller vouches for the rest.
+        // SAFETY: apart and not NULL, checked above and by exclusive(); bytes need no alignment, and `len` is the array's
+        // length; the caller vouches for the rest.
         let (search, sector, record) =
-            unsafe { (exclusive(search)?.get_mut()?, shared(sector)?, exclusive(record)?) };
+            unsafe { (exclusive(search, Extent::of(record))?.get_mut(), &*sector, output(record)?) };
         let first = search.primary().is_none();
         let found = Copy::parse_as(sector, lba, Condition::from);
-        search.take(lba, &found).map_err(|()| IDENTITY_BAD_ARGUMENT)?;
+        search.take(lba, &found).map_err(|()| Fault::BAD_ARGUMENT)?;
         match found {
             Ok(copy) if first => {
                 record.set(&copy);
                 Ok(IDENTITY_OK)
             }
-            _ => Err(IDENTITY_ABSENT),
+            _ => Err(Fault::ABSENT),
         }
     };
     status(give())
@@ -278,11 +331,11 @@ pub unsafe extern "C" fn identity_search_skip(search: *mut identity_search, lba:
         let condition = match reason {
             IDENTITY_SKIP_ABSENT => Condition::Absent,
             IDENTITY_SKIP_UNREADABLE => Condition::Unreadable,
-            _ => return Err(IDENTITY_BAD_ARGUMENT),
+            _ => return Err(Fault::BAD_ARGUMENT),
         };
         // SAFETY: the only reference; the caller vouches for the rest.
-        let search = unsafe { exclusive(search)? }.get_mut()?;
-        search.take(lba, &Err(condition)).map_err(|()| IDENTITY_BAD_ARGUMENT)?;
+        let search = unsafe { exclusive(search, Extent::NONE)? }.get_mut();
+        search.take(lba, &Err(condition)).map_err(|()| Fault::BAD_ARGUMENT)?;
         Ok(IDENTITY_OK)
     };
     status(skip())
@@ -303,44 +356,16 @@ pub unsafe extern "C" fn identity_search_seen(
 ) -> i32 {
     let get = || {
         if usize::try_from(size) != Ok(size_of::<identity_seen>()) {
-            return Err(IDENTITY_BAD_SIZE);
+            return Err(Fault::BAD_SIZE);
         }
-        check_apart(Extent::of(search), Extent::of(seen))?;
-        // SAFETY: apart, checked above; the caller vouches for the rest.
-        let (search, out) = unsafe { (shared(search)?, exclusive(seen)?) };
-        let number = usize::try_from(number).map_err(|_| IDENTITY_ABSENT)?;
-        let seen = search.get()?.seen().get(number).ok_or(IDENTITY_ABSENT)?;
-        *out = identity_seen {
-            lba: seen.lba(),
-            condition: condition(seen.condition()),
-            generation: seen.generation(),
-        };
+        // SAFETY: shared() checks that they are apart and `seen` is not NULL; the caller vouches for the rest.
+        let (search, out) = unsafe { (shared(search, Extent::of(seen))?.get(), output(seen)?) };
+        let number = usize::try_from(number).map_err(|_| Fault::ABSENT)?;
+        let seen = search.seen().get(number).ok_or(Fault::ABSENT)?;
+        *out = identity_seen { lba: seen.lba(), condition: seen.code(), generation: seen.generation() };
         Ok(IDENTITY_OK)
     };
     status(get())
-}
-
-fn condition(condition: Condition) -> u32 {
-    match condition {
-        Condition::Absent => IDENTITY_CONDITION_ABSENT,
-        Condition::Blank => IDENTITY_CONDITION_BLANK,
-        Condition::Foreign => IDENTITY_CONDITION_FOREIGN,
-        Condition::Valid => IDENTITY_CONDITION_VALID,
-        Condition::Corrupt => IDENTITY_CONDITION_CORRUPT,
-        Condition::Newer => IDENTITY_CONDITION_NEWER,
-        Condition::Unreadable => IDENTITY_CONDITION_UNREADABLE,
-    }
-}
-
-/// The identity at `pointer`, which shares no byte with `output`.
-///
-/// # Safety
-/// As for [`shared`].
-unsafe fn record<'a>(pointer: *const identity_record, output: Extent) -> Result<&'a identity_record, i32> {
-    check_apart(Extent::of(pointer), output)?;
-    // SAFETY: the caller vouches.
-    let record = unsafe { shared(pointer)? };
-    if record.size() == RECORD_SIZE { Ok(record) } else { Err(IDENTITY_BAD_SIZE) }
 }
 
 /// Writes a text of the identity and a NUL; `what` is one of IDENTITY_TEXT_…; 64 bytes are always enough.
@@ -357,8 +382,9 @@ pub unsafe extern "C" fn identity_record_text(
     len: u32,
 ) -> i32 {
     let text = || {
-        // SAFETY: record() checks that they are apart; the caller vouches for the rest.
-        let (identity, out) = unsafe { (record(identity, Extent::of_buffer(out, len))?, buffer(out, len)?) };
+        let extent = Extent::of_buffer(out, len);
+        // SAFETY: shared() checks that they are apart, and `out` neither NULL nor too long; the caller vouches for the rest.
+        let (identity, out) = unsafe { (shared(identity, extent)?, bytes(out, extent)) };
         identity.text(what, out).map(|()| IDENTITY_OK)
     };
     status(text())
@@ -379,12 +405,12 @@ pub unsafe extern "C" fn identity_record_mac(
 ) -> i32 {
     let get = || {
         let mac: *mut [u8; 6] = mac.cast();
-        check_apart(Extent::of(identity), Extent::of(source))?;
-        check_apart(Extent::of(mac), Extent::of(source))?;
-        // SAFETY: apart, checked above and by record(); the caller vouches for the rest.
+        check_apart(Extent::of(source), Extent::of(identity))?;
+        check_apart(Extent::of(source), Extent::of(mac))?;
+        // SAFETY: apart and not NULL, checked above and by shared(); the caller vouches for the rest.
         let (identity, mac, source) =
-            unsafe { (record(identity, Extent::of(mac))?, exclusive(mac)?, exclusive(source)?) };
-        (*mac, *source) = identity.mac(index);
+            unsafe { (shared(identity, Extent::of(mac))?, output(mac)?, output(source)?) };
+        *source = identity.write_mac(index, mac);
         Ok(IDENTITY_OK)
     };
     status(get())
@@ -403,8 +429,8 @@ pub unsafe extern "C" fn identity_record_assigned(
     index: *mut u32,
 ) -> i32 {
     let get = || {
-        // SAFETY: record() checks that they are apart; the caller vouches for the rest.
-        let (identity, index) = unsafe { (record(identity, Extent::of(index))?, exclusive(index)?) };
+        // SAFETY: shared() checks that they are apart and `index` is not NULL; the caller vouches for the rest.
+        let (identity, index) = unsafe { (shared(identity, Extent::of(index))?, output(index)?) };
         *index = identity.assigned(number)?;
         Ok(IDENTITY_OK)
     };
@@ -429,11 +455,11 @@ pub unsafe extern "C" fn identity_record_variable(
     let get = || {
         let (key_extent, value_extent) =
             (Extent::of_buffer(key, key_len), Extent::of_buffer(value, value_len));
-        check_apart(Extent::of(identity), value_extent)?;
-        check_apart(key_extent, value_extent)?;
-        // SAFETY: apart, checked above and by record(); the caller vouches for the rest.
+        check_apart(value_extent, Extent::of(identity))?;
+        check_apart(value_extent, key_extent)?;
+        // SAFETY: apart, neither NULL nor too long, checked above and by shared(); the caller vouches for the rest.
         let (identity, key, value) =
-            unsafe { (record(identity, key_extent)?, buffer(key, key_len)?, buffer(value, value_len)?) };
+            unsafe { (shared(identity, key_extent)?, bytes(key, key_extent), bytes(value, value_extent)) };
         identity.variable(number, key, value).map(|()| IDENTITY_OK)
     };
     status(get())
@@ -458,16 +484,16 @@ pub unsafe extern "C" fn identity_record_state(
 ) -> i32 {
     let judge = || {
         let cid: *const [u8; CID_LEN] = cid.cast();
-        let board_len = slice_len(board_len)?;
+        let board_len = isize::try_from(board_len).map_err(|_| Fault::BAD_SIZE)?.cast_unsigned();
         // SAFETY: nothing is written, so that they may overlap; the caller vouches for the rest.
-        let identity = unsafe { record(identity, Extent(0, 0))? };
+        let identity = unsafe { shared(identity, Extent::NONE)? };
         // SAFETY: NULL gives None; bytes need no alignment and have no invalid values; the caller vouches for the rest.
         let card = unsafe { cid.as_ref() };
         let board = (!board.is_null()).then(|| {
             // SAFETY: not NULL and not longer than a slice may be, both checked above; otherwise as `cid`.
             unsafe { slice::from_raw_parts(board.cast(), board_len) }
         });
-        let found = to_state(state).ok_or(IDENTITY_BAD_ARGUMENT)?;
+        let found = to_state(state).ok_or(Fault::BAD_ARGUMENT)?;
         Ok(of_state(identity.state(found, Place { card, board })))
     };
     status(judge())
@@ -483,10 +509,11 @@ pub unsafe extern "C" fn identity_record_state(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn identity_state_name(state: i32, out: *mut c_char, len: u32) -> i32 {
     let name = || {
-        // SAFETY: the only reference; the caller vouches for the rest.
-        let out = unsafe { buffer(out, len)? };
-        write_text(state_name(state).ok_or(IDENTITY_BAD_ARGUMENT)?, out).ok_or(IDENTITY_TOO_SMALL)?;
-        Ok(IDENTITY_OK)
+        let extent = Extent::of_buffer(out, len);
+        check_apart(extent, Extent::NONE)?;
+        // SAFETY: neither NULL nor too long, checked above; the only reference; the caller vouches for the rest.
+        let out = unsafe { bytes(out, extent) };
+        write_text(state_name(state).ok_or(Fault::BAD_ARGUMENT)?, out).map(|()| IDENTITY_OK)
     };
     status(name())
 }

@@ -5,10 +5,10 @@ use core::slice::IterMut;
 
 use identity_core::binding::{self, Place};
 use identity_core::field::{Fields, kind};
-use identity_core::identity::{MacSource, mac};
+use identity_core::identity::{MacSource, write_mac};
 use identity_core::{Copy, State, Uuid, derive};
 
-use crate::status::{IDENTITY_ABSENT, IDENTITY_BAD_ARGUMENT, IDENTITY_TOO_SMALL};
+use crate::status::Fault;
 
 /// The address was computed from the UUID.
 pub const IDENTITY_SOURCE_DERIVED: u32 = 1;
@@ -64,10 +64,6 @@ impl identity_record {
         self.fields = *copy.field_area();
     }
 
-    pub(crate) fn size(&self) -> u32 {
-        self.size
-    }
-
     fn uuid(&self) -> Uuid {
         Uuid::from_bytes(self.uuid)
     }
@@ -79,64 +75,62 @@ impl identity_record {
         Fields::assume_checked(self.fields.get(..len).unwrap_or_default())
     }
 
-    pub(crate) fn text(&self, what: u32, out: &mut [u8]) -> Result<(), i32> {
-        let written = match what {
+    pub(crate) fn text(&self, what: u32, out: &mut [u8]) -> Result<(), Fault> {
+        match what {
             text::IDENTITY_TEXT_UUID => write_hex(&self.uuid, true, out),
             text::IDENTITY_TEXT_MACHINE_ID => {
                 write_hex(derive::machine_id(self.uuid()).as_bytes(), false, out)
             }
             text::IDENTITY_TEXT_CARD => {
-                write_hex(self.fields().value(kind::CARD, 0).ok_or(IDENTITY_ABSENT)?, false, out)
+                write_hex(self.fields().value(kind::CARD, 0).ok_or(Fault::ABSENT)?, false, out)
             }
             // The other texts have their fields' numbers.
             _ => {
-                let kind = u8::try_from(what).map_err(|_| IDENTITY_BAD_ARGUMENT)?;
+                let kind = u8::try_from(what).map_err(|_| Fault::BAD_ARGUMENT)?;
                 if !matches!(kind, kind::PROFILE | kind::HOSTNAME | kind::SERIAL | kind::BOARD) {
-                    return Err(IDENTITY_BAD_ARGUMENT);
+                    return Err(Fault::BAD_ARGUMENT);
                 }
-                write_text(self.fields().value(kind, 0).ok_or(IDENTITY_ABSENT)?, out)
+                write_text(self.fields().value(kind, 0).ok_or(Fault::ABSENT)?, out)
             }
-        };
-        written.ok_or(IDENTITY_TOO_SMALL)
+        }
     }
 
-    pub(crate) fn mac(&self, index: u32) -> ([u8; 6], u32) {
-        let (mac, source) = mac(self.uuid(), self.fields(), index);
-        let source = match source {
+    pub(crate) fn write_mac(&self, index: u32, mac: &mut [u8; 6]) -> u32 {
+        match write_mac(self.uuid(), self.fields(), index, mac) {
             MacSource::Derived => IDENTITY_SOURCE_DERIVED,
             MacSource::Assigned => IDENTITY_SOURCE_ASSIGNED,
-        };
-        (mac.bytes(), source)
+        }
     }
 
-    pub(crate) fn assigned(&self, number: u32) -> Result<u32, i32> {
-        self.fields().assigned(number).map(|(index, _)| u32::from(index)).ok_or(IDENTITY_ABSENT)
+    pub(crate) fn assigned(&self, number: u32) -> Result<u32, Fault> {
+        self.fields().assigned(number).map(|(index, _)| u32::from(index)).ok_or(Fault::ABSENT)
     }
 
     pub(crate) fn state(&self, found: State, place: Place<'_>) -> State {
         binding::state(found, self.fields(), place)
     }
 
-    pub(crate) fn variable(&self, number: u32, key: &mut [u8], value: &mut [u8]) -> Result<(), i32> {
-        let (found_key, found_value) = self.fields().variable(number).ok_or(IDENTITY_ABSENT)?;
+    pub(crate) fn variable(&self, number: u32, key: &mut [u8], value: &mut [u8]) -> Result<(), Fault> {
+        let (found_key, found_value) = self.fields().variable(number).ok_or(Fault::ABSENT)?;
         // Both or neither: the second check must come before the first write.
         if found_value.len() >= value.len() {
-            return Err(IDENTITY_TOO_SMALL);
+            return Err(Fault::TOO_SMALL);
         }
-        write_text(found_key, key).and_then(|()| write_text(found_value, value)).ok_or(IDENTITY_TOO_SMALL)
+        write_text(found_key, key)?;
+        write_text(found_value, value)
     }
 }
 
 /// Writes a text and its NUL, or nothing.
-pub(crate) fn write_text(text: &[u8], out: &mut [u8]) -> Option<()> {
+pub(crate) fn write_text(text: &[u8], out: &mut [u8]) -> Result<(), Fault> {
     for (target, &byte) in room(text.len(), out)?.iter_mut().zip(text) {
         *target = byte;
     }
-    Some(())
+    Ok(())
 }
 
 /// Writes 16 bytes in lower case, with a UUID's hyphens or without, and a NUL; or nothing.
-fn write_hex(bytes: &[u8], hyphens: bool, out: &mut [u8]) -> Option<()> {
+fn write_hex(bytes: &[u8], hyphens: bool, out: &mut [u8]) -> Result<(), Fault> {
     let mut text = room(if hyphens { 36 } else { 32 }, out)?.iter_mut();
     for (at, &byte) in bytes.iter().enumerate() {
         if hyphens && matches!(at, 4 | 6 | 8 | 10) {
@@ -145,7 +139,7 @@ fn write_hex(bytes: &[u8], hyphens: bool, out: &mut [u8]) -> Option<()> {
         push(&mut text, hex_digit(byte >> 4));
         push(&mut text, hex_digit(byte & 0xf));
     }
-    Some(())
+    Ok(())
 }
 
 #[inline(never)]
@@ -160,10 +154,10 @@ fn hex_digit(value: u8) -> u8 {
 }
 
 /// The first `len` bytes of `out`, with a NUL behind them.
-fn room(len: usize, out: &mut [u8]) -> Option<&mut [u8]> {
-    let (nul, text) = out.get_mut(..=len)?.split_last_mut()?;
+fn room(len: usize, out: &mut [u8]) -> Result<&mut [u8], Fault> {
+    let (nul, text) = out.get_mut(..=len).and_then(<[u8]>::split_last_mut).ok_or(Fault::TOO_SMALL)?;
     *nul = 0;
-    Some(text)
+    Ok(text)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Status numbers of the C ABI: positive, never reused, appended only.
 
+use core::num::NonZeroI32;
+
 use identity_core::State;
 
 /// The output has been written.
@@ -37,6 +39,29 @@ pub const IDENTITY_BAD_POINTER: i32 = 32;
 pub const IDENTITY_BAD_SIZE: i32 = 33;
 /// An argument has no meaning, or the sector is not the one that was asked for.
 pub const IDENTITY_BAD_ARGUMENT: i32 = 34;
+
+/// A status that says why nothing was written. It is never 0, so that a result with it has one word.
+#[derive(Clone, Copy)]
+pub(crate) struct Fault(NonZeroI32);
+
+impl Fault {
+    pub const ABSENT: Self = Self::of(IDENTITY_ABSENT);
+    pub const TOO_SMALL: Self = Self::of(IDENTITY_TOO_SMALL);
+    pub const BAD_POINTER: Self = Self::of(IDENTITY_BAD_POINTER);
+    pub const BAD_SIZE: Self = Self::of(IDENTITY_BAD_SIZE);
+    pub const BAD_ARGUMENT: Self = Self::of(IDENTITY_BAD_ARGUMENT);
+
+    const fn of(status: i32) -> Self {
+        match NonZeroI32::new(status) {
+            Some(status) => Self(status),
+            None => Self(NonZeroI32::MIN),
+        }
+    }
+
+    pub fn status(self) -> i32 {
+        self.0.get()
+    }
+}
 
 /// The status that stands for a card's state.
 pub fn of_state(state: State) -> i32 {
