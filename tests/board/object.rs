@@ -132,3 +132,42 @@ fn floating_point_is_refused() {
 fn use_of_the_global_data_register_is_refused() {
     refused(|object| object.reserved.into(), "U-Boot's global data register");
 }
+
+/// Checkouts have one cache. Cargo, which goes by times and by paths within the workspace, would take the one's code for the
+/// other's.
+#[test]
+fn what_another_checkout_has_built_is_not_taken() {
+    let dir = TempDir::new().expect("a directory");
+    let checkout = |name: &str| {
+        let root = dir.path().join(name);
+        let write = |path: &str, text: &str| {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("own directory");
+            fs::write(path, text).expect("own directory");
+        };
+        for other in ["identity-cli", "uboot-patch", "fixtures", "fuzz"] {
+            write(&format!("{other}/empty"), "");
+        }
+        write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"identity-core\"]\n");
+        write("identity-core/Cargo.toml", "[package]\nname = \"identity-core\"\nedition = \"2024\"\n");
+        write("identity-core/src/main.rs", &format!("fn main() {{ println!(\"{name}\"); }}\n"));
+        write("Cargo.lock", "version = 4\n\n[[package]]\nname = \"identity-core\"\nversion = \"0.0.0\"\n");
+        let common = fs::read_to_string(workspace().join("tests/lib/common.sh")).expect("a script");
+        write("tests/lib/common.sh", &common);
+        root
+    };
+    let build = |root: &Path| {
+        let script = ". tests/lib/common.sh; shared_build \"$cache/target\" cargo run --quiet --locked";
+        let mut bash = Command::new("bash");
+        bash.args(["-c", script]).current_dir(root).env("IDENTITY_CACHE", dir.path().join("cache"));
+        let output = bash.env("CARGO_TARGET_DIR", dir.path().join("cache/target")).output().expect("bash");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    // The second is older than what is made of the first.
+    let (one, other) = (checkout("one"), checkout("other"));
+    for _again in 0..2 {
+        assert_eq!(build(&one), "one\n");
+        assert_eq!(build(&other), "other\n");
+    }
+}

@@ -61,6 +61,23 @@ files_hash() {
     ) | sha256sum | cut -c1-64
 }
 
+# shared_build DIRECTORY COMMAND...: runs COMMAND, which lets cargo build in a DIRECTORY that all checkouts have in common, one
+# at a time. Cargo goes by the times of sources, and takes another checkout's for these: what it has made of others is
+# forgotten first.
+shared_build() (
+    directory=$1
+    shift
+    mkdir -p "$directory"
+    exec {lock}>"$directory/checkout.lock"
+    flock "$lock"
+    sources=$(files_hash Cargo.toml Cargo.lock identity-core identity-cli uboot-patch fixtures fuzz)
+    if [[ $(cat "$directory/checkout" 2>/dev/null) != "$sources" ]]; then
+        find "$directory" -path '*/.fingerprint/identity-*' -prune -exec rm -r {} +
+        printf '%s\n' "$sources" >"$directory/checkout"
+    fi
+    "$@"
+)
+
 # cached NAME KEY COMMAND...: prints the path of a cache entry. If there is none, COMMAND is run with an empty directory as
 # one more argument, and the directory becomes the entry only when COMMAND has succeeded. One run at a time makes an entry
 # of a NAME, always in the same place, so that ccache recognises what it compiles.
