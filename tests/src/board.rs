@@ -111,6 +111,7 @@ fn sandbox_tree(build: &Path, card: &Path) -> PathBuf {
         .arg("/")
         .output()
         .expect("fdtget, of device-tree-compiler");
+    assert!(nodes.status.success(), "{}", String::from_utf8_lossy(&nodes.stderr));
     let nodes = String::from_utf8(nodes.stdout).expect("nodes have ASCII names");
     // How many there are differs among releases.
     for other in nodes.lines().filter(|node| node.starts_with("mmc") && *node != "mmc0") {
