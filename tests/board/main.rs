@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What needs boards, or what is built for them; `tests/run` says where it is in variables.
 
+mod apply;
 mod behaviour;
 mod linked;
 mod linux_debian;
