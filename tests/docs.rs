@@ -33,7 +33,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo run -p identity-fixtures --bin make-sectors", "tests/sectors.rs compares what it makes"),
     ("IDENTITY_BLESS=1 cargo test", "writes what a test compares"),
 ];
-const RUN: &str = "cargo run -q --release -p identity-cli -- ";
+const RUN: &str = "cargo run -q --release -p sd-card-identity-cli -- ";
 
 /// What the documents call the user's card, image and identity.
 struct World {

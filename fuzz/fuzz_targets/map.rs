@@ -3,7 +3,7 @@
 #![no_main]
 
 use identity_cli::ground::Ground;
-use identity_cli::layout::Basis;
+use identity_layout::Basis;
 use identity_core::{Copy, SECTOR_LEN};
 use identity_fuzz::card;
 use libfuzzer_sys::fuzz_target;

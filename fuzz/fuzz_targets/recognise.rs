@@ -2,7 +2,7 @@
 //! One recogniser of boot images (number in the first byte), with its magic put where it looks for it, or not.
 #![no_main]
 
-use identity_cli::layout::recognise::{ALL, Budget};
+use identity_layout::recognise::{ALL, Budget};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -2,7 +2,7 @@
 //! Partition tables: the card's length in sectors (four bytes), and its first bytes.
 #![no_main]
 
-use identity_cli::layout::table;
+use identity_layout::table;
 use identity_fuzz::number;
 use libfuzzer_sys::fuzz_target;
 

@@ -4,9 +4,9 @@
 use identity_core::State;
 use serde::Serialize;
 
-use crate::layout::{Basis, Map, Region};
 use crate::plan::Place;
 use crate::survey::Survey;
+use identity_layout::{Basis, Map, Region};
 
 /// A card up to its first partition.
 #[derive(Clone, Debug, Serialize)]
@@ -122,7 +122,7 @@ pub struct Slot {
 impl Chart {
     /// Of what is known of a card.
     pub fn of(target: String, sectors: u64, map: &Map, places: &[Place], survey: &Survey) -> Self {
-        let partition = |partition: &crate::layout::table::Partition| Partition {
+        let partition = |partition: &identity_layout::table::Partition| Partition {
             number: partition.number,
             start_lba: partition.start_lba,
             sectors: partition.sectors,

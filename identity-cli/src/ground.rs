@@ -6,9 +6,9 @@ use std::io;
 use identity_core::Copy;
 
 use crate::device::{Card, SECTOR_LEN};
-use crate::layout::table::{self, TableProblem};
-use crate::layout::{self, GAP_SECTORS_MAX, Gap, Map, SlotBusy};
 use crate::plan::{self, Place};
+use identity_layout::table::{self, TableProblem};
+use identity_layout::{self as layout, GAP_SECTORS_MAX, Gap, Map, SlotBusy};
 
 /// Sectors read at first: enough for a table with its entries anywhere that known tools put them.
 const TABLE_SECTORS: u64 = 4096;

@@ -23,7 +23,6 @@ pub mod find;
 pub mod flash;
 pub mod ground;
 pub mod inventory;
-pub mod layout;
 pub mod plan;
 pub mod render;
 pub mod survey;

@@ -10,7 +10,6 @@ use identity_cli::device::{Card as _, SECTOR_LEN, WritableCard};
 use identity_cli::error::{Exit, Result};
 use identity_cli::flash::carry_out::{Manner, carry_out};
 use identity_cli::flash::interrupt::Stop;
-use identity_cli::flash::mark;
 use identity_cli::flash::prepare::{Options, Subject, prepare};
 use identity_cli::flash::progress::Progress;
 use identity_cli::flash::record::{CardKey, Record};
@@ -20,6 +19,7 @@ use identity_core::field::kind;
 use identity_core::search::Depth;
 use identity_core::{Draft, Identity, State, Uuid};
 use identity_fixtures::Card;
+use identity_layout::mark;
 use identity_tests::random::Random;
 use identity_tests::{figure, thorough};
 

@@ -61,6 +61,9 @@ files_hash() {
     ) | sha256sum | cut -c1-64
 }
 
+# What the program `identity` is made of: names of files and directories, for files_hash.
+rust_sources=(Cargo.toml Cargo.lock identity-core identity-layout identity-cli)
+
 # shared_build DIRECTORY COMMAND...: runs COMMAND, which lets cargo build in a DIRECTORY that all checkouts have in common, one
 # at a time. Cargo goes by the times of sources, and takes another checkout's for these: what it has made of others is
 # forgotten first.
@@ -70,9 +73,9 @@ shared_build() (
     mkdir -p "$directory"
     exec {lock}>"$directory/checkout.lock"
     flock "$lock"
-    sources=$(files_hash Cargo.toml Cargo.lock identity-core identity-cli uboot-patch fixtures fuzz)
+    sources=$(files_hash "${rust_sources[@]}" uboot-patch fixtures fuzz)
     if [[ $(cat "$directory/checkout" 2>/dev/null) != "$sources" ]]; then
-        find "$directory" -path '*/.fingerprint/identity-*' -prune -exec rm -r {} +
+        find "$directory" -regex '.*/\.fingerprint/\(sd-card-\)?identity-[^/]*' -prune -exec rm -r {} +
         printf '%s\n' "$sources" >"$directory/checkout"
     fi
     "$@"

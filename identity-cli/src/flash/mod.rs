@@ -18,7 +18,6 @@ pub mod decode;
 pub mod digest;
 pub mod head;
 pub mod interrupt;
-pub mod mark;
 pub mod pipeline;
 pub mod plan;
 pub mod prepare;

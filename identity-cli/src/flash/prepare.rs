@@ -14,12 +14,13 @@ use super::head::{self, Head};
 use super::plan::{self, FlashPlan};
 use super::record::{self, CardKey, Matches, Record};
 use super::source::{self, Source};
-use super::{mark, write};
+use super::write;
 use crate::device::{Card, SECTOR_LEN, Sector};
 use crate::error::{Error, Result};
 use crate::ground::{BeforePartitions, Ground};
-use crate::layout::table;
 use crate::survey::Survey;
+use identity_layout::mark;
+use identity_layout::table;
 
 /// What the command line asks for.
 #[derive(Clone, Debug, Default)]

@@ -10,17 +10,18 @@ use identity_core::search::Depth;
 use identity_core::{Draft, Identity, SECTOR_LEN, State, Uuid};
 use identity_fixtures::Card as Fixture;
 
+use super::bmap;
 use super::carry_out::{Done, Manner, carry_out};
 use super::interrupt::Stop;
 use super::prepare::{Options, Subject, prepare};
 use super::progress::Progress;
 use super::record::CardKey;
 use super::source::Source;
-use super::{bmap, mark};
 use crate::device::WritableCard;
 use crate::device::testing::{Event, Faults, FaultyCard};
 use crate::error::{Error, Exit, Result};
 use crate::survey::Survey;
+use identity_layout::mark;
 
 /// Length of the cards and images here: more than the head, and no whole number of chunks.
 const SECTORS: usize = 9 << 11 | 100;
@@ -366,6 +367,6 @@ fn the_mark_is_taken_for_nothing_else() {
     let sector = mark::encode(Some(identity(1).uuid()));
     let mut bytes = vec![0; 8192 * SECTOR_LEN];
     bytes[..SECTOR_LEN].copy_from_slice(&sector);
-    let table = crate::layout::table::read(&bytes, 8192);
+    let table = identity_layout::table::read(&bytes, 8192);
     assert!(table.partitions.is_empty() && table.fatal_problem().is_some());
 }

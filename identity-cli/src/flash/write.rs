@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::CHUNK_LEN;
 use super::bmap::Checker;
 use super::interrupt::Stop;
 use super::pipeline::{Delivery, Pipeline};
@@ -26,10 +27,10 @@ use super::plan::{FlashPlan, LAST_SECTORS};
 use super::progress::{Phase, Progress};
 use super::proof::{self, Written};
 use super::source::Source;
-use super::{CHUNK_LEN, mark};
 use crate::device::{Buffer, SECTOR_LEN, WritableCard};
 use crate::error::{Error, Result, plain};
 use crate::execute;
+use identity_layout::mark;
 
 /// What to write, and how.
 pub struct Job<'a> {

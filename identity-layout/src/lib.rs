@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What lies before the first partition of a card, from its first sectors alone: bytes in, regions out.
+//!
+//! ```text
+//! &[u8] ── table::read ──▶ PartitionTable ─┐
+//!       └─ recognise ────▶ content ────────┼─▶ Map ── slots::check_slot ──▶ free, or why not
+//!                  family ── claims ───────┘
+//! ```
+//!
+//! Nothing here does I/O, and nothing can panic, whatever the card holds.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::todo
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod bytes;
+pub mod families;
+pub mod gap;
+pub mod map;
+pub mod mark;
+pub mod recognise;
+pub mod slot_rules;
+pub mod table;
+
+pub use gap::{GAP_SECTORS_MAX, Gap};
+pub use map::{Basis, CopyState, Map, Owner, Region, map};
+pub use slot_rules::{SlotBusy, check_place, check_slot};
