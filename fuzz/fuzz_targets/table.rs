@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let (sectors, bytes) = number(data);
-    let found = table::read(bytes, sectors.into());
+    let found = table::read(&identity_layout::Gap::new(bytes, sectors.into()));
     assert!(found.partitions.is_sorted_by_key(|partition| partition.start_lba));
     for partition in &found.partitions {
         assert!(partition.end_lba() >= partition.start_lba);

@@ -29,7 +29,7 @@ impl<'a> BeforePartitions<'a> {
     /// If LBA 0 cannot be read.
     pub fn of(card: &'a dyn Card) -> io::Result<Self> {
         let bytes = read(card, card.sectors().min(TABLE_SECTORS))?;
-        let first_partition_lba = table::read(&bytes, card.sectors()).first_partition_lba();
+        let first_partition_lba = table::read(&Gap::new(&bytes, card.sectors())).first_partition_lba();
         Ok(Self { card, sectors: first_partition_lba.unwrap_or(u64::MAX).min(card.sectors()) })
     }
 }
@@ -80,7 +80,7 @@ impl Ground {
 
     /// How many sectors have to be known of a card of `sectors` that starts with these bytes, 2 MiB of them.
     pub fn gap_sectors(bytes: &[u8], sectors: u64) -> u64 {
-        let first_partition_lba = table::read(bytes, sectors).first_partition_lba();
+        let first_partition_lba = table::read(&Gap::new(bytes, sectors)).first_partition_lba();
         first_partition_lba.unwrap_or(u64::MAX).clamp(TABLE_SECTORS, GAP_SECTORS_MAX).min(sectors)
     }
 

@@ -2,7 +2,6 @@
 //! Checked reads from untrusted bytes: `None` past the end, never a panic.
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
-use identity_core::SECTOR_LEN;
 use zerocopy::byteorder::{BE, LE, U16, U32, U64};
 use zerocopy::{FromBytes, Unaligned};
 
@@ -11,7 +10,7 @@ pub const CRC32: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HD
 
 /// A sector's length as the type of offsets.
 pub const SECTOR: u64 = 512;
-const _: () = assert!(SECTOR_LEN == 512);
+const _: () = assert!(identity_core::SECTOR_LEN == 512);
 
 /// Reads at a byte offset.
 pub trait Bytes {
@@ -26,11 +25,6 @@ pub trait Bytes {
 
     /// Whether exactly these bytes lie at `at`.
     fn has(&self, at: u64, magic: &[u8]) -> bool;
-
-    /// A sector.
-    fn sector(&self, lba: u64) -> Option<&[u8; SECTOR_LEN]> {
-        self.span(lba.checked_mul(SECTOR)?, SECTOR)?.try_into().ok()
-    }
 
     /// One byte.
     fn byte(&self, at: u64) -> Option<u8> {
@@ -106,7 +100,6 @@ mod tests {
         assert_eq!(bytes.u16_le(u64::MAX), None);
         assert_eq!(bytes.span(2, u64::MAX), None);
         assert_eq!(bytes.span(4, 0), Some(&[][..]));
-        assert_eq!(bytes.sector(u64::MAX), None);
         assert!(!bytes.has(3, &[4, 5]));
     }
 

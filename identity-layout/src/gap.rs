@@ -4,6 +4,7 @@
 use identity_core::SECTOR_LEN;
 
 use super::bytes::{Bytes, SECTOR, len};
+use super::table;
 
 /// How far a card is looked at: no family in the table has anything before its first partition behind this.
 pub const GAP_SECTORS_MAX: u64 = 65536;
@@ -13,13 +14,35 @@ pub const GAP_SECTORS_MAX: u64 = 65536;
 #[derive(Clone, Copy, Debug)]
 pub struct Gap<'a> {
     bytes: &'a [u8],
+    pieces: &'a [Piece],
     device_sectors: u64,
+}
+
+/// Sectors that were read elsewhere: a table's entries that were moved, the end of the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its first sector.
+    pub start_lba: u64,
+    /// Whole sectors.
+    pub bytes: Vec<u8>,
 }
 
 impl<'a> Gap<'a> {
     /// `bytes` are the first of a device of `device_sectors`.
     pub fn new(bytes: &'a [u8], device_sectors: u64) -> Self {
-        Self { bytes, device_sectors }
+        Self { bytes, pieces: &[], device_sectors }
+    }
+
+    /// The same, with sectors that were read elsewhere.
+    #[must_use]
+    pub fn with_pieces(self, pieces: &'a [Piece]) -> Self {
+        Self { pieces, ..self }
+    }
+
+    /// Where the gap ends: at the first partition of any table, at [`GAP_SECTORS_MAX`], or at the end of the device.
+    pub fn end_lba(&self) -> u64 {
+        let first_partition_lba = table::read(self).first_partition_lba();
+        first_partition_lba.unwrap_or(u64::MAX).min(GAP_SECTORS_MAX).min(self.device_sectors)
     }
 
     /// All bytes, from LBA 0 on.
@@ -37,9 +60,18 @@ impl<'a> Gap<'a> {
         len(self.bytes).checked_div(SECTOR).unwrap_or(0)
     }
 
-    /// One sector.
+    /// One sector, also of the pieces.
     pub fn sector(&self, lba: u64) -> Option<&'a [u8; SECTOR_LEN]> {
-        self.bytes.sector(lba)
+        self.span(lba, 1)?.try_into().ok()
+    }
+
+    /// `sectors` sectors from `lba` on, if all of them are known and lie in one piece.
+    pub fn span(&self, lba: u64, sectors: u64) -> Option<&'a [u8]> {
+        let span = |bytes: &'a [u8], start: u64| {
+            Bytes::span(bytes, lba.checked_sub(start)?.checked_mul(SECTOR)?, sectors.checked_mul(SECTOR)?)
+        };
+        span(self.bytes, 0)
+            .or_else(|| self.pieces.iter().find_map(|piece| span(&piece.bytes, piece.start_lba)))
     }
 
     /// Everything from one sector on.

@@ -34,12 +34,14 @@
 mod bytes;
 pub mod families;
 pub mod gap;
+pub mod inspection;
 pub mod map;
 pub mod mark;
 pub mod recognise;
 pub mod slot_rules;
 pub mod table;
 
-pub use gap::{GAP_SECTORS_MAX, Gap};
+pub use gap::{GAP_SECTORS_MAX, Gap, Piece};
+pub use inspection::Inspection;
 pub use map::{Basis, CopyState, Map, Owner, Region, map};
 pub use slot_rules::{SlotBusy, check_place, check_slot};

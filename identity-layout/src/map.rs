@@ -124,7 +124,7 @@ pub struct Map {
 
 /// Draws the map.
 pub fn map(gap: &Gap) -> Map {
-    let table = table::read(gap.bytes(), gap.device_sectors());
+    let table = table::read(gap);
     let end_lba = table.first_partition_lba().unwrap_or(u64::MAX).min(gap.sectors());
 
     let tables = find_tables(&table, end_lba);

@@ -10,9 +10,12 @@ mod problem;
 
 use std::fmt;
 
+use std::ops::Range;
+
 use uuid::Uuid;
 
 use super::bytes::Bytes;
+use super::gap::Gap;
 
 pub use problem::{Named, TableProblem};
 
@@ -201,15 +204,21 @@ impl PartitionTable {
     }
 }
 
-/// Reads the tables of a card whose first sectors are `bytes`.
+/// Sectors that have to be known to read the tables of a card: the GPT's entries, wherever the header says that they lie.
+pub fn probes(gap: &Gap<'_>) -> Vec<Range<u64>> {
+    let entries = |gpt: GptInfo| gpt.entries_lba..gpt.entries_lba.saturating_add(gpt.entries_sectors);
+    read(gap).gpt.map(entries).into_iter().collect()
+}
+
+/// Reads the tables of a card.
 ///
-/// The entries of a GPT may lie anywhere; when they lie behind `bytes`, [`TableProblem::GptEntriesOutside`] says
-/// where, and the caller can come back with more.
-pub fn read(bytes: &[u8], device_sectors: u64) -> PartitionTable {
+/// The entries of a GPT may lie anywhere; when they were not read, [`TableProblem::GptEntriesOutside`] says where.
+pub fn read(gap: &Gap<'_>) -> PartitionTable {
+    let (bytes, device_sectors) = (gap.bytes(), gap.device_sectors());
     let mut table =
         PartitionTable { scheme: Scheme::None, partitions: Vec::new(), gpt: None, problems: Vec::new() };
     let protective = mbr::read(bytes, &mut table);
-    gpt::read(bytes, protective, device_sectors, &mut table);
+    gpt::read(gap, protective, &mut table);
     if bytes.has(ISO9660_OFFSET, b"CD001") {
         table.problems.insert(0, TableProblem::Iso9660);
     }

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::ground::{BeforePartitions, Ground};
 use crate::survey::Survey;
 use identity_layout::mark;
-use identity_layout::table;
+use identity_layout::{Gap, table};
 
 /// What the command line asks for.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +88,8 @@ pub fn prepare(
         given.map_err(|reason| Error::refused(format!("{}: {reason}", source.name)))?;
     }
     let gap_sectors = Ground::gap_sectors(&head.bytes, sectors);
-    let first_partition_lba = table::read(&head.bytes, sectors).first_partition_lba().unwrap_or(u64::MAX);
+    let first_partition_lba =
+        table::read(&Gap::new(&head.bytes, sectors)).first_partition_lba().unwrap_or(u64::MAX);
     let blanked = head::blank_copies(&mut head.bytes, first_partition_lba);
 
     let survey = look(subject, &options.at).placed(subject.card.here());

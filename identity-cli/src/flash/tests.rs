@@ -367,6 +367,6 @@ fn the_mark_is_taken_for_nothing_else() {
     let sector = mark::encode(Some(identity(1).uuid()));
     let mut bytes = vec![0; 8192 * SECTOR_LEN];
     bytes[..SECTOR_LEN].copy_from_slice(&sector);
-    let table = identity_layout::table::read(&bytes, 8192);
+    let table = identity_layout::table::read(&identity_layout::Gap::new(&bytes, 8192));
     assert!(table.partitions.is_empty() && table.fatal_problem().is_some());
 }

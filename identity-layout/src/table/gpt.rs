@@ -6,7 +6,8 @@ use zerocopy::byteorder::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{GptInfo, Kind, Named, Partition, PartitionTable, TableProblem};
-use crate::bytes::{Bytes, CRC32, SECTOR, sectors};
+use crate::bytes::{Bytes, CRC32, sectors};
+use crate::gap::Gap;
 
 /// The GPT header.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -46,8 +47,8 @@ const GPT_HEADER_LEN_MIN: u32 = 92;
 const GPT_ENTRY_LEN_MIN: u32 = 128;
 const _: () = assert!(size_of::<GptHeader>() == 92 && size_of::<GptEntry>() == 128);
 
-pub(super) fn read(bytes: &[u8], protective: bool, device_sectors: u64, table: &mut PartitionTable) {
-    let sector = bytes.sector(GPT_HEADER_LBA).filter(|sector| sector.has(0, GPT_SIGNATURE));
+pub(super) fn read(gap: &Gap<'_>, protective: bool, table: &mut PartitionTable) {
+    let sector = gap.sector(GPT_HEADER_LBA).filter(|sector| sector.has(0, GPT_SIGNATURE));
     let Some((sector, header)) = sector.and_then(|sector| Some((sector, sector.object::<GptHeader>(0)?)))
     else {
         if protective {
@@ -87,7 +88,7 @@ pub(super) fn read(bytes: &[u8], protective: bool, device_sectors: u64, table: &
     if entry_len < GPT_ENTRY_LEN_MIN || !entry_len.is_power_of_two() {
         table.problems.push(TableProblem::GptEntryLen { found: entry_len });
     } else {
-        match find_entries(bytes, &info, entries_len, device_sectors) {
+        match find_entries(gap, &info, entries_len) {
             Some(entries) => {
                 let (stored, computed) = (header.entries_crc.get(), CRC32.checksum(entries));
                 info.entries_crc_ok = Some(stored == computed);
@@ -121,15 +122,11 @@ fn check_header_crc(sector: &[u8], header: &GptHeader) -> Result<(), TableProble
 }
 
 /// The bytes of all entries, if they lie behind the header, on the device, and in what was read.
-fn find_entries<'a>(
-    bytes: &'a [u8],
-    info: &GptInfo,
-    entries_len: u64,
-    device_sectors: u64,
-) -> Option<&'a [u8]> {
+fn find_entries<'a>(gap: &Gap<'a>, info: &GptInfo, entries_len: u64) -> Option<&'a [u8]> {
     let end = info.entries_lba.checked_add(info.entries_sectors)?;
-    let possible = info.entries_lba > info.header_lba && end <= device_sectors;
-    possible.then(|| bytes.span(info.entries_lba.checked_mul(SECTOR)?, entries_len)).flatten()
+    let possible = info.entries_lba > info.header_lba && end <= gap.device_sectors();
+    let sectors = possible.then(|| gap.span(info.entries_lba, info.entries_sectors)).flatten()?;
+    sectors.span(0, entries_len)
 }
 
 fn read_entries(entries: &[u8], info: &GptInfo, table: &mut PartitionTable) {

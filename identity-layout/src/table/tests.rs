@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn read_card(card: &Card) -> PartitionTable {
-    read(card.bytes(), card.sectors())
+    read(&Gap::new(card.bytes(), card.sectors()))
 }
 
 fn gpt_card() -> Card {
@@ -29,9 +29,9 @@ fn patch_header(card: &mut Card, at: usize, bytes: &[u8]) {
 
 #[test]
 fn nothing() {
-    assert_eq!(read(&[], 0).problems, [TableProblem::TooShort]);
-    assert_eq!(read(&[0; 511], 1).problems, [TableProblem::TooShort]);
-    let blank = read(&[0; 4096], 8);
+    assert_eq!(read(&Gap::new(&[], 0)).problems, [TableProblem::TooShort]);
+    assert_eq!(read(&Gap::new(&[0; 511], 1)).problems, [TableProblem::TooShort]);
+    let blank = read(&Gap::new(&[0; 4096], 8));
     assert_eq!((blank.scheme, blank.problems), (Scheme::None, vec![TableProblem::NoSignature]));
     let mut card = Card::new(8);
     card.put_at(510, &[0x55, 0xaa]);
@@ -118,7 +118,7 @@ fn moved_entries() {
     let table = read_card(&card);
     assert_eq!((table.problems, table.gpt.unwrap().entries_lba), (vec![], 2016));
     // Not read far enough: where to read on is known.
-    let table = read(&card.bytes()[..2016 * 512], card.sectors());
+    let table = read(&Gap::new(&card.bytes()[..2016 * 512], card.sectors()));
     assert_eq!(table.problems, [TableProblem::GptEntriesOutside { start_lba: 2016, sectors: 32 }]);
     assert_eq!(table.gpt.unwrap().entries_crc_ok, None);
 }
@@ -233,7 +233,7 @@ proptest! {
             card.put_at(446, &[0, 0, 0, 0, 0xee]).put_at(512 + 72, &2_u64.to_le_bytes());
             card.put_at(512 + 80, &16_u32.to_le_bytes()).put_at(512 + 84, &128_u32.to_le_bytes());
         }
-        let table = read(card.bytes(), device_sectors);
+        let table = read(&Gap::new(card.bytes(), device_sectors));
         let _ = table.first_partition_lba();
     }
 }
