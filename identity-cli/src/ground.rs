@@ -15,35 +15,6 @@ const TABLE_SECTORS: u64 = 4096;
 /// What stands for a sector that cannot be read: data of somebody, never blank.
 const UNREADABLE: [u8; SECTOR_LEN] = [0xee; SECTOR_LEN];
 
-/// A card up to its first partition. What lies behind belongs to a file system: a sector there may look like a copy
-/// because a file is the image of a card, and it is not ours to judge, and never to write.
-pub struct BeforePartitions<'a> {
-    card: &'a dyn Card,
-    sectors: u64,
-}
-
-impl<'a> BeforePartitions<'a> {
-    /// Of a card, by its partition table.
-    ///
-    /// # Errors
-    /// If LBA 0 cannot be read.
-    pub fn of(card: &'a dyn Card) -> io::Result<Self> {
-        let bytes = read(card, card.sectors().min(TABLE_SECTORS))?;
-        let first_partition_lba = table::read(&Gap::new(&bytes, card.sectors())).first_partition_lba();
-        Ok(Self { card, sectors: first_partition_lba.unwrap_or(u64::MAX).min(card.sectors()) })
-    }
-}
-
-impl Card for BeforePartitions<'_> {
-    fn sectors(&self) -> u64 {
-        self.sectors
-    }
-
-    fn read(&self, lba: u64, out: &mut [u8]) -> io::Result<()> {
-        self.card.read(lba, out)
-    }
-}
-
 /// The first sectors of a card, and their map.
 pub struct Ground {
     bytes: Vec<u8>,
