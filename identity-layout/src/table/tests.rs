@@ -33,8 +33,12 @@ fn nothing() {
     assert_eq!(read(&Gap::new(&[0; 511], 1)).problems, [TableProblem::TooShort]);
     let blank = read(&Gap::new(&[0; 4096], 8));
     assert_eq!((blank.scheme, blank.problems), (Scheme::None, vec![TableProblem::NoSignature]));
+    // As `sfdisk` makes it; a type without sectors is no table.
     let mut card = Card::new(8);
     card.put_at(510, &[0x55, 0xaa]);
+    let empty = read_card(&card);
+    assert_eq!((empty.is_empty(), empty.scheme, empty.problems), (true, Scheme::Mbr, vec![]));
+    card.put_at(446 + 4, &[0x83]);
     let empty = read_card(&card);
     assert_eq!((empty.scheme, empty.problems), (Scheme::None, vec![TableProblem::NoEntries]));
 }
@@ -151,8 +155,12 @@ fn broken_gpt() {
     let mut card = gpt_card();
     card.mbr(1, 0x83, 9000, 100);
     let table = read_card(&card);
-    assert_eq!((table.scheme, table.first_partition_lba()), (Scheme::Mbr, Some(8192)));
+    assert_eq!((table.scheme, table.first_partition_lba()), (Scheme::Mbr, Some(9000)));
     assert_eq!(table.problems, [TableProblem::GptUnprotected]);
+    assert_eq!(
+        (table.fatal_problem(), table.unprotected.as_ref().map(|gpt| gpt.entries_sectors)),
+        (None, Some(32))
+    );
 
     let header = |at: usize, bytes: &[u8]| {
         let mut card = gpt_card();
