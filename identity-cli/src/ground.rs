@@ -132,7 +132,7 @@ impl Ground {
 
 /// Whether there simply is no table, rather than a broken one or something else in its place.
 fn is_absent(problem: &TableProblem) -> bool {
-    matches!(problem, TableProblem::TooShort | TableProblem::NoSignature | TableProblem::NoEntries)
+    matches!(problem, TableProblem::TooShort | TableProblem::NoSignature)
 }
 
 /// Reads what an inspection asks for, at once or, where that fails, one by one.

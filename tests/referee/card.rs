@@ -44,11 +44,6 @@ impl Sparse {
         card
     }
 
-    /// Its length.
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
     /// One sector.
     pub fn sector(&self, lba: u64) -> [u8; 512] {
         self.sectors.get(&lba).copied().unwrap_or([0; 512])
@@ -70,8 +65,12 @@ impl Sparse {
 
     /// `len` bytes from a sector on.
     pub fn bytes(&self, lba: u64, len: usize) -> Vec<u8> {
-        let sectors = (lba..).take(len.div_ceil(512)).flat_map(|lba| self.sector(lba));
-        sectors.take(len).collect()
+        let mut bytes = vec![0; len.next_multiple_of(512)];
+        for (at, sector) in self.sectors.range(lba..lba.saturating_add(bytes.len() as u64 / SECTOR_LEN)) {
+            bytes[(at - lba) as usize * 512..][..512].copy_from_slice(sector);
+        }
+        bytes.truncate(len);
+        bytes
     }
 
     /// Copies sectors from elsewhere.

@@ -18,16 +18,15 @@ pub struct Verdict {
     pub lists: Vec<(&'static str, Option<List>)>,
     /// What blkid finds on the whole device: a file system, a member of an array.
     pub whole: Option<String>,
-    /// The type of the table that blkid finds.
-    pub table: Option<String>,
 }
 
 impl Verdict {
     /// Asks all.
     pub fn of(path: &Path) -> Self {
         let (whole, table) = blkid(path);
-        let lists = vec![("sfdisk", sfdisk(path)), ("partx", partx(path)), ("parted", parted(path))];
-        Self { lists, whole, table }
+        // partx says nothing of an empty table; blkid tells that from none.
+        let partx = Some(partx(path)).filter(|list| !list.is_empty() || table.is_some());
+        Self { lists: vec![("sfdisk", sfdisk(path)), ("partx", partx), ("parted", parted(path))], whole }
     }
 
     /// Who lists a partition that covers the sector.
@@ -69,14 +68,11 @@ fn sfdisk(path: &Path) -> Option<List> {
     Some(list(partitions.iter().map(|partition| (number(partition, "start"), number(partition, "size")))))
 }
 
-fn partx(path: &Path) -> Option<List> {
+fn partx(path: &Path) -> List {
     let output = run("partx", &["--show", "--noheadings", "--bytes", "--output", "START,SECTORS"], path);
     let text = text(&output);
     let mut numbers = text.lines().map(|line| line.split_whitespace().filter_map(|word| word.parse().ok()));
-    let found =
-        list(std::iter::from_fn(|| numbers.next()).filter_map(|mut line| Some((line.next()?, line.next()?))));
-    // It says nothing of an empty table; blkid tells that from none.
-    (!found.is_empty() || blkid(path).1.is_some()).then_some(found)
+    list(std::iter::from_fn(|| numbers.next()).filter_map(|mut line| Some((line.next()?, line.next()?))))
 }
 
 fn parted(path: &Path) -> Option<List> {

@@ -240,7 +240,7 @@ fn read_entries(entries: &[u8], info: &GptInfo, table: &mut PartitionTable) {
         let Some(entry) = entry.object::<GptEntry>(0) else { continue };
         let (first, last) = (entry.first_lba.get(), entry.last_lba.get());
         // libfdisk lists an entry without a type that has LBAs.
-        if entry.kind == [0; 16] && first == 0 && last == 0 {
+        if entry.kind == [0; 16] && (last < first || last == 0) {
             continue;
         }
         if last < first {

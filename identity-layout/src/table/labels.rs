@@ -12,13 +12,10 @@ use crate::gap::Gap;
 const RDB_SECTORS: u64 = 16;
 
 /// A label, its sector, where its magic lies there, and the magic. parted asks for no more than these.
-const MAGICS: [(&str, u64, u64, &[u8]); 9] = [
+const MAGICS: [(&str, u64, u64, &[u8]); 6] = [
     ("SGI", 0, 0, &[0x0b, 0xe5, 0xa9, 0x41]),
     ("AIX", 0, 0, &[0xc9, 0xc2, 0xd4, 0xc1]),
-    ("Mac", 0, 0, b"ER"),
-    ("Sun", 0, 508, &[0xda, 0xbe]),
     ("BSD", 0, 64, &BSD_MAGIC),
-    ("NEC PC-98", 0, 4, b"IPL1"),
     ("SYSV68", 0, 248, b"MOTOROLA"),
     ("Karma", 0, 510, &[0x56, 0xab]),
     ("Acorn EESOX", 7, 0, &EESOX_MAGIC),
@@ -36,10 +33,32 @@ pub(super) fn find(gap: &Gap<'_>, table: &PartitionTable) -> Option<(&'static st
     let is_ldm = || table.partitions.iter().any(|partition| partition.kind == Kind::Mbr(0x42));
     let ldm = || (is_ldm() && has(6, 0, b"PRIVHEAD")).then_some(("Windows LDM", 6));
     let lba0 = gap.sector(0)?;
+    // Its partition map follows, in a block of 512, 1024, 2048 or 4096 bytes.
+    let mac =
+        || (lba0.has(0, b"ER") && [1, 2, 4, 8].iter().any(|lba| has(*lba, 0, b"PM"))).then_some(("Mac", 0));
+    let sun = || is_sun(lba0).then_some(("Sun", 0));
+    // Its table would be in LBA 1.
+    let is_gpt = table.gpt.is_some() || table.unprotected.is_some();
+    let pc98 = || (!is_gpt && lba0.has(4, b"IPL1")).then_some(("NEC PC-98", 0));
     let atari = || is_atari(lba0, gap.device_sectors()).then_some(("Atari", 0));
     let acorn = || is_acorn_ics(lba0).then_some(("Acorn ICS", 0));
     let adfs = || gap.sector(6).is_some_and(|sector| is_adfs(sector)).then_some(("Acorn ADFS", 6));
-    plain.or_else(rdb).or_else(ldm).or_else(atari).or_else(acorn).or_else(adfs)
+    plain
+        .or_else(rdb)
+        .or_else(ldm)
+        .or_else(mac)
+        .or_else(sun)
+        .or_else(pc98)
+        .or_else(atari)
+        .or_else(acorn)
+        .or_else(adfs)
+}
+
+/// The magic, and the checksum that makes all words' exclusive or zero.
+fn is_sun(lba0: &[u8]) -> bool {
+    let (words, _) = lba0.as_chunks::<2>();
+    let sum = words.iter().fold(0, |sum, word| sum ^ u16::from_be_bytes(*word));
+    lba0.has(508, &[0xda, 0xbe]) && sum == 0
 }
 
 /// An entry with one of the names that Atari's tools write. Linux takes any three letters or digits, but only where there is

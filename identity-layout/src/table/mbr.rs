@@ -91,13 +91,8 @@ pub(super) fn read(gap: &Gap<'_>, table: &mut PartitionTable) -> Protective {
     table.scheme = match (protective != Protective::None, is_mbr_empty) {
         (true, true) => Scheme::Gpt,
         (true, false) => Scheme::Hybrid,
-        (false, false) => Scheme::Mbr,
-        // `sfdisk` and `parted mklabel` leave all zeroes; anything else is no table.
-        (false, true) if entries.as_bytes().iter().all(|byte| *byte == 0) => Scheme::Mbr,
-        (false, true) => {
-            table.problems.push(TableProblem::NoEntries);
-            Scheme::None
-        }
+        // Without a partition as `sfdisk` and `parted mklabel` leave it.
+        (false, _) => Scheme::Mbr,
     };
     nested::read(gap, &primary, table);
     table.partitions.extend(primary);

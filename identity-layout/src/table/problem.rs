@@ -32,8 +32,6 @@ pub enum TableProblem {
     TooShort,
     /// LBA 0 does not end in 55 AA.
     NoSignature,
-    /// 55 AA, and no partition.
-    NoEntries,
     /// 55 AA, and an entry whose boot flag no table has: code, not a table.
     BootFlag {
         /// The entry.
@@ -208,14 +206,15 @@ pub enum TableProblem {
 }
 
 impl TableProblem {
-    /// Whether no slot may be chosen by this table. Harmless is a partition that is cut off at the device's end, for what
-    /// lies before the first partition does not depend on it, and a GPT that nobody reads.
+    /// Whether no slot may be chosen by this table. Harmless is a partition that is cut off at the device's end or has the
+    /// GPT in it, for what lies before the first partition does not depend on it, and a GPT that nobody reads.
     ///
     /// A table inside a partition that was not there to be read, in an image that comes through a pipe, is harmless only for
     /// the types that are common on cards, extended and Linux swap.
     pub fn is_fatal(&self) -> bool {
         match self {
             Self::Beyond { .. }
+            | Self::OverGpt { .. }
             | Self::GptUnprotected
             | Self::GptStaleBackup { .. }
             | Self::GptBackupNotAtEnd { .. } => false,
@@ -230,7 +229,6 @@ impl fmt::Display for TableProblem {
         match self {
             Self::TooShort => f.write_str("shorter than one sector"),
             Self::NoSignature => f.write_str("no partition table: LBA 0 does not end in 55 AA"),
-            Self::NoEntries => f.write_str("a partition table without a partition"),
             Self::BootFlag { number, found } => write!(
                 f,
                 "no partition table: LBA 0 ends in 55 AA, but entry {number} has the boot flag 0x{found:02x}"
