@@ -204,12 +204,8 @@ fn find_tables(table: &PartitionTable, end_lba: u64) -> Vec<Region> {
     }
     if let Some(gpt) = &table.unprotected {
         let mut data = |start: u64, sectors: u64| {
-            let owner = Owner {
-                basis: Basis::Data,
-                family: "GPT",
-                what: "without a protective entry",
-                detail: String::new(),
-            };
+            let owner =
+                Owner { basis: Basis::Data, family: "", what: UNPROTECTED, detail: UNPROTECTED.to_owned() };
             regions.push(Region::new(start, start.saturating_add(sectors).min(end_lba), owner));
         };
         data(gpt.header_lba, 1);
@@ -334,6 +330,7 @@ fn fill(sector: &[u8; SECTOR_LEN]) -> Fill {
     }
 }
 
+const UNPROTECTED: &str = "GPT without a protective entry in LBA 0";
 /// What a search that stopped at its limit leaves.
 const UNJUDGED: &str = "sectors not searched: too much that looks like a U-Boot environment";
 const DATA: &str = "unknown data";

@@ -114,7 +114,7 @@ pub fn check_table(map: &Map) -> Result<(), SlotBusy> {
 /// The first rule that forbids it.
 pub fn check_place(map: &Map, gap: &Gap, lba: u32) -> Result<(), SlotBusy> {
     let lba = u64::from(lba);
-    check_below_partitions(map, lba)?;
+    check_below_partitions(map, gap, lba)?;
     if lba >= map.end_lba || lba >= gap.device_sectors() {
         return Err(SlotBusy::NotRead);
     }
@@ -139,18 +139,21 @@ pub fn check_place(map: &Map, gap: &Gap, lba: u32) -> Result<(), SlotBusy> {
 
 /// Sectors that sgdisk and others use for the entries of a GPT unless told otherwise.
 const GPT_USUAL: std::ops::RangeInclusive<u64> = 1..=33;
+/// How many sectors at the end of the device are usually the backup's.
+const GPT_BACKUP_USUAL: u64 = 33;
 
-fn check_below_partitions(map: &Map, lba: u64) -> Result<(), SlotBusy> {
+fn check_below_partitions(map: &Map, gap: &Gap, lba: u64) -> Result<(), SlotBusy> {
     if let Some(first_partition_lba) = map.table.first_partition_lba().filter(|&first| lba >= first) {
         return Err(SlotBusy::NotInGap { first_partition_lba });
     }
     if map.table.is_empty() && lba >= FIRST_PARTITION_USUAL_LBA {
         return Err(SlotBusy::NoPartitionYet);
     }
-    match &map.table.gpt {
-        Some(gpt) if GPT_USUAL.contains(&lba) || lba > gpt.last_usable_lba => Err(SlotBusy::Gpt),
-        _ => Ok(()),
+    let is_at_end = gap.device_sectors().saturating_sub(lba) <= GPT_BACKUP_USUAL;
+    if map.table.gpt.is_some() && (GPT_USUAL.contains(&lba) || is_at_end) {
+        return Err(SlotBusy::Gpt);
     }
+    Ok(())
 }
 
 /// How far blank sectors must reach on both sides.

@@ -148,6 +148,20 @@ fn extended_boot_records_that_come_back_are_refused() {
 }
 
 #[test]
+fn a_table_that_cannot_be_read_is_refused() {
+    let mut chain = dos("5");
+    chain.entry(8192, 1, mbr_entry(0, 0x83, 100, 50)).entry(8192, 2, mbr_entry(0, 5, 1000, 500));
+    for (card, lba) in
+        [(chain, 9192), (dos("81"), 8192), (gpt(&[(8192, 4096)]), 1), (gpt(&[(8192, 4096)]), LEN - 1)]
+    {
+        let image = image(&card);
+        let run = || image.identity("stamp --profile panda").fault("FAULT_READ", &lba.to_string()).run();
+        image.unchanged_by(run).exits(6).says(&[&format!("LBA {lba} cannot be read")]);
+        image.run("stamp --profile panda").exits(0);
+    }
+}
+
+#[test]
 fn a_minix_sub_partition_in_front_is_refused() {
     let mut card = dos("81");
     card.entry(8192, 1, mbr_entry(0, 0x81, 40, 8000));

@@ -239,8 +239,8 @@ fn read_entries(entries: &[u8], info: &GptInfo, table: &mut PartitionTable) {
     for (number, entry) in (1..).zip(entries.chunks_exact(entry_len)) {
         let Some(entry) = entry.object::<GptEntry>(0) else { continue };
         let (first, last) = (entry.first_lba.get(), entry.last_lba.get());
-        // libfdisk lists an entry without a type that has LBAs.
-        if entry.kind == [0; 16] && (last < first || last == 0) {
+        // libfdisk lists an entry without a type that starts somewhere.
+        if entry.kind == [0; 16] && (last < first || first == 0) {
             continue;
         }
         if last < first {

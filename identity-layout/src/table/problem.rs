@@ -262,10 +262,9 @@ impl fmt::Display for TableProblem {
                 "the GPT header says that its backup is at LBA {stored}, where none can be; {TO_END}"
             ),
             Self::GptEntryCount { found } => write!(f, "the GPT header counts {found} entries; {VERIFY}"),
-            Self::GptStaleBackup { lba } => write!(
-                f,
-                "the GPT backup at LBA {lba} is not that of LBA 1; it counts for nothing"
-            ),
+            Self::GptStaleBackup { lba } => {
+                write!(f, "a stale GPT backup at LBA {lba}, of another table; it counts for nothing")
+            }
             Self::GptBackupNotAtEnd { lba } => write!(
                 f,
                 "the GPT backup at LBA {lba} is not at the end of the device; {TO_END}"
