@@ -41,7 +41,7 @@ pub mod recognise;
 pub mod slot_rules;
 pub mod table;
 
-pub use gap::{GAP_SECTORS_MAX, Gap, Piece};
+pub use gap::{GAP_SECTORS_MAX, Gap, Look, Piece};
 pub use inspection::Inspection;
 pub use map::{Basis, CopyState, Map, Owner, Region, map};
 pub use slot_rules::{SlotBusy, check_place, check_slot};

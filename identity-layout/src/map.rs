@@ -193,6 +193,26 @@ fn find_tables(table: &PartitionTable, end_lba: u64) -> Vec<Region> {
         Scheme::Mbr => regions.push(region(0, 1, "MBR", "partition table", count(partitions(false)))),
         Scheme::Hybrid => regions.push(region(0, 1, "MBR", "hybrid MBR", count(partitions(false)))),
     }
+    for backup in &table.backups {
+        if table.gpt.is_some() {
+            regions.push(region(backup.header_lba, 1, "GPT", "backup header", String::new()));
+            if backup.header_crc_ok {
+                let (start, sectors) = (backup.entries_lba, backup.entries_sectors);
+                regions.push(region(start, sectors, "GPT", "backup entries", String::new()));
+            }
+        }
+    }
+    if let Some(gpt) = &table.unprotected {
+        let mut data = |start: u64, sectors: u64| {
+            let owner =
+                Owner { basis: Basis::Data, family: "", what: UNPROTECTED, detail: UNPROTECTED.to_owned() };
+            regions.push(Region::new(start, start.saturating_add(sectors).min(end_lba), owner));
+        };
+        data(gpt.header_lba, 1);
+        if gpt.header_crc_ok {
+            data(gpt.entries_lba, gpt.entries_sectors);
+        }
+    }
     if let Some(gpt) = &table.gpt {
         regions.push(region(gpt.header_lba, 1, "GPT", "header", String::new()));
         regions.push(region(
@@ -250,6 +270,12 @@ fn find_images(gap: &Gap, end_lba: u64) -> (Vec<Region>, Vec<Sighting>) {
                 images.extend(Region::new(start_lba, start_lba.saturating_add(sectors).min(end_lba), owner));
             }
         }
+        if budget.is_spent() {
+            // What starts here or behind was not judged, and may reach to the end.
+            let owner = Owner { basis: Basis::Content, family: "", what: UNJUDGED, detail: String::new() };
+            images.extend(Region::new(lba, end_lba, owner));
+            break;
+        }
     }
     images.sort_by_key(|image| (image.start_lba, std::cmp::Reverse(image.sectors)));
     (without_overlap(images), sightings)
@@ -304,6 +330,9 @@ fn fill(sector: &[u8; SECTOR_LEN]) -> Fill {
     }
 }
 
+const UNPROTECTED: &str = "GPT without a protective entry in LBA 0";
+/// What a search that stopped at its limit leaves.
+const UNJUDGED: &str = "sectors not searched: too much that looks like a U-Boot environment";
 const DATA: &str = "unknown data";
 const PADDING: &str = "padding (0xFF)";
 

@@ -33,10 +33,14 @@ fn nothing() {
     assert_eq!(read(&Gap::new(&[0; 511], 1)).problems, [TableProblem::TooShort]);
     let blank = read(&Gap::new(&[0; 4096], 8));
     assert_eq!((blank.scheme, blank.problems), (Scheme::None, vec![TableProblem::NoSignature]));
+    // As `sfdisk` makes it; an entry without sectors is none.
     let mut card = Card::new(8);
     card.put_at(510, &[0x55, 0xaa]);
     let empty = read_card(&card);
-    assert_eq!((empty.scheme, empty.problems), (Scheme::None, vec![TableProblem::NoEntries]));
+    assert_eq!((empty.is_empty(), empty.scheme, empty.problems), (true, Scheme::Mbr, vec![]));
+    card.put_at(446 + 4, &[0x83]);
+    assert_eq!(read_card(&card).problems, []);
+    assert!(read_card(&card).is_empty());
 }
 
 #[test]
@@ -151,8 +155,12 @@ fn broken_gpt() {
     let mut card = gpt_card();
     card.mbr(1, 0x83, 9000, 100);
     let table = read_card(&card);
-    assert_eq!((table.scheme, table.first_partition_lba()), (Scheme::Mbr, Some(8192)));
+    assert_eq!((table.scheme, table.first_partition_lba()), (Scheme::Mbr, Some(9000)));
     assert_eq!(table.problems, [TableProblem::GptUnprotected]);
+    assert_eq!(
+        (table.fatal_problem(), table.unprotected.as_ref().map(|gpt| gpt.entries_sectors)),
+        (None, Some(32))
+    );
 
     let header = |at: usize, bytes: &[u8]| {
         let mut card = gpt_card();
@@ -168,7 +176,11 @@ fn broken_gpt() {
             [TableProblem::GptEntriesOutside { start_lba: entries_lba, sectors: 32 }]
         );
     }
-    assert!(matches!(header(80, &[0xff; 4])[..], [TableProblem::GptEntriesOutside { .. }]));
+    let too_many = header(80, &[0xff; 4]);
+    assert!(matches!(
+        too_many[..],
+        [TableProblem::GptEntryCount { .. }, TableProblem::GptEntriesOutside { .. }]
+    ));
 
     for len in [0, 91, 513, u32::MAX] {
         let mut card = gpt_card();
