@@ -232,22 +232,23 @@ fn find_copies(gap: &Gap, end_lba: u64) -> Vec<Region> {
 fn find_images(gap: &Gap, end_lba: u64) -> (Vec<Region>, Vec<Sighting>) {
     let mut budget = Budget::FULL;
     let (mut images, mut sightings) = (Vec::new(), Vec::new());
-    for lba in 0..end_lba {
-        if gap.sector(lba).is_none_or(is_zero) {
-            continue;
+    let mut add = |lba: u64, format: &'static recognise::Format, extent: recognise::Extent| {
+        let (first, sectors) = extent.in_sectors();
+        let start_lba = lba.saturating_add(first);
+        sightings.push(Sighting { lba: start_lba, format });
+        let owner =
+            Owner { basis: Basis::Content, family: format.family, what: format.name, detail: extent.detail };
+        images.extend(Region::new(start_lba, start_lba.saturating_add(sectors).min(end_lba), owner));
+    };
+    for &format in recognise::ALL {
+        for extent in format.look_everywhere(gap.bytes(), end_lba, &mut budget) {
+            add(0, format, extent);
         }
-        for format in recognise::ALL {
-            for extent in format.look(gap.from(lba), lba, &mut budget) {
-                let (first, sectors) = extent.in_sectors();
-                let start_lba = lba.saturating_add(first);
-                sightings.push(Sighting { lba: start_lba, format });
-                let owner = Owner {
-                    basis: Basis::Content,
-                    family: format.family,
-                    what: format.name,
-                    detail: extent.detail,
-                };
-                images.extend(Region::new(start_lba, start_lba.saturating_add(sectors).min(end_lba), owner));
+    }
+    for lba in (0..end_lba).filter(|&lba| gap.sector(lba).is_some_and(|sector| !is_zero(sector))) {
+        for &format in recognise::ALL {
+            for extent in format.look(gap.from(lba), lba) {
+                add(lba, format, extent);
             }
         }
     }

@@ -7,6 +7,7 @@ mod block_device;
 mod concurrent;
 mod create;
 mod derive;
+mod environments;
 mod erase;
 mod families;
 mod find;
@@ -20,6 +21,7 @@ mod repair;
 mod safety;
 mod stamp;
 mod states;
+mod whole_device;
 
 /// A UUID for identities that are looked at closely, and what other tools derive from it.
 const UUID: &str = "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5";
