@@ -8,7 +8,7 @@ use std::process::Command;
 use crc::{CRC_32_ISCSI, Crc};
 use identity_core::copy::{Copy, Defect, NotACopy};
 use identity_core::field::{CRITICAL_BIT, FIELD_HEADER_LEN, Fields, FieldsError, ValueError, kind, name};
-use identity_core::search::{Condition, Depth, Reading};
+use identity_core::search::{Condition, Reading};
 use identity_core::sector::{self, FIELDS_CAPACITY, HEADER_LEN, MAGIC, SECTOR_LEN, VERSION, offset};
 use identity_core::slot::READING_ORDER;
 use identity_core::text::{NAME_LEN_MAX, VALUE_LEN_MAX};
@@ -287,7 +287,7 @@ fn names_of_states_conditions_and_defects() {
 #[test]
 fn search_ends_where_the_document_says() {
     let most = number_in(&document(), "A search looks at no more than ", " sectors");
-    let mut search = Search::new(Depth::All, Some(100));
+    let mut search = Search::new(Some(100));
     let mut looked = 0;
     while let Some(lba) = search.next() {
         // Each copy names a place that nobody has looked at.

@@ -2,51 +2,21 @@
 //! The first sectors of a card with everything known about them: what every plan starts from.
 
 use std::io;
+use std::ops::Range;
 
 use identity_core::Copy;
 
 use crate::device::{Card, SECTOR_LEN};
 use crate::plan::{self, Place};
 use identity_layout::table::{self, TableProblem};
-use identity_layout::{self as layout, GAP_SECTORS_MAX, Gap, Map, SlotBusy};
+use identity_layout::{self as layout, GAP_SECTORS_MAX, Gap, Inspection, Map, SlotBusy};
 
-/// Sectors read at first: enough for a table with its entries anywhere that known tools put them.
+/// Sectors of an image that are read at first: enough for a table with its entries where known tools put them.
 const TABLE_SECTORS: u64 = 4096;
-/// What stands for a sector that cannot be read: data of somebody, never blank.
-const UNREADABLE: [u8; SECTOR_LEN] = [0xee; SECTOR_LEN];
-
-/// A card up to its first partition. What lies behind belongs to a file system: a sector there may look like a copy
-/// because a file is the image of a card, and it is not ours to judge, and never to write.
-pub struct BeforePartitions<'a> {
-    card: &'a dyn Card,
-    sectors: u64,
-}
-
-impl<'a> BeforePartitions<'a> {
-    /// Of a card, by its partition table.
-    ///
-    /// # Errors
-    /// If LBA 0 cannot be read.
-    pub fn of(card: &'a dyn Card) -> io::Result<Self> {
-        let bytes = read(card, card.sectors().min(TABLE_SECTORS))?;
-        let first_partition_lba = table::read(&Gap::new(&bytes, card.sectors())).first_partition_lba();
-        Ok(Self { card, sectors: first_partition_lba.unwrap_or(u64::MAX).min(card.sectors()) })
-    }
-}
-
-impl Card for BeforePartitions<'_> {
-    fn sectors(&self) -> u64 {
-        self.sectors
-    }
-
-    fn read(&self, lba: u64, out: &mut [u8]) -> io::Result<()> {
-        self.card.read(lba, out)
-    }
-}
 
 /// The first sectors of a card, and their map.
 pub struct Ground {
-    bytes: Vec<u8>,
+    inspection: Inspection,
     sectors: u64,
     map: Map,
 }
@@ -57,25 +27,27 @@ impl Ground {
     /// # Errors
     /// If not even LBA 0 can be read; any other unreadable sector counts as data.
     pub fn of(card: &dyn Card) -> io::Result<Self> {
-        let sectors = card.sectors();
-        let mut bytes = read(card, sectors.min(TABLE_SECTORS))?;
-        let end = Self::gap_sectors(&bytes, sectors);
-        if end > TABLE_SECTORS {
-            bytes = read(card, end)?;
+        let mut inspection = Inspection::new(card.sectors());
+        while let Some(range) = inspection.next() {
+            read(card, range, &mut inspection)?;
         }
-        Ok(Self::of_bytes(bytes, sectors))
+        Ok(Self::of_inspection(inspection, card.sectors()))
     }
 
     /// Of the first bytes of a card that is still to be written: at least as many sectors as
     /// [`Ground::gap_sectors`] says.
     pub fn of_bytes(bytes: Vec<u8>, sectors: u64) -> Self {
-        let map = layout::map(&Gap::new(&bytes, sectors));
-        Self { bytes, sectors, map }
+        Self::of_inspection(Inspection::with_head(bytes, sectors), sectors)
+    }
+
+    fn of_inspection(inspection: Inspection, sectors: u64) -> Self {
+        let map = layout::map(&inspection.gap());
+        Self { inspection, sectors, map }
     }
 
     /// The bytes, when everything has been asked.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+        self.inspection.into_head()
     }
 
     /// How many sectors have to be known of a card of `sectors` that starts with these bytes, 2 MiB of them.
@@ -91,7 +63,7 @@ impl Ground {
 
     /// A valid copy, wherever it is: readers look only at slots, but a person may have put it elsewhere.
     pub fn copy_anywhere(&self) -> Option<u32> {
-        let (sectors, _) = self.bytes.as_chunks::<SECTOR_LEN>();
+        let (sectors, _) = self.inspection.head().as_chunks::<SECTOR_LEN>();
         let before_partitions = u32::try_from(self.map.end_lba).unwrap_or(u32::MAX);
         (0..before_partitions)
             .zip(sectors)
@@ -114,12 +86,8 @@ impl Ground {
     /// now does not count, if it is nothing larger than that sector.
     pub fn check_own(&self, lba: u32) -> Result<(), String> {
         self.check_not_cut_off()?;
-        let mut bytes = self.bytes.clone();
-        let start = usize::try_from(lba).unwrap_or(usize::MAX).saturating_mul(SECTOR_LEN);
-        if let Some(sector) = bytes.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
-            *sector = [0; SECTOR_LEN];
-        }
-        let gap = Gap::new(&bytes, self.sectors);
+        let blank = self.inspection.with_blank(lba.into());
+        let gap = blank.gap();
         layout::check_slot(&layout::map(&gap), &gap, lba).map_err(|busy| busy.to_string())
     }
 
@@ -158,28 +126,29 @@ impl Ground {
     }
 
     fn gap(&self) -> Gap<'_> {
-        Gap::new(&self.bytes, self.sectors)
+        self.inspection.gap()
     }
 }
 
 /// Whether there simply is no table, rather than a broken one or something else in its place.
 fn is_absent(problem: &TableProblem) -> bool {
-    matches!(problem, TableProblem::TooShort | TableProblem::NoSignature | TableProblem::NoEntries)
+    matches!(problem, TableProblem::TooShort | TableProblem::NoSignature)
 }
 
-/// The first `count` sectors, at once or, where that fails, one by one.
-fn read(card: &dyn Card, count: u64) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(count).ok().and_then(|count| count.checked_mul(SECTOR_LEN));
+/// Reads what an inspection asks for, at once or, where that fails, one by one.
+fn read(card: &dyn Card, range: Range<u64>, inspection: &mut Inspection) -> io::Result<()> {
+    let len = usize::try_from(range.end - range.start).ok().and_then(|count| count.checked_mul(SECTOR_LEN));
     let mut bytes = vec![0; len.ok_or(io::ErrorKind::OutOfMemory)?];
-    if card.read(0, &mut bytes).is_ok() {
-        return Ok(bytes);
+    if card.read(range.start, &mut bytes).is_ok() {
+        inspection.give(range.start, bytes);
+        return Ok(());
     }
-    for (lba, sector) in (0..count).zip(bytes.chunks_exact_mut(SECTOR_LEN)) {
+    for (lba, sector) in range.zip(bytes.chunks_exact_mut(SECTOR_LEN)) {
         match card.read(lba, sector) {
             Err(error) if lba == 0 => return Err(error),
-            Err(_) => sector.copy_from_slice(&UNREADABLE),
-            Ok(()) => (),
+            Err(_) => inspection.give_unreadable(lba..lba + 1),
+            Ok(()) => inspection.give(lba, sector.to_vec()),
         }
     }
-    Ok(bytes)
+    Ok(())
 }

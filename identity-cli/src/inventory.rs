@@ -3,8 +3,6 @@
 
 use std::path::PathBuf;
 
-use identity_core::search::Depth;
-
 use crate::device::facts::Facts;
 use crate::device::sysfs::{Host, Kind, Mount};
 use crate::device::{Access, Card, Target};
@@ -65,9 +63,7 @@ impl Device {
             return Content::Empty;
         }
         match Target::open(&self.path, Access::Read) {
-            Ok(target) => {
-                Content::Seen(Box::new(Survey::of(&target, Depth::Pair, None).placed(target.here())))
-            }
+            Ok(target) => Content::Seen(Box::new(Survey::of(&target, None).placed(target.here()))),
             Err(error) => Content::Failed(error.to_string()),
         }
     }

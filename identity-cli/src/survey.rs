@@ -2,7 +2,7 @@
 //! Reads a card's slots as `identity_core::search` asks, and keeps what was read.
 
 use identity_core::copy::{Copy, NotACopy};
-use identity_core::search::{Condition, Depth, Reading};
+use identity_core::search::{Condition, Reading};
 use identity_core::slot::reading_position;
 use identity_core::{Identity, Search, State};
 
@@ -32,8 +32,8 @@ pub struct Survey {
 
 impl Survey {
     /// Looks at a card.
-    pub fn of(card: &dyn Card, depth: Depth, hint_lba: Option<u32>) -> Self {
-        let mut search = Search::new(depth, hint_lba);
+    pub fn of(card: &dyn Card, hint_lba: Option<u32>) -> Self {
+        let mut search = Search::new(hint_lba);
         let mut found = Vec::new();
         while let Some(lba) = search.next() {
             let mut sector = [0; SECTOR_LEN];

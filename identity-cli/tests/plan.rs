@@ -10,7 +10,6 @@ use identity_cli::ground::Ground;
 use identity_cli::plan::{self, Plan, Step};
 use identity_cli::survey::Survey;
 use identity_core::field::kind;
-use identity_core::search::Depth;
 use identity_core::sector::MAGIC;
 use identity_core::slot::READING_ORDER;
 use identity_core::{Draft, Identity, State, Uuid};
@@ -86,7 +85,7 @@ fn card() -> impl Strategy<Value = Card> {
 }
 
 fn survey(card: &FaultyCard) -> Survey {
-    Survey::of(card, Depth::All, None)
+    Survey::of(card, None)
 }
 
 fn is_ours(bytes: &[u8], lba: u32) -> bool {

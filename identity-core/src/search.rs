@@ -3,7 +3,8 @@
 //!
 //! The caller owns the device: it asks [`Search::next`] for an LBA, reads that sector, hands it to
 //! [`Search::give`], and goes on until `next` returns `None`; then [`Search::state`] is the answer. This order of
-//! calls is the same for a card with its identity in the first slot and for a survey of all slots.
+//! calls is the same for a bootloader and for every other reader: all slots are looked at, for a reader of fewer takes a
+//! piece of another card, say a boot loader's region with a copy in it, for this card's identity.
 
 use core::num::NonZeroU32;
 
@@ -16,27 +17,6 @@ use crate::state::State;
 
 /// The slots, a hint, and a few places outside the slots that copies name.
 const SEEN_MAX: usize = COUNT + 4;
-
-/// How far to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// Up to the first copy: what a bootloader needs, normally one sector.
-    First,
-    /// The first copy and the one that it names as the other.
-    Pair,
-    /// Every slot, and every place that a copy names.
-    All,
-}
-
-impl Depth {
-    fn code(self) -> u32 {
-        match self {
-            Self::First => 0,
-            Self::Pair => 1,
-            Self::All => 2,
-        }
-    }
-}
 
 /// What was read at one LBA.
 #[derive(Clone, Copy, Debug)]
@@ -174,23 +154,19 @@ fn content(copy: &Copy<'_>) -> u32 {
 #[repr(C)]
 pub struct Search {
     hint_lba: u32,
-    depth: u32,
     seen: [Seen; SEEN_MAX],
 }
 
 impl Search {
     /// A search that looks at `hint_lba` first, if there is one, and then at the slots in their order.
-    pub fn new(depth: Depth, hint_lba: Option<u32>) -> Self {
-        let mut search = Self { hint_lba: 0, depth: 0, seen: [Seen::default(); SEEN_MAX] };
-        search.begin(depth, hint_lba);
-        search
+    pub fn new(hint_lba: Option<u32>) -> Self {
+        Self { hint_lba: hint_lba.unwrap_or(0), seen: [Seen::default(); SEEN_MAX] }
     }
 
     /// Makes a new search of any other, or of any bytes, where it lies.
-    pub fn begin(&mut self, depth: Depth, hint_lba: Option<u32>) {
+    pub fn begin(&mut self, hint_lba: Option<u32>) {
         self.zero();
         self.hint_lba = hint_lba.unwrap_or(0);
-        self.depth = depth.code();
     }
 
     /// Every sector looked at so far, in that order.
@@ -235,14 +211,6 @@ impl Search {
     /// The same, in one word.
     #[inline(never)]
     fn next_lba(&self) -> Option<NonZeroU32> {
-        if let Some(primary) = self.primary() {
-            if self.depth == Depth::First.code() {
-                return None;
-            }
-            if self.depth == Depth::Pair.code() {
-                return self.unseen(primary.peer_lba);
-            }
-        }
         let slots = || READING_ORDER_LBAS.iter().find_map(|&lba| self.unseen(lba));
         let peers = || self.seen.iter().find_map(|seen| self.unseen(seen.peer_lba));
         self.unseen(self.hint_lba).or_else(slots).or_else(peers)
@@ -276,17 +244,13 @@ impl Search {
         if self.next() != Some(lba) {
             return Err(());
         }
-        let depth = self.depth;
         let seen = self.seen.iter_mut().find(|seen| seen.lba == 0).ok_or(())?;
         (seen.lba, seen.condition) = (lba, condition.code());
         if let Ok(copy) = found {
             seen.peer_lba = copy.peer_lba();
             seen.generation = copy.generation();
             seen.uuid = *copy.uuid().as_bytes();
-            // Only compared with other copies, and the first depth looks at no other.
-            if depth != Depth::First.code() {
-                seen.content = content(copy);
-            }
+            seen.content = content(copy);
         }
         Ok(condition)
     }
@@ -351,8 +315,8 @@ mod tests {
         HashMap::from([(a, identity.encode(a, b)), (b, identity.encode(b, a))])
     }
 
-    fn run(card: &Card, depth: Depth, hint: Option<u32>) -> (State, Vec<u32>) {
-        let mut search = Search::new(depth, hint);
+    fn run(card: &Card, hint: Option<u32>) -> (State, Vec<u32>) {
+        let mut search = Search::new(hint);
         while let Some(lba) = search.next() {
             let sector = card.get(&lba).copied().unwrap_or([0; SECTOR_LEN]);
             search.give(lba, Reading::Sector(Copy::parse(&sector, lba))).unwrap();
@@ -367,58 +331,46 @@ mod tests {
     }
 
     #[test]
-    fn one_sector_is_enough() {
+    fn all_slots_are_looked_at() {
         let card = stamped(&identity(1, 1), 52, 6607);
-        assert_eq!(run(&card, Depth::First, None), (State::Valid, std::vec![52]));
-        assert_eq!(run(&card, Depth::Pair, None), (State::Valid, std::vec![52, 6607]));
-        assert_eq!(run(&card, Depth::First, Some(6607)), (State::Valid, std::vec![6607]));
-        let (state, seen) = run(&card, Depth::All, None);
-        assert_eq!((state, seen.len()), (State::Valid, COUNT));
+        assert_eq!(run(&card, None), (State::Valid, READING_ORDER.map(|slot| slot.lba).to_vec()));
+        let (state, seen) = run(&card, Some(6607));
+        assert_eq!((state, seen.len(), seen[..2].to_vec()), (State::Valid, COUNT, std::vec![6607, 52]));
+        let (state, seen) = run(&card, Some(300));
+        assert_eq!((state, seen.len(), seen[..2].to_vec()), (State::Valid, COUNT + 1, std::vec![300, 52]));
     }
 
     #[test]
     fn blank_card() {
-        for depth in [Depth::First, Depth::Pair, Depth::All] {
-            let (state, seen) = run(&Card::new(), depth, None);
-            assert_eq!((state, seen.len()), (State::Blank, COUNT));
-        }
+        let (state, seen) = run(&Card::new(), None);
+        assert_eq!((state, seen.len()), (State::Blank, COUNT));
     }
 
     #[test]
-    fn a_damaged_first_copy_degrades_at_every_depth() {
-        let card = damaged(&stamped(&identity(1, 1), 52, 6607), 52);
-        for depth in [Depth::First, Depth::Pair, Depth::All] {
-            assert_eq!(run(&card, depth, None).0, State::Degraded);
+    fn a_damaged_or_missing_copy_degrades() {
+        let card = stamped(&identity(1, 1), 52, 6607);
+        for lba in [52, 6607] {
+            assert_eq!(run(&damaged(&card, lba), None).0, State::Degraded, "damaged {lba}");
+            let mut missing = card.clone();
+            missing.remove(&lba);
+            assert_eq!(run(&missing, None).0, State::Degraded, "missing {lba}");
         }
-    }
-
-    #[test]
-    fn a_missing_second_copy_degrades_where_it_is_looked_at() {
-        let mut card = stamped(&identity(1, 1), 52, 6607);
-        card.remove(&6607);
-        assert_eq!(run(&card, Depth::First, None).0, State::Valid);
-        assert_eq!(run(&card, Depth::Pair, None).0, State::Degraded);
-        assert_eq!(run(&card, Depth::All, None).0, State::Degraded);
     }
 
     #[test]
     fn both_damaged() {
         let card = damaged(&damaged(&stamped(&identity(1, 1), 52, 6607), 52), 6607);
-        assert_eq!(
-            run(&card, Depth::First, None),
-            (State::Corrupt, READING_ORDER.map(|slot| slot.lba).to_vec())
-        );
+        assert_eq!(run(&card, None), (State::Corrupt, READING_ORDER.map(|slot| slot.lba).to_vec()));
     }
 
     #[test]
     fn two_identities_are_a_conflict() {
         let mut card = stamped(&identity(1, 1), 52, 6607);
         card.insert(6607, identity(2, 1).encode(6607, 52));
-        assert_eq!(run(&card, Depth::Pair, None).0, State::Conflict);
+        assert_eq!(run(&card, None).0, State::Conflict);
         let mut card = stamped(&identity(1, 1), 52, 6607);
         card.insert(7, identity(2, 1).encode(7, 5));
-        assert_eq!(run(&card, Depth::Pair, None).0, State::Valid);
-        assert_eq!(run(&card, Depth::All, None).0, State::Conflict);
+        assert_eq!(run(&card, None).0, State::Conflict);
     }
 
     #[test]
@@ -428,7 +380,7 @@ mod tests {
                 (52, identity(1, first).encode(52, 6607)),
                 (6607, identity(1, second).encode(6607, 52)),
             ]);
-            assert_eq!(run(&card, Depth::Pair, None).0, State::Degraded);
+            assert_eq!(run(&card, None).0, State::Degraded);
         }
     }
 
@@ -436,27 +388,27 @@ mod tests {
     fn a_third_copy_degrades() {
         let mut card = stamped(&identity(1, 1), 52, 6607);
         card.insert(5, identity(1, 1).encode(5, 52));
-        assert_eq!(run(&card, Depth::All, None).0, State::Degraded);
+        assert_eq!(run(&card, None).0, State::Degraded);
     }
 
     #[test]
     fn a_copied_sector_is_no_identity() {
         let card = HashMap::from([(54, identity(1, 1).encode(52, 6607))]);
-        assert_eq!(run(&card, Depth::First, None).0, State::Corrupt);
+        assert_eq!(run(&card, None).0, State::Corrupt);
     }
 
     #[test]
     fn places_outside_the_slots_are_followed() {
         let card = stamped(&identity(1, 1), 52, 300);
-        let (state, seen) = run(&card, Depth::All, None);
+        let (state, seen) = run(&card, None);
         assert_eq!((state, seen.last()), (State::Valid, Some(&300)));
-        assert_eq!(run(&stamped(&identity(1, 1), 300, 301), Depth::First, None).0, State::Blank);
-        assert_eq!(run(&stamped(&identity(1, 1), 300, 301), Depth::All, Some(301)).0, State::Valid);
+        assert_eq!(run(&stamped(&identity(1, 1), 300, 301), None).0, State::Blank);
+        assert_eq!(run(&stamped(&identity(1, 1), 300, 301), Some(301)).0, State::Valid);
     }
 
     #[test]
     fn only_what_was_asked_for_is_taken() {
-        let mut search = Search::new(Depth::First, None);
+        let mut search = Search::new(None);
         assert_eq!(search.give(53, Reading::Absent), Err(()));
         assert_eq!(search.take(52, &Err(Condition::Valid)), Err(()));
         assert!(search.seen().is_empty());
@@ -465,7 +417,7 @@ mod tests {
     #[test]
     fn unreadable_and_absent() {
         let all = |reading: fn(u32) -> Reading<'static>| {
-            let mut search = Search::new(Depth::First, None);
+            let mut search = Search::new(None);
             while let Some(lba) = search.next() {
                 search.give(lba, reading(lba)).unwrap();
             }

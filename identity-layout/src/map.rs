@@ -193,6 +193,30 @@ fn find_tables(table: &PartitionTable, end_lba: u64) -> Vec<Region> {
         Scheme::Mbr => regions.push(region(0, 1, "MBR", "partition table", count(partitions(false)))),
         Scheme::Hybrid => regions.push(region(0, 1, "MBR", "hybrid MBR", count(partitions(false)))),
     }
+    for backup in &table.backups {
+        if table.gpt.is_some() {
+            regions.push(region(backup.header_lba, 1, "GPT", "backup header", String::new()));
+            if backup.header_crc_ok {
+                let (start, sectors) = (backup.entries_lba, backup.entries_sectors);
+                regions.push(region(start, sectors, "GPT", "backup entries", String::new()));
+            }
+        }
+    }
+    if let Some(gpt) = &table.unprotected {
+        let mut data = |start: u64, sectors: u64| {
+            let owner = Owner {
+                basis: Basis::Data,
+                family: "GPT",
+                what: "without a protective entry",
+                detail: String::new(),
+            };
+            regions.push(Region::new(start, start.saturating_add(sectors).min(end_lba), owner));
+        };
+        data(gpt.header_lba, 1);
+        if gpt.header_crc_ok {
+            data(gpt.entries_lba, gpt.entries_sectors);
+        }
+    }
     if let Some(gpt) = &table.gpt {
         regions.push(region(gpt.header_lba, 1, "GPT", "header", String::new()));
         regions.push(region(

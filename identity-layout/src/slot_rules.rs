@@ -6,7 +6,7 @@ use std::fmt;
 use super::families;
 use super::gap::Gap;
 use super::map::{Basis, Map, Region, is_blank, is_zero};
-use super::table::TableProblem;
+use super::table::{FIRST_PARTITION_USUAL_LBA, TableProblem};
 
 /// Why a sector may not be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum SlotBusy {
         /// Where the first partition starts.
         first_partition_lba: u64,
     },
+    /// The table has no partition yet, and tools will begin the first one here or before.
+    NoPartitionYet,
     /// Where a GPT has, or usually has, its header and entries.
     Gpt,
     /// Behind what was read of the card, or behind its end.
@@ -50,6 +52,10 @@ impl fmt::Display for SlotBusy {
             Self::NotInGap { first_partition_lba } => {
                 write!(f, "not before the first partition, which starts at LBA {first_partition_lba}")
             }
+            Self::NoPartitionYet => write!(
+                f,
+                "the table has no partition yet, and the first one usually starts at LBA {FIRST_PARTITION_USUAL_LBA}"
+            ),
             Self::Gpt => f.write_str("belongs to the GPT"),
             Self::NotRead => f.write_str("behind the end of what can be read"),
             Self::Parsed { by } => write!(f, "{by} looks for its loader there"),
@@ -137,6 +143,9 @@ const GPT_USUAL: std::ops::RangeInclusive<u64> = 1..=33;
 fn check_below_partitions(map: &Map, lba: u64) -> Result<(), SlotBusy> {
     if let Some(first_partition_lba) = map.table.first_partition_lba().filter(|&first| lba >= first) {
         return Err(SlotBusy::NotInGap { first_partition_lba });
+    }
+    if map.table.is_empty() && lba >= FIRST_PARTITION_USUAL_LBA {
+        return Err(SlotBusy::NoPartitionYet);
     }
     match &map.table.gpt {
         Some(gpt) if GPT_USUAL.contains(&lba) || lba > gpt.last_usable_lba => Err(SlotBusy::Gpt),

@@ -114,7 +114,8 @@ fn fw_printenv(image: &Path, environments: &[(u32, usize)]) -> Output {
     let config = image.with_extension("config");
     let line = |(lba, len): &(u32, usize)| format!("{} {:#x} {len:#x}\n", image.display(), lba * 512);
     fs::write(&config, environments.iter().map(line).collect::<String>()).expect("own directory");
-    let output = tool("fw_printenv").arg("-c").arg(&config).output().expect("fw_printenv, of libubootenv-tool");
+    let output =
+        tool("fw_printenv").arg("-c").arg(&config).output().expect("fw_printenv, of libubootenv-tool");
     fs::remove_file(&config).expect("own file");
     output
 }
@@ -138,7 +139,11 @@ fn check(random: &mut Random, lba: u32, sectors: u32) -> bool {
     assert!(before.status.success() && !before.stdout.is_empty(), "LBA {lba}, {sectors} sectors: {before:?}");
     let original = image.bytes();
     let stamped = image.run("stamp --profile panda");
-    assert_eq!(before, fw_printenv(image.path(), &places), "stamp; LBA {lba}, {sectors} sectors, {redundant}");
+    assert_eq!(
+        before,
+        fw_printenv(image.path(), &places),
+        "stamp; LBA {lba}, {sectors} sectors, {redundant}"
+    );
     let whole = lba..lba + sectors * (1 + u32::from(redundant));
     let changed = image.changed_since(&original);
     assert!(changed.iter().all(|lba| !whole.contains(&(*lba as u32))), "{changed:?} in {whole:?}");
@@ -149,7 +154,11 @@ fn check(random: &mut Random, lba: u32, sectors: u32) -> bool {
     let source = Image::of(&original);
     let flashed = source.identity("flash").arg(card.path()).run();
     if flashed.code == Some(0) {
-        assert_eq!(before.stdout, fw_printenv(card.path(), &places).stdout, "flash; LBA {lba}, {sectors} sectors");
+        assert_eq!(
+            before.stdout,
+            fw_printenv(card.path(), &places).stdout,
+            "flash; LBA {lba}, {sectors} sectors"
+        );
     }
     assert_eq!(flashed.code, stamped.code, "{flashed:?}");
     stamped.code == Some(0)
@@ -174,6 +183,8 @@ fn fw_printenv_prints_the_same_after_stamp_and_flash_whatever_bytes_are_in_a_val
             tried += 1;
         }
     }
-    println!("FIGURE: {tried} environments of any bytes, {stamped} cards stamped, fw_printenv prints the same of all");
+    println!(
+        "FIGURE: {tried} environments of any bytes, {stamped} cards stamped, fw_printenv prints the same of all"
+    );
     assert!(stamped > tried / 2, "{stamped} of {tried} were stamped: too few to say anything");
 }

@@ -10,15 +10,14 @@ use identity_uboot::text::{IDENTITY_TEXT_PROFILE, IDENTITY_TEXT_UUID};
 use identity_uboot::*;
 
 /// The status of a card and, if a copy was found, UUID and profile.
-pub fn look(card: &dyn Card, depth: u32, hint_lba: Option<u32>) -> (i32, Option<(String, String)>) {
+pub fn look(card: &dyn Card, hint_lba: Option<u32>) -> (i32, Option<(String, String)>) {
     let mut search = MaybeUninit::<identity_search>::zeroed();
     let mut record = MaybeUninit::<identity_record>::zeroed();
     let (search_len, record_len) = (size_of::<identity_search>() as u32, size_of::<identity_record>() as u32);
     let mut found = false;
     // SAFETY: pointers to what the types say, each an object of its own.
     unsafe {
-        let begun =
-            identity_search_begin(search.as_mut_ptr(), search_len, depth, hint_lba.unwrap_or_default());
+        let begun = identity_search_begin(search.as_mut_ptr(), search_len, hint_lba.unwrap_or_default());
         assert_eq!(begun, IDENTITY_OK);
         loop {
             let mut lba = 0;

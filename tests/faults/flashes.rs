@@ -16,7 +16,6 @@ use identity_cli::flash::record::{CardKey, Record};
 use identity_cli::flash::source::Source;
 use identity_cli::survey::Survey;
 use identity_core::field::kind;
-use identity_core::search::Depth;
 use identity_core::{Draft, Identity, State, Uuid};
 use identity_fixtures::Card;
 use identity_layout::mark;
@@ -162,7 +161,7 @@ impl<'a> Flash<'a> {
         let mut done = case.before.clone();
         host.flash(&mut done, &host.dir.path().join("whole"), case.options.clone()).unwrap();
         let log = std::mem::take(&mut done.log);
-        let survey = |card: &SimCard| Survey::of(card, Depth::All, None);
+        let survey = |card: &SimCard| Survey::of(card, None);
         let copies =
             |card: &SimCard| -> Vec<_> { survey(card).valid().map(|(lba, ..)| u64::from(lba)).collect() };
         let places = copies(&case.before).into_iter().chain(copies(&done)).collect();
@@ -184,7 +183,7 @@ impl<'a> Flash<'a> {
                 let found_one = found.identity.clone().unwrap();
                 let same = (found.state, found_one.uuid()) == (State::Valid, last.uuid());
                 assert!(same && found_one.fields() == last.fields(), "{about}: {found:?}");
-                let survey = Survey::of(card, Depth::Pair, None);
+                let survey = Survey::of(card, None);
                 for (own, identity, peer) in survey.valid() {
                     wanted.put(own as usize, &identity.encode(own, peer));
                 }
@@ -226,7 +225,7 @@ impl<'a> Flash<'a> {
         fs::create_dir(&records).unwrap();
         let record = records.join(self.record.file_name().unwrap());
         fs::copy(&self.record, &record).unwrap();
-        let has_none = !ask(&card, None)[2].state.is_usable();
+        let has_none = !ask(&card, None).state.is_usable();
         if let Err(error) = self.host.flash(&mut card, &records, self.case.options.clone()) {
             // With no identity on the card and no mark, nobody knows whether the record is of this card.
             let is_asked = has_none && error.exit() == Exit::Refused && error.to_string().contains(".json");

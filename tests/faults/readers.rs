@@ -4,62 +4,35 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use identity_cli::device::Card;
-use identity_cli::ground::BeforePartitions;
 use identity_cli::survey::Survey;
-use identity_core::search::Depth;
 use identity_core::slot::READING_ORDER;
 use identity_core::{Copy, Identity, State};
 use identity_uboot::status::of_state;
-use identity_uboot::{IDENTITY_DEPTH_ALL, IDENTITY_DEPTH_FIRST, IDENTITY_DEPTH_PAIR};
 
 use crate::abi;
 use crate::card::SimCard;
 
-/// What one reader says.
+/// What a reader says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    pub reader: &'static str,
     pub state: State,
     pub identity: Option<Identity>,
 }
 
-/// What all readers say: of each depth, by the Rust library and by the C functions, which must agree; and what
-/// `verify` looks at, all slots before the first partition.
-pub fn ask(card: &SimCard, hint_lba: Option<u32>) -> Vec<Answer> {
-    let depths = [
-        ("first", Depth::First, IDENTITY_DEPTH_FIRST),
-        ("pair", Depth::Pair, IDENTITY_DEPTH_PAIR),
-        ("all", Depth::All, IDENTITY_DEPTH_ALL),
-    ];
-    let mut answers: Vec<_> = depths
-        .into_iter()
-        .map(|(reader, depth, c_depth)| {
-            let answer = answer(reader, card, depth, hint_lba);
-            let (status, texts) = abi::look(card, c_depth, hint_lba);
-            assert_eq!(status, of_state(answer.state), "{answer:?}");
-            let own = answer.identity.as_ref();
-            assert_eq!(texts, own.map(|own| (own.uuid().to_string(), own.profile().to_owned())));
-            answer
-        })
-        .collect();
-    // Without a table that is the same.
-    if card.sector(0).ends_with(&[0x55, 0xaa])
-        && let Ok(before) = BeforePartitions::of(card)
-    {
-        answers.push(answer("verify", &before, Depth::All, hint_lba));
-    }
-    answers
-}
-
-fn answer(reader: &'static str, card: &dyn Card, depth: Depth, hint_lba: Option<u32>) -> Answer {
-    let survey = Survey::of(card, depth, hint_lba);
-    Answer { reader, state: survey.state(), identity: survey.identity().cloned() }
+/// What all readers say: the Rust library and the C functions, which must agree.
+pub fn ask(card: &SimCard, hint_lba: Option<u32>) -> Answer {
+    let answer = verify(card, hint_lba);
+    let (status, texts) = abi::look(card, hint_lba);
+    assert_eq!(status, of_state(answer.state), "{answer:?}");
+    let own = answer.identity.as_ref();
+    assert_eq!(texts, own.map(|own| (own.uuid().to_string(), own.profile().to_owned())));
+    answer
 }
 
 /// What `verify` says.
 pub fn verify(card: &SimCard, hint_lba: Option<u32>) -> Answer {
-    answer("verify", &BeforePartitions::of(card).expect("a readable LBA 0"), Depth::All, hint_lba)
+    let survey = Survey::of(card, hint_lba);
+    Answer { state: survey.state(), identity: survey.identity().cloned() }
 }
 
 /// What a command promises if the power goes.
@@ -89,17 +62,15 @@ pub struct Allowed {
 
 impl Allowed {
     /// `must_find`: there is a whole copy that nothing has happened to.
-    pub fn check(&self, answers: &[Answer], must_find: bool, about: &dyn Fn() -> String) {
-        for answer in answers {
-            let known = answer.identity.as_ref().is_some_and(|found| self.identities.contains(found));
-            let good = match answer.state {
-                State::Valid | State::Degraded => known,
-                State::Conflict => self.promise == Promise::Replaced && known && answer.reader != "first",
-                State::Blank | State::Corrupt | State::Unreadable => !must_find,
-                _ => false,
-            };
-            assert!(good, "{}: {answer:?}", about());
-        }
+    pub fn check(&self, answer: &Answer, must_find: bool, about: &dyn Fn() -> String) {
+        let known = answer.identity.as_ref().is_some_and(|found| self.identities.contains(found));
+        let good = match answer.state {
+            State::Valid | State::Degraded => known,
+            State::Conflict => self.promise == Promise::Replaced && known,
+            State::Blank | State::Corrupt | State::Unreadable => !must_find,
+            _ => false,
+        };
+        assert!(good, "{}: {answer:?}", about());
     }
 }
 

@@ -7,7 +7,6 @@ use identity_cli::device::SECTOR_LEN;
 use identity_cli::device::testing::Event;
 use identity_cli::error::Exit;
 use identity_cli::survey::Survey;
-use identity_core::search::Depth;
 use identity_core::slot::READING_ORDER;
 use identity_core::{Identity, State};
 use identity_fixtures::card::LINUX;
@@ -170,12 +169,11 @@ fn table(card: &SimCard) -> std::ops::Range<u64> {
 }
 
 fn latest(card: &SimCard, hint_lba: Option<u32>) -> Option<Identity> {
-    Survey::of(card, Depth::All, hint_lba).latest().cloned()
+    Survey::of(card, hint_lba).latest().cloned()
 }
 
 fn cut_everywhere(case: &Case, count: &mut Count) {
-    let mut identities: Vec<_> =
-        ask(&case.card, case.hint_lba).into_iter().filter_map(|answer| answer.identity).collect();
+    let mut identities: Vec<_> = ask(&case.card, case.hint_lba).identity.into_iter().collect();
     identities.extend(latest(&case.card, case.hint_lba));
     let mut done = case.card.clone();
     run(&mut done, &case.words).unwrap();
@@ -327,7 +325,7 @@ fn a_wrong_order_of_writes_would_be_noticed() {
     let is_lost = |card: &SimCard, log: &[Event]| {
         let mut lost = false;
         cut::each(card, log, |_, card| {
-            lost |= ask(&card, None).iter().any(|answer| !answer.state.is_usable());
+            lost |= !ask(&card, None).state.is_usable();
         });
         lost
     };

@@ -8,7 +8,7 @@
 quick_packages=(
     ca-certificates gcc libc6-dev
     python3 uuid-runtime             # second opinions on the derived values
-    dosfstools mtools fdisk gdisk    # make and judge real cards
+    dosfstools mtools fdisk gdisk parted    # make and judge real cards
     libubootenv-tool u-boot-tools    # an environment that U-Boot would read
     bzip2 xz-utils zstd zip          # images as others pack them
     bmap-tools                       # block maps

@@ -10,7 +10,7 @@ use core::slice;
 
 use identity_core::binding::Place;
 use identity_core::field::CID_LEN;
-use identity_core::search::{Condition, Depth};
+use identity_core::search::Condition;
 use identity_core::{Copy, SECTOR_LEN, Search};
 use zerocopy::{transmute_mut, transmute_ref};
 
@@ -19,13 +19,6 @@ use crate::status::{Fault, IDENTITY_OK, IDENTITY_READ, of_state, state_name, to_
 
 /// Version of this interface; identity_abi_version() returns the library's.
 pub const IDENTITY_ABI_VERSION: u32 = 1;
-
-/// Look up to the first copy: normally one sector.
-pub const IDENTITY_DEPTH_FIRST: u32 = 0;
-/// Look at the first copy and the one that it names as the other.
-pub const IDENTITY_DEPTH_PAIR: u32 = 1;
-/// Look at every slot.
-pub const IDENTITY_DEPTH_ALL: u32 = 2;
 
 /// The device ends before the sector.
 pub const IDENTITY_SKIP_ABSENT: u32 = 1;
@@ -73,11 +66,11 @@ const _: () = {
 #[repr(C)]
 pub struct identity_search {
     size: u32,
-    words: [u32; 128],
+    words: [u32; 127],
 }
 
 const _: () = {
-    assert!(size_of::<Search>() == 128 * size_of::<u32>());
+    assert!(size_of::<Search>() == 127 * size_of::<u32>());
     assert!(align_of::<Search>() == align_of::<u32>());
 };
 
@@ -101,7 +94,7 @@ unsafe trait Object {
 
 // SAFETY: `size` is the first field of a repr(C) struct.
 unsafe impl Object for identity_search {
-    const SIZE: u32 = 516;
+    const SIZE: u32 = 512;
 }
 
 // SAFETY: `size` is the first field of a repr(C) struct.
@@ -110,7 +103,7 @@ unsafe impl Object for identity_record {
 }
 
 const _: () = {
-    assert!(size_of::<identity_search>() == 516);
+    assert!(size_of::<identity_search>() == 512);
 };
 
 fn status(result: Result<i32, Fault>) -> i32 {
@@ -221,10 +214,10 @@ pub extern "C" fn identity_abi_version() -> u32 {
     IDENTITY_ABI_VERSION
 }
 
-/// Begins a search. `size` is sizeof(struct identity_search); `depth` one of IDENTITY_DEPTH_…; `hint_lba` a sector
-/// to look at before the slots, or 0.
+/// Begins a search, which looks at every slot. `size` is sizeof(struct identity_search); `hint_lba` a sector to look at
+/// before the slots, or 0.
 ///
-/// Returns IDENTITY_OK, IDENTITY_BAD_POINTER, IDENTITY_BAD_SIZE or IDENTITY_BAD_ARGUMENT.
+/// Returns IDENTITY_OK, IDENTITY_BAD_POINTER or IDENTITY_BAD_SIZE.
 ///
 /// # Safety
 /// `search` is NULL or points to a struct identity_search.
@@ -232,26 +225,19 @@ pub extern "C" fn identity_abi_version() -> u32 {
 pub unsafe extern "C" fn identity_search_begin(
     search: *mut identity_search,
     size: u32,
-    depth: u32,
     hint_lba: u32,
 ) -> i32 {
     let begin = || {
         if size != identity_search::SIZE {
             return Err(Fault::BAD_SIZE);
         }
-        let depth = match depth {
-            IDENTITY_DEPTH_FIRST => Depth::First,
-            IDENTITY_DEPTH_PAIR => Depth::Pair,
-            IDENTITY_DEPTH_ALL => Depth::All,
-            _ => return Err(Fault::BAD_ARGUMENT),
-        };
         if search.is_null() {
             return Err(Fault::BAD_POINTER);
         }
         // SAFETY: not NULL, checked above; the only reference; the caller vouches for the rest.
         let search = unsafe { output(search)? };
         search.size = identity_search::SIZE;
-        search.get_mut().begin(depth, Some(hint_lba).filter(|&lba| lba != 0));
+        search.get_mut().begin(Some(hint_lba).filter(|&lba| lba != 0));
         Ok(IDENTITY_OK)
     };
     status(begin())

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity map`.
 
-use identity_core::search::Depth;
-
 use super::write::read_ground;
 use crate::args::{MapArgs, MapFormat};
 use crate::chart::Chart;
@@ -14,7 +12,7 @@ use crate::survey::Survey;
 pub fn run(args: &MapArgs) -> Result<Exit> {
     let target = Target::open(&args.target, Access::Read)?;
     let ground = read_ground(&target, &args.target)?;
-    let survey = Survey::of(&target, Depth::All, None);
+    let survey = Survey::of(&target, None);
     let name = args.target.display().to_string();
     let chart = Chart::of(name, target.sectors(), ground.map(), &ground.places(), &survey);
     render::print(&match args.format {

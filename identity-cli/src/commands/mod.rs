@@ -31,12 +31,10 @@ use std::path::Path;
 use identity_core::State;
 use identity_core::field::kind;
 use identity_core::search::Condition;
-use identity_core::search::Depth;
 
 use crate::args::{Cli, Verb};
 use crate::device::{Card, Cid};
-use crate::error::{Error, Exit, Result};
-use crate::ground::BeforePartitions;
+use crate::error::{Exit, Result};
 use crate::survey::Survey;
 
 /// Runs a verb.
@@ -56,8 +54,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
 
 /// Looks at every slot before the first partition, for verbs that judge the whole card or write to it.
 fn survey(card: &dyn Card, path: &Path, hint_lba: Option<u32>) -> Result<Survey> {
-    let error = |error| Error::io(path, "read the first sectors of", &error);
-    Ok(Survey::of(&BeforePartitions::of(card).map_err(error)?, Depth::All, hint_lba).placed(card.here()))
+    let _ = path;
+    Ok(Survey::of(card, hint_lba).placed(card.here()))
 }
 
 /// What a state means for this card, and what to do about it; `None` for valid.

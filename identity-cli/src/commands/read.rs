@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity read`.
 
-use std::path::Path;
-
-use identity_core::search::Depth;
 use identity_core::{Identity, State};
+use std::path::Path;
 
 use super::{explain, warn};
 use crate::args::{ReadArgs, ReadFormat};
@@ -18,7 +16,7 @@ use crate::view::{View, machine_id};
 pub fn run(args: &ReadArgs) -> Result<Exit> {
     let path = find::target(args.target.as_deref())?;
     let target = Target::open(&path, Access::Read)?;
-    let survey = Survey::of(&target, Depth::Pair, args.at).placed(target.here());
+    let survey = Survey::of(&target, args.at).placed(target.here());
     let state = survey.state();
     if let Some(field) = &args.field {
         render::print(&format!("{}\n", bare(field, &survey, &path)?))?;

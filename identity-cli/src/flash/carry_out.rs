@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A prepared flash, from the record on the host to the proof that nobody needs it any more.
 
-use std::path::{Path, PathBuf};
-
-use identity_core::search::Depth;
 use identity_core::slot::{COUNT, reading_position};
 use identity_core::{Identity, State};
+use std::path::{Path, PathBuf};
 
 use super::choice::Choice;
 use super::interrupt::Stop;
@@ -16,8 +14,7 @@ use super::record::{self, CardKey, Record};
 use super::source::Source;
 use super::write::{self, Job, Summary};
 use crate::device::WritableCard;
-use crate::error::{Error, Result, plain};
-use crate::ground::BeforePartitions;
+use crate::error::{Error, Result};
 use crate::survey::Survey;
 
 /// How to do it.
@@ -103,13 +100,10 @@ fn write_record(
 
 /// Whether the card is, after all, what it should be: for readers that know of partitions, and for those that do not.
 fn prove(card: &dyn WritableCard, plan: &FlashPlan, explain: &dyn Fn(&Survey) -> String) -> Result<Survey> {
-    let hint = plan.kept.first().copied();
-    let before = BeforePartitions::of(card)
-        .map_err(|error| Error::device(format!("after writing, LBA 0 cannot be read ({})", plain(&error))))?;
-    let after = Survey::of(&before, Depth::All, hint);
+    let after = look(card, plan);
     let state = if plan.identity.is_some() { State::Valid } else { State::Blank };
     let identity = plan.identity.as_ref();
-    if after.state() == state && after.identity() == identity && look(card, plan).identity() == identity {
+    if after.state() == state && after.identity() == identity {
         return Ok(after);
     }
     Err(Error::device(format!("after writing, another identity reads back than should; {}", explain(&after))))
@@ -118,7 +112,7 @@ fn prove(card: &dyn WritableCard, plan: &FlashPlan, explain: &dyn Fn(&Survey) ->
 /// At every slot, in the order of all readers; first elsewhere only where a person has put the copies there.
 fn look(card: &dyn WritableCard, plan: &FlashPlan) -> Survey {
     let by_hand = plan.kept.first().copied().filter(|&lba| reading_position(lba) == COUNT);
-    Survey::of(card, Depth::All, by_hand)
+    Survey::of(card, by_hand)
 }
 
 fn forget(plan: &FlashPlan, record: Option<&Path>) -> Result<()> {

@@ -150,7 +150,6 @@ mod tests {
     use crate::error::Exit;
     use crate::flash::record::CardKey;
     use identity_core::field::kind;
-    use identity_core::search::Depth;
     use identity_core::{Draft, Uuid};
 
     fn identity(uuid: u128, profile: &str) -> Identity {
@@ -165,7 +164,7 @@ mod tests {
             let at = own as usize * 512;
             bytes[at..at + 512].copy_from_slice(&identity(uuid, "panda").encode(own, peer));
         }
-        Survey::of(&FaultyCard::new(bytes), Depth::All, None)
+        Survey::of(&FaultyCard::new(bytes), None)
     }
 
     fn record(uuid: u128) -> (PathBuf, Record) {
@@ -228,7 +227,7 @@ mod tests {
         let mut copy = identity(1, "panda").encode(52, 6607);
         copy[60] ^= 1;
         bytes[52 * 512..53 * 512].copy_from_slice(&copy);
-        let corrupt = Survey::of(&FaultyCard::new(bytes), Depth::All, None);
+        let corrupt = Survey::of(&FaultyCard::new(bytes), None);
         assert_eq!(decided(&corrupt, Matches::default(), Wishes::default()), Err(Exit::Refused));
         assert_eq!(decided(&corrupt, Matches::default(), force), Ok(Choice::None));
         let matches = Matches { certain: vec![record(1)], ..Matches::default() };

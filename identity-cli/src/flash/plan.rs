@@ -120,7 +120,6 @@ mod tests {
     use super::*;
     use crate::device::testing::FaultyCard;
     use identity_core::field::kind;
-    use identity_core::search::Depth;
     use identity_core::slot::READING_ORDER;
     use identity_core::{Draft, Uuid};
 
@@ -137,7 +136,7 @@ mod tests {
             let at = own as usize * 512;
             bytes[at..at + 512].copy_from_slice(&identity(generation).encode(own, peer));
         }
-        Survey::of(&FaultyCard::new(bytes), Depth::All, copies.first().map(|copy| copy.1))
+        Survey::of(&FaultyCard::new(bytes), copies.first().map(|copy| copy.1))
     }
 
     fn planned(survey: &Survey, choice: Choice, free: &[u32], force: bool) -> Result<FlashPlan> {

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything that can be refused before the first byte is written, and the plan.
 
+use identity_core::{Identity, State};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use identity_core::search::Depth;
-use identity_core::{Identity, State};
 
 use super::bmap::{Bmap, Checker};
 use super::choice::{self, Choice, Wishes};
@@ -17,7 +15,7 @@ use super::source::{self, Source};
 use super::write;
 use crate::device::{Card, SECTOR_LEN, Sector};
 use crate::error::{Error, Result};
-use crate::ground::{BeforePartitions, Ground};
+use crate::ground::Ground;
 use crate::survey::Survey;
 use identity_layout::mark;
 use identity_layout::{Gap, table};
@@ -145,18 +143,11 @@ fn check_head(head: &Head, source: &Source, subject: &Subject<'_>) -> Result<()>
 /// since it was stamped, and its identity is still the one that boards read; or a person has put it elsewhere.
 fn look(subject: &Subject<'_>, at: &[u32]) -> Survey {
     let hint = at.first().copied();
-    let Ok(before) = BeforePartitions::of(subject.card) else {
-        // A power cut may leave LBA 0 unreadable until it is written again, which is what comes next.
-        return Survey::of(subject.card, Depth::All, hint);
-    };
-    let mut survey = Survey::of(&before, Depth::All, hint);
-    if survey.state() == State::Blank && hint.is_none() {
-        survey = Survey::of(&before, Depth::All, find_outside_slots(subject));
+    let survey = Survey::of(subject.card, hint);
+    match find_outside_slots(subject) {
+        Some(lba) if survey.state() == State::Blank && hint.is_none() => Survey::of(subject.card, Some(lba)),
+        _ => survey,
     }
-    if !survey.state().is_usable() {
-        survey = Survey::of(subject.card, Depth::All, hint);
-    }
-    survey
 }
 
 /// A copy that a person has put elsewhere than in a slot.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use identity_core::field::kind;
-use identity_core::search::Depth;
 use identity_core::{Draft, Identity, SECTOR_LEN, State, Uuid};
 use identity_fixtures::Card as Fixture;
 
@@ -96,7 +95,7 @@ impl Host {
 }
 
 fn survey(card: &FaultyCard) -> Survey {
-    Survey::of(card, Depth::All, None)
+    Survey::of(card, None)
 }
 
 /// The image, but for the copies; and these where they should be.
