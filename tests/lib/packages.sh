@@ -26,8 +26,8 @@ board_packages=(
     qemu-user-static lintian    # our own package
 )
 
-# What a Debian system for the boards is made with.
-debian_root_packages=(mmdebstrap qemu-user-static e2fsprogs fdisk)
+# What a Debian system for the boards is made with, and a PC for its Linux.
+debian_root_packages=(mmdebstrap qemu-user-static e2fsprogs fdisk kmod qemu-system-x86)
 
 # A Rust compiler with its libraries' sources, for a machine where rustup's has none (rustup component add rust-src).
 # Debian 12 has a current one under names of its own.

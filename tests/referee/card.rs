@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crc::{CRC_32_ISO_HDLC, Crc};
 use identity_layout::{Inspection, Map, check_slot, map};
+use identity_tests::image::Image;
 
 const SECTOR_LEN: u64 = 512;
 const CRC32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
@@ -17,6 +18,22 @@ const CRC32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 pub struct Sparse {
     sectors: BTreeMap<u64, [u8; 512]>,
     len: u64,
+}
+
+/// Of the cards here: 16 MiB.
+pub const LEN: u64 = 32768;
+
+/// A GPT by `sfdisk`, for `sgdisk` pauses for a second; partitions by start and length.
+pub fn gpt(partitions: &[(u64, u64)]) -> Sparse {
+    let lines = partitions.iter().map(|(start, sectors)| format!("start={start},size={sectors}\n"));
+    let script = format!("label: gpt\nfirst-lba: 34\n{}", lines.collect::<String>());
+    Sparse::read(Image::sfdisk(LEN, &script).path())
+}
+
+/// An MBR by `sfdisk` with one partition of this type at LBA 8192.
+pub fn dos(kind: &str) -> Sparse {
+    let script = format!("label: dos\nstart=8192,size=8192,type={kind}\n");
+    Sparse::read(Image::sfdisk(LEN, &script).path())
 }
 
 /// An entry of an MBR or of an extended boot record.
@@ -103,12 +120,10 @@ impl Sparse {
         self.put_at(lba * SECTOR_LEN + 16, &crc.to_le_bytes())
     }
 
-    /// Makes `path` this card.
-    pub fn write(&self, path: &Path) {
-        let file = File::create(path).expect("own file");
-        file.set_len(self.len * SECTOR_LEN).expect("room for a card");
+    /// Writes the sectors that are not zero into a file, from this byte on.
+    pub fn write_into(&self, file: &File, offset: u64) {
         for (lba, sector) in &self.sectors {
-            file.write_all_at(sector, lba * SECTOR_LEN).expect("room for a card");
+            file.write_all_at(sector, offset + lba * SECTOR_LEN).expect("room for a card");
         }
     }
 

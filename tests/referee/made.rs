@@ -3,11 +3,7 @@
 
 use identity_tests::random::Random;
 
-use crate::card::{Sparse, mbr_entry};
-use crate::small_inputs::{dos, gpt};
-
-/// 16 MiB.
-pub const LEN: u64 = 32768;
+use crate::card::{LEN, Sparse, dos, gpt, mbr_entry};
 
 /// Cards by real tools, to be changed.
 pub struct Bases {
@@ -210,7 +206,15 @@ fn change_lba0(card: &mut Sparse, random: &mut Random) -> String {
 /// What lies at the start of a partition: an extended boot record, a sub-table.
 fn change_partition(card: &mut Sparse, random: &mut Random) -> String {
     let at = *one(random, &[8192, 8192, 8192, 9000, 2048, 8300]);
-    match random.below(8) {
+    // Mostly what the partition's type lets a reader look for.
+    let fitting = match card.sector(0)[450] {
+        0x81 => 4,
+        0xa5 | 0xa6 | 0xa9 => 5,
+        0x82 | 0xbf => 6,
+        0x63 => 7,
+        _ => 0,
+    };
+    match if random.below(4) > 0 { fitting } else { random.below(8) } {
         0..4 => {
             let (number, any) = (1 + random.below(4), lba(random));
             let kind = *one(random, &[0x83, 0x0c, 0x05, 0x0f, 0x81, 0]);

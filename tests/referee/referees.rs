@@ -2,11 +2,14 @@
 //! What other readers say of a card's partitions.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 use std::process::Output;
 
 use identity_tests::cli::tool;
 use serde_json::Value;
+
+use crate::card::{LEN, Sparse};
 
 /// What one reader lists: first sector and first sector behind. An entry of no length is none.
 pub type List = BTreeSet<(u64, u64)>;
@@ -42,6 +45,13 @@ impl Verdict {
         let same = self.lists.iter().all(|(_, list)| list == first) && self.whole.is_none();
         first.as_ref().filter(|_| same)
     }
+}
+
+/// Makes `path` this card.
+pub fn write(card: &Sparse, path: &Path) {
+    let file = File::create(path).expect("own file");
+    file.set_len(LEN * 512).expect("room for a card");
+    card.write_into(&file, 0);
 }
 
 fn run(name: &str, arguments: &[&str], path: &Path) -> Output {

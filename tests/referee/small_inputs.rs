@@ -5,24 +5,10 @@ use identity_tests::cli::tool;
 use identity_tests::image::Image;
 use identity_tests::run_where_installed;
 
-use crate::card::{Sparse, mbr_entry};
-use crate::referees::Verdict;
+use crate::card::{LEN, Sparse, dos, gpt, mbr_entry};
+use crate::referees::{Verdict, write};
 
-/// 16 MiB.
-const LEN: u64 = 32768;
 const MIB: u32 = 2048;
-
-/// A GPT by `sfdisk`, for `sgdisk` pauses for a second; partitions by start and length.
-pub fn gpt(partitions: &[(u64, u64)]) -> Sparse {
-    let lines = partitions.iter().map(|(start, sectors)| format!("start={start},size={sectors}\n"));
-    let script = format!("label: gpt\nfirst-lba: 34\n{}", lines.collect::<String>());
-    Sparse::read(Image::sfdisk(LEN, &script).path())
-}
-
-pub fn dos(kind: &str) -> Sparse {
-    let script = format!("label: dos\nstart=8192,size=8192,type={kind}\n");
-    Sparse::read(Image::sfdisk(LEN, &script).path())
-}
 
 /// A GPT with one partition at LBA 34, and over its first 34 sectors those of another card, with one at 8192.
 fn base() -> Sparse {
@@ -33,7 +19,7 @@ fn base() -> Sparse {
 
 fn image(card: &Sparse) -> Image {
     let image = Image::absent();
-    card.write(image.path());
+    write(card, image.path());
     image
 }
 
@@ -333,7 +319,7 @@ fn a_table_without_a_partition_gives_the_first_mebibyte() {
         let changed = stamped(&card);
         assert!(changed.iter().all(|&lba| lba < MIB as usize), "{changed:?}");
         // A partition that is made now does not meet them.
-        card.write(image.path());
+        write(&card, image.path());
         image.run("stamp --profile panda").exits(0);
         let made = run_where_installed(
             tool("parted").arg("--script").arg(image.path()).args(["mkpart", "primary", "1MiB", "100%"]),
