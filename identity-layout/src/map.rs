@@ -8,6 +8,7 @@ use identity_core::{Copy, SECTOR_LEN};
 use super::bytes::Bytes;
 use super::families::{self, Family, Span};
 use super::gap::Gap;
+use super::recognise::uboot_env::UNJUDGED;
 use super::recognise::{self, Budget, Sighting};
 use super::table::{self, PartitionTable, Scheme};
 
@@ -259,9 +260,13 @@ fn find_images(gap: &Gap, end_lba: u64) -> (Vec<Region>, Vec<Sighting>) {
     let mut add = |lba: u64, format: &'static recognise::Format, extent: recognise::Extent| {
         let (first, sectors) = extent.in_sectors();
         let start_lba = lba.saturating_add(first);
-        sightings.push(Sighting { lba: start_lba, format });
-        let owner =
-            Owner { basis: Basis::Content, family: format.family, what: format.name, detail: extent.detail };
+        let basis = Basis::Content;
+        let owner = if extent.detail == UNJUDGED {
+            Owner { basis, family: "", what: UNJUDGED, detail: String::new() }
+        } else {
+            sightings.push(Sighting { lba: start_lba, format });
+            Owner { basis, family: format.family, what: format.name, detail: extent.detail }
+        };
         images.extend(Region::new(start_lba, start_lba.saturating_add(sectors).min(end_lba), owner));
     };
     for &format in recognise::ALL {

@@ -35,6 +35,8 @@ enum At {
 /// Kilobytes in bytes, as libblkid counts superblocks.
 const KB: u64 = 1024;
 
+const ZFS_DEVICE_LEN_MIN: u64 = 64 << 20;
+
 /// One place of a superblock.
 struct Place {
     name: &'static str,
@@ -252,6 +254,8 @@ impl At {
         let size = gap.device_sectors().checked_mul(SECTOR)?;
         let at = match self {
             Self::Start(at) => at,
+            // ZFS has the largest unit, and takes no smaller device.
+            Self::End(unit, _) if unit == 256 * KB && size < ZFS_DEVICE_LEN_MIN => return None,
             Self::End(unit, back) => size.checked_sub(size.checked_rem(unit)?)?.checked_sub(back)?,
         };
         (at < size).then_some(at)
@@ -416,10 +420,9 @@ fn nilfs(sb: &Superblock<'_>) -> bool {
 /// A ZFS label: an encoded list of pairs that has what every label has, covered by no partition.
 fn zfs(sb: &Superblock<'_>) -> bool {
     const LIST_LEN: u64 = 112 * KB;
-    const DEVICE_LEN_MIN: u64 = 64 << 20;
     let names = [&b"txg"[..], b"guid", b"state"];
     let has = |name: &[u8]| sb.bytes.windows(name.len()).any(|window| window == name);
-    let is_large = sb.gap.device_sectors().saturating_mul(SECTOR) >= DEVICE_LEN_MIN;
+    let is_large = sb.gap.device_sectors().saturating_mul(SECTOR) >= ZFS_DEVICE_LEN_MIN;
     let is_list = sb.bytes.byte(1).is_some_and(|endian| endian <= 1) && sb.bytes.u32_be(12) != Some(0);
     is_large && is_list && names.iter().all(|name| has(name)) && !sb.is_in_partition(LIST_LEN)
 }

@@ -13,7 +13,7 @@ use identity_layout::{Inspection, map};
 /// 64 MiB, the least that blkid takes for ZFS.
 const SECTORS: usize = 64 << 11;
 const BLOCK: usize = 64 << 10;
-const ZEROS: [u8; BLOCK] = [0; BLOCK];
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 /// What `blkid` finds on the whole device, a table aside. `ambivalent` when there are several.
 fn blkid(card: &Card) -> Option<String> {

@@ -148,7 +148,10 @@ fn check(random: &mut Random, lba: u32, sectors: u32) -> bool {
     let changed = image.changed_since(&original);
     assert!(changed.iter().all(|lba| !whole.contains(&(*lba as u32))), "{changed:?} in {whole:?}");
 
-    // The same as an image, onto a card that has an identity.
+    // The same as an image, onto a card that has an identity: one of a few.
+    if std::env::var_os("IDENTITY_PROOF").is_none() && !random.below(8).eq(&0) {
+        return stamped.code == Some(0);
+    }
     let card = Image::mbr();
     card.run("stamp --profile panda").exits(0);
     let source = Image::of(&original);

@@ -29,7 +29,7 @@ const SECTORS_MAX: u64 = 32768;
 /// The longest one whose length is no multiple of a sector, in bytes.
 const ODD_LEN_MAX: u64 = 0x4_0000;
 /// In the place of a length: the budget ended before all were tried.
-const UNJUDGED: &str = "not judged: too many sectors look like environments";
+pub const UNJUDGED: &str = "sectors not searched: too much that looks like a U-Boot environment";
 
 /// Environments that start before `end_lba`, in order. If the budget ends, the rest of the gap counts as one.
 fn find_all(gap: &[u8], end_lba: u64, budget: &mut Budget) -> Vec<Extent> {
