@@ -12,7 +12,7 @@ use identity_core::SECTOR_LEN;
 
 use super::bytes::{SECTOR, len};
 use super::gap::{GAP_SECTORS_MAX, Gap, Look, Piece};
-use super::table;
+use super::{table, whole_device};
 
 /// Sectors read at first: a partition table where all known tools put it, and the superblocks of most file systems.
 const FIRST_SECTORS: u64 = 64;
@@ -54,7 +54,7 @@ impl Inspection {
         if known < end {
             return Some(known..end);
         }
-        None
+        self.first_unknown(whole_device::probes(&gap))
     }
 
     /// Takes the bytes of the range that [`Inspection::next`] has named: whole sectors from `start_lba` on.

@@ -8,6 +8,7 @@ use identity_core::{SECTOR_LEN, StoredCopy};
 use super::bytes::Bytes;
 use super::families::{self, Family, Span};
 use super::gap::Gap;
+use super::recognise::uboot_env::UNJUDGED;
 use super::recognise::{self, Budget, Sighting};
 use super::table::{self, PartitionTable, Scheme};
 
@@ -252,29 +253,28 @@ fn find_copies(gap: &Gap, end_lba: u64) -> Vec<Region> {
 fn find_images(gap: &Gap, end_lba: u64) -> (Vec<Region>, Vec<Sighting>) {
     let mut budget = Budget::FULL;
     let (mut images, mut sightings) = (Vec::new(), Vec::new());
-    for lba in 0..end_lba {
-        if gap.sector(lba).is_none_or(is_zero) {
-            continue;
+    let mut add = |lba: u64, format: &'static recognise::Format, extent: recognise::Extent| {
+        let (first, sectors) = extent.in_sectors();
+        let start_lba = lba.saturating_add(first);
+        let basis = Basis::Content;
+        let owner = if extent.detail == UNJUDGED {
+            Owner { basis, family: "", what: UNJUDGED, detail: String::new() }
+        } else {
+            sightings.push(Sighting { lba: start_lba, format });
+            Owner { basis, family: format.family, what: format.name, detail: extent.detail }
+        };
+        images.extend(Region::new(start_lba, start_lba.saturating_add(sectors).min(end_lba), owner));
+    };
+    for &format in recognise::ALL {
+        for extent in format.look_everywhere(gap.bytes(), end_lba, &mut budget) {
+            add(0, format, extent);
         }
-        for format in recognise::ALL {
-            for extent in format.look(gap.from(lba), lba, &mut budget) {
-                let (first, sectors) = extent.in_sectors();
-                let start_lba = lba.saturating_add(first);
-                sightings.push(Sighting { lba: start_lba, format });
-                let owner = Owner {
-                    basis: Basis::Content,
-                    family: format.family,
-                    what: format.name,
-                    detail: extent.detail,
-                };
-                images.extend(Region::new(start_lba, start_lba.saturating_add(sectors).min(end_lba), owner));
+    }
+    for lba in (0..end_lba).filter(|&lba| gap.sector(lba).is_some_and(|sector| !is_zero(sector))) {
+        for &format in recognise::ALL {
+            for extent in format.look(gap.from(lba), lba) {
+                add(lba, format, extent);
             }
-        }
-        if budget.is_spent() {
-            // What starts here or behind was not judged, and may reach to the end.
-            let owner = Owner { basis: Basis::Content, family: "", what: UNJUDGED, detail: String::new() };
-            images.extend(Region::new(lba, end_lba, owner));
-            break;
         }
     }
     images.sort_by_key(|image| (image.start_lba, std::cmp::Reverse(image.sectors)));

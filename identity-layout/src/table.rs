@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::bytes::Bytes;
 use super::gap::{Gap, Look};
+use super::whole_device;
 
 pub use problem::{Named, TableProblem};
 
@@ -269,6 +270,14 @@ pub fn read(gap: &Gap<'_>) -> PartitionTable {
     }
     table.partitions.sort_by_key(|partition| partition.start_lba);
     check_partitions(&mut table, gap.device_sectors());
+    if let Some(user) = whole_device::find(gap, &table.partitions) {
+        // What LBA 0 then lacks as a table is no fault.
+        let is_of_lba0 = |problem: &TableProblem| {
+            matches!(problem, TableProblem::NoSignature | TableProblem::BootFlag { .. })
+        };
+        table.problems.retain(|problem| !is_of_lba0(problem));
+        table.problems.insert(0, TableProblem::WholeDevice(user));
+    }
     table
 }
 

@@ -50,7 +50,10 @@ fn extended() -> Card {
 #[test]
 fn extended_boot_records_and_the_end_are_asked_for() {
     let (inspection, asked) = inspect(&extended(), &[]);
-    assert_eq!(asked, [0..64, 9000..9001, 9500..9501, 9900..9901, 16383..16384, 64..8192]);
+    assert_eq!(
+        asked,
+        [0..64, 9000..9001, 9500..9501, 9900..9901, 16383..16384, 64..8192, 16120..16384, 8192..8200]
+    );
     let table = table::read(&inspection.gap());
     let starts: Vec<_> =
         table.partitions.iter().map(|partition| (partition.number, partition.start_lba)).collect();
@@ -63,7 +66,7 @@ fn entries_that_were_moved_and_the_backup_are_asked_for() {
     let mut card = Card::new(16384);
     card.gpt(12000, &[(LINUX, 6000, 7000, "root")]);
     let (inspection, asked) = inspect(&card, &[]);
-    assert_eq!(asked, [0..64, 12000..12032, 16383..16384, 64..6000]);
+    assert_eq!(asked, [0..64, 12000..12032, 16383..16384, 64..6000, 16120..16384, 8192..8200]);
     assert_eq!(table::read(&inspection.gap()).problems, []);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! LBA 0: an MBR, or a file system in its place.
+//! LBA 0: an MBR.
 
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -51,10 +51,7 @@ pub(super) fn read(gap: &Gap<'_>, table: &mut PartitionTable) -> Protective {
         return Protective::None;
     };
     let Some(entries) = entries(lba0) else {
-        table.problems.push(match find_superfloppy(bytes) {
-            Some(filesystem) => TableProblem::Superfloppy { filesystem },
-            None => TableProblem::NoSignature,
-        });
+        table.problems.push(TableProblem::NoSignature);
         return Protective::None;
     };
     let is_protective = |entry: &&MbrEntry| entry.kind == MBR_PROTECTIVE;
@@ -63,10 +60,7 @@ pub(super) fn read(gap: &Gap<'_>, table: &mut PartitionTable) -> Protective {
         starts if starts.contains(&1) => Protective::AtHeader,
         _ => Protective::Elsewhere,
     };
-    // libblkid sees no table where it recognises a FAT, whatever the entries say.
-    if let Some(filesystem) = find_superfloppy(bytes) {
-        table.problems.push(TableProblem::Superfloppy { filesystem });
-    } else if protective == Protective::None
+    if protective == Protective::None
         && let Some((number, entry)) =
             (1..).zip(&entries).find(|(_, entry)| !matches!(entry.flag, 0x00 | 0x80))
     {
@@ -97,34 +91,4 @@ pub(super) fn read(gap: &Gap<'_>, table: &mut PartitionTable) -> Protective {
     nested::read(gap, &primary, table);
     table.partitions.extend(primary);
     protective
-}
-
-/// A file system that fills the card from LBA 0 on, by its boot sector or, for ext, by its superblock.
-fn find_superfloppy(bytes: &[u8]) -> Option<&'static str> {
-    const EXT_MAGIC_OFFSET: u64 = 1024 + 0x38;
-    if bytes.has(3, b"NTFS    ") {
-        return Some("NTFS");
-    }
-    if bytes.has(3, b"EXFAT   ") {
-        return Some("exFAT");
-    }
-    if is_fat(bytes) {
-        return Some("FAT");
-    }
-    // A card with an MBR may have a leftover of ext at LBA 2, so only without the signature or without an entry.
-    let has_table =
-        bytes.has(MBR_SIGNATURE_OFFSET, &MBR_SIGNATURE) && !bytes.has(MBR_ENTRIES_OFFSET, &[0; 64]);
-    let ext = bytes.has(EXT_MAGIC_OFFSET, &[0x53, 0xef]) && !has_table;
-    ext.then_some("ext2/3/4")
-}
-
-/// Whether LBA 0 has the parameter block of a FAT file system. Source: Microsoft's FAT specification, section 3.
-fn is_fat(bytes: &[u8]) -> bool {
-    let jump = bytes.has(0, &[0xe9]) || (bytes.has(0, &[0xeb]) && bytes.has(2, &[0x90]));
-    let sector_len = bytes.u16_le(11).is_some_and(|len| matches!(len, 512 | 1024 | 2048 | 4096));
-    let cluster = bytes.byte(13).is_some_and(u8::is_power_of_two);
-    let reserved = bytes.u16_le(14).is_some_and(|sectors| sectors > 0);
-    let fats = bytes.byte(16).is_some_and(|fats| matches!(fats, 1 | 2));
-    let media = bytes.byte(21).is_some_and(|media| media == 0xf0 || media >= 0xf8);
-    jump && sector_len && cluster && reserved && fats && media
 }

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::whole_device::WholeDevice;
+
 use super::Kind;
 
 /// The way out where a person has to look.
@@ -39,11 +41,8 @@ pub enum TableProblem {
         /// Its flag, neither 0x00 nor 0x80.
         found: u8,
     },
-    /// A file system from LBA 0 on, without a partition table.
-    Superfloppy {
-        /// Which.
-        filesystem: &'static str,
-    },
+    /// Somebody uses the whole device, whatever a table in LBA 0 says.
+    WholeDevice(WholeDevice),
     /// An ISO 9660 image, whose first 32 KiB belong to boot loaders and whose partitions may start at LBA 0.
     Iso9660,
     /// A protective MBR without a GPT header at LBA 1.
@@ -238,9 +237,11 @@ impl fmt::Display for TableProblem {
                 f,
                 "no partition table: LBA 0 ends in 55 AA, but entry {number} has the boot flag 0x{found:02x}"
             ),
-            Self::Superfloppy { filesystem } => {
-                write!(f, "no partition table: a {filesystem} file system starts at LBA 0")
-            }
+            Self::WholeDevice(WholeDevice { name, lba }) => write!(
+                f,
+                "{name} uses the whole device: its superblock is at LBA {lba}; if nobody needs it any more, \
+                 `wipefs DEVICE` lists its offset and `wipefs --offset OFFSET DEVICE` clears it"
+            ),
             Self::Iso9660 => f.write_str("an ISO 9660 image, whose first 64 sectors belong to boot loaders"),
             Self::GptMissing => write!(f, "a protective MBR, but no GPT header at LBA 1; {VERIFY}"),
             Self::GptUnprotected => {
