@@ -12,4 +12,5 @@ mod orangepi;
 mod packages;
 mod releases;
 mod sandbox_unit;
+mod search;
 mod vexpress;
