@@ -59,7 +59,7 @@ fn no_slot_can_be_left_out() {
 }
 
 #[test]
-fn copies_in_partitions_are_what_the_tables_make_of_them() {
+fn copies_in_partitions_and_outside_the_slots_are_what_the_tables_make_of_them() {
     for card in committed().cards {
         let image = card.image();
         let partition_lba = table::read(&Gap::new(&image, card.sectors as u64)).first_partition_lba();
@@ -73,6 +73,12 @@ fn copies_in_partitions_are_what_the_tables_make_of_them() {
             .filter(|&lba| is_valid(lba) && partition_lba.is_some_and(|start| u64::from(lba) >= start))
             .collect();
         assert_eq!(card.expected.in_partition, behind, "{}", card.name);
+        let gap = partition_lba.unwrap_or(u64::MAX).min(card.sectors as u64) as u32;
+        let seen = |lba: &u32| {
+            card.expected.copies.iter().any(|seen| seen.lba == *lba) || card.unreadable.contains(lba)
+        };
+        let outside: Vec<_> = (0..gap).filter(|lba| !seen(lba) && is_valid(*lba)).collect();
+        assert_eq!(card.expected.outside, outside, "{}", card.name);
     }
 }
 

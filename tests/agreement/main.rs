@@ -14,3 +14,4 @@ mod library;
 mod linux;
 mod program;
 mod python;
+mod verbs;
