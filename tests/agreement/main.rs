@@ -9,9 +9,11 @@ mod abi;
 #[path = "../faults/card.rs"]
 #[allow(dead_code, reason = "what reads and what writes use different parts of it")]
 mod card;
+mod contract;
 mod data;
 mod library;
 mod linux;
 mod program;
 mod python;
 mod verbs;
+mod writers;
