@@ -22,21 +22,21 @@ for line in sys.stdin: main(line.split())
 ";
 
 /// What `script` prints for each of these cards, a line for each.
-fn ask(script: &Path, files: &Files) -> Vec<String> {
+fn ask(script: &Path, files: &Files, cards: &[&Entry]) -> Vec<String> {
     let mut python = Command::new("python3");
     python.args(["-c", EACH_LINE]).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = python.spawn().expect("python3");
     let mut stdin = child.stdin.take().expect("piped");
-    let lines: String = files.cards.iter().map(|card| words(files, card) + "\n").collect();
+    let lines: String = cards.iter().map(|card| words(files, card) + "\n").collect();
     let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success(), "{}", script.display());
     writer.join().expect("no panic").expect("it reads");
     let lines = String::from_utf8(output.stdout).expect("text");
     let mut lines: Vec<_> = lines.lines().map(str::to_owned).collect();
-    assert_eq!(lines.len(), files.cards.len());
+    assert_eq!(lines.len(), cards.len());
     // What cannot be read fails in a process of its own.
-    for (card, line) in files.cards.iter().zip(&mut lines).filter(|(card, _)| !card.unreadable.is_empty()) {
+    for (card, line) in cards.iter().zip(&mut lines).filter(|(card, _)| !card.unreadable.is_empty()) {
         let unreadable: Vec<_> = card.unreadable.iter().map(u32::to_string).collect();
         let python = Identity::prefixed(Command::new("python3"), script, words(files, card));
         let outcome = python.fault("FAULT_READ", unreadable.join(",")).run();
@@ -55,7 +55,8 @@ fn words(files: &Files, card: &Entry) -> String {
 fn the_second_implementation_agrees() {
     let files = Files::new();
     let mut reader = Reader::new("read_card", Knows::Nothing);
-    for (card, line) in files.cards.iter().zip(ask(&workspace().join("fixtures/read_card.py"), &files)) {
+    let cards: Vec<_> = files.cards.iter().collect();
+    for (card, line) in cards.iter().zip(ask(&workspace().join("fixtures/read_card.py"), &files, &cards)) {
         let said: Value = serde_json::from_str(&line).expect("JSON");
         let copies = said["copies"].as_array().expect("a list").iter();
         let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
@@ -77,19 +78,14 @@ fn the_second_implementation_agrees() {
     reader.agrees();
 }
 
-/// Around the document's block: what is found, or what is said instead, on one line.
+/// Around the document's block: the state and the UUID, of what may be used.
 const MAIN: &str = r#"
 def main(arguments):
     try:
-        found = read(arguments[0])
-        print("identity", found[0]) if found else print("none")
+        state, identity = read(arguments[0], *map(int, arguments[1:]))
+        print(state, identity[0] if identity else "")
     except OSError:
         print("unreadable")
-    except ValueError as error:
-        print("newer" if "newer" in str(error) else "conflict")
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
 "#;
 
 #[test]
@@ -101,24 +97,14 @@ fn the_reader_in_the_document_agrees() {
     let script = files.dir().join("document.py");
     fs::write(&script, format!("{block}\n{MAIN}")).expect("own directory");
     let mut reader = Reader::new("python", Knows::Nothing);
-    for (card, line) in files.cards.iter().zip(ask(&script, &files)) {
-        let Some(state) = reader.state(card) else { continue };
-        let mut answer = Answer::default();
-        let uuid = match line.split_once(' ') {
-            Some(("identity", uuid)) => Some(uuid.to_owned()),
-            _ => None,
-        };
-        // It does not tell a degraded identity from a whole one, nor a blank card from a corrupt one.
-        let said = match line.as_str() {
-            "none" if ["blank", "corrupt"].contains(&state) => state,
-            _ if uuid.is_some() && ["valid", "degraded"].contains(&state) => state,
-            line => line,
-        };
-        answer.state = Some(said.to_owned());
-        if uuid.is_some() {
-            answer.uuid = Some(uuid);
-        }
-        reader.says(card, &answer);
+    let asked: Vec<_> = files.cards.iter().filter(|card| reader.state(card).is_some()).collect();
+    for (card, line) in asked.iter().zip(ask(&script, &files, &asked)) {
+        let (state, uuid) = line.split_once(' ').unwrap_or((&line, ""));
+        let uuid = Some(uuid.to_owned()).filter(|uuid| !uuid.is_empty());
+        let usable = reader.is_usable(card);
+        reader.check(card, usable == uuid.is_some(), || line.clone());
+        let (state, uuid) = (Some(state.to_owned()), usable.then_some(uuid));
+        reader.says(card, &Answer { state, uuid, ..Answer::default() });
     }
     reader.agrees();
 }

@@ -11,5 +11,6 @@ mod object;
 mod orangepi;
 mod packages;
 mod releases;
+mod sandbox_cards;
 mod sandbox_unit;
 mod vexpress;
