@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verbs that write: what they say they have found, in a dry run.
 
-use identity_core::Copy;
+use identity_core::StoredCopy;
 use identity_fixtures::odd::{Entry, uuid_of};
 use identity_tests::cli::Outcome;
 use identity_tests::corpus::{Answer, Reader};
@@ -135,7 +135,7 @@ fn latest(card: &Entry) -> Option<u32> {
     let valid = card.expected.copies.iter().filter(|seen| seen.condition == "valid");
     let copies = valid.filter_map(|seen| {
         let sector = image.get(seen.lba as usize * 512..)?.first_chunk()?;
-        Copy::parse(sector, seen.lba).ok().map(|copy| (copy.uuid().to_string(), copy.generation()))
+        StoredCopy::parse(sector, seen.lba).ok().map(|copy| (copy.uuid().to_string(), copy.generation()))
     });
     let own = copies.filter(|(uuid, _)| Some(uuid) == card.expected.uuid.as_ref());
     own.map(|(_, generation)| generation).max()
