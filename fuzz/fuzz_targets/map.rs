@@ -4,7 +4,7 @@
 
 use identity_cli::ground::Ground;
 use identity_layout::Basis;
-use identity_core::{Copy, SECTOR_LEN};
+use identity_core::{StoredCopy, SECTOR_LEN};
 use identity_fuzz::card;
 use libfuzzer_sys::fuzz_target;
 
@@ -31,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Some(lba) = ground.copy_anywhere() {
         let sector = bytes[lba as usize * SECTOR_LEN..].first_chunk().expect("a sector");
-        assert!(Copy::parse(sector, lba).is_ok());
+        assert!(StoredCopy::parse(sector, lba).is_ok());
     }
     for lba in [0, 1, 52, 300, u32::MAX] {
         let _ = (ground.check_own(lba), ground.check_at(lba, true), ground.check_at(lba, false));

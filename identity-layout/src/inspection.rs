@@ -65,6 +65,18 @@ impl Inspection {
         Gap::new(&self.head, self.device_sectors).with_pieces(&self.pieces)
     }
 
+    /// The same, as if one sector were blank.
+    #[must_use]
+    pub fn with_blank(&self, lba: u64) -> Self {
+        let mut blanked = self.clone();
+        let at = lba.checked_mul(SECTOR).and_then(|at| usize::try_from(at).ok());
+        let sector = at.and_then(|at| blanked.head.get_mut(at..)).and_then(<[u8]>::first_chunk_mut);
+        if let Some(sector) = sector {
+            *sector = [0; identity_core::SECTOR_LEN];
+        }
+        blanked
+    }
+
     /// The bytes from LBA 0 on, without the pieces behind them.
     pub fn into_head(self) -> Vec<u8> {
         self.head

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use identity_core::slot::READING_ORDER;
-use identity_core::{Copy, State};
+use identity_core::{State, StoredCopy};
 use identity_fixtures::odd::{self, Entry, Step};
-use identity_layout::mark;
+use identity_layout::mark::Mark;
 use identity_layout::{Gap, table};
 use identity_tests::corpus::{committed, text};
 
@@ -65,7 +65,7 @@ fn copies_in_partitions_and_outside_the_slots_are_what_the_tables_make_of_them()
         let partition_lba = table::read(&Gap::new(&image, card.sectors as u64)).first_partition_lba();
         let is_valid = |lba: u32| {
             let sector = image.get(lba as usize * 512..).and_then(|bytes| bytes.first_chunk());
-            sector.is_some_and(|sector| Copy::parse(sector, lba).is_ok())
+            sector.is_some_and(|sector| StoredCopy::parse(sector, lba).is_ok())
         };
         let can_be_read = |lba: &u32| !card.unreadable.contains(lba);
         let looked_at = card.expected.copies.iter().map(|seen| seen.lba).filter(can_be_read);
@@ -84,11 +84,18 @@ fn copies_in_partitions_and_outside_the_slots_are_what_the_tables_make_of_them()
 
 #[test]
 fn the_mark_is_the_layout_s() {
-    let marked: Vec<_> = committed().cards.into_iter().filter(|card| card.expected.unfinished).collect();
-    assert!(!marked.is_empty());
-    for card in marked {
-        assert!(card.made.contains(&Step::Mark));
+    let mut marked = 0;
+    for card in committed().cards {
         let image = card.image();
-        assert!(mark::parse(image.first_chunk().expect("LBA 0")).is_some(), "{}", card.name);
+        let mark = Mark::parse(image.first_chunk().expect("LBA 0"));
+        assert_eq!(mark.as_ref().map(Mark::image), card.expected.unfinished.as_deref(), "{}", card.name);
+        for step in &card.made {
+            if let Step::Mark { number, .. } = step {
+                let read = mark.as_ref().and_then(Mark::number).map(|number| format!("{number:032x}"));
+                assert_eq!(read.as_ref(), Some(number), "{}", card.name);
+                marked += 1;
+            }
+        }
     }
+    assert!(marked > 0);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Rust library, and the functions for C.
 
-use identity_cli::survey::Survey;
 use identity_core::State;
 use identity_core::field::CID_LEN;
 use identity_fixtures::odd::{BOARD_SERIAL, CID, Entry};
+use identity_host::scan::Scan;
 use identity_tests::corpus::{Answer, Knows, Reader, committed};
 use identity_uboot::status::{state_name, to_state};
 use identity_uboot::text::IDENTITY_TEXT_UUID;
@@ -23,8 +23,8 @@ fn simulated(card: &Entry) -> SimCard {
 }
 
 /// The only line of these tests that calls the library's search.
-fn scan(card: &SimCard, hint_lba: Option<u32>) -> Survey {
-    Survey::of(card, hint_lba)
+fn scan(card: &SimCard, hint_lba: Option<u32>) -> Scan {
+    Scan::read(card, hint_lba)
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn the_library_agrees() {
     let mut reader = Reader::new("library", Knows::Nothing);
     for card in &committed().cards {
         let scan = scan(&simulated(card), card.hint);
-        let seen = scan.found().iter().map(|found| (found.lba, found.condition.name().to_owned()));
+        let seen = scan.sectors().iter().map(|sector| (sector.lba, sector.condition.name().to_owned()));
         reader.says(
             card,
             &Answer {

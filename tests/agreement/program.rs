@@ -40,7 +40,7 @@ fn exit_of_verify(state: &str) -> i32 {
 
 /// Whether `verify` has more to say than the search.
 fn is_odd(card: &Entry) -> bool {
-    !card.expected.in_partition.is_empty() || card.expected.unfinished
+    !card.expected.in_partition.is_empty() || card.expected.unfinished.is_some()
 }
 
 pub fn text(value: &Value) -> Option<String> {
@@ -115,7 +115,7 @@ fn read_in_words_agrees() {
         // Where there is nothing to show, standard error alone says the state.
         let state = said.get("state").cloned().unwrap_or_else(|| state.to_owned());
         let quiet = outcome.stderr.trim().is_empty();
-        reader.check(card, quiet == (state == "valid") || card.expected.unfinished, || {
+        reader.check(card, quiet == (state == "valid") || card.expected.unfinished.is_some(), || {
             format!("standard error: {:?}", outcome.stderr)
         });
         reader.says(card, &Answer { state: Some(state), uuid: Some(uuid), ..Answer::default() });

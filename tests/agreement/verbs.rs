@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verbs that write: what they say they have found, in a dry run.
 
-use identity_core::Copy;
+use identity_core::StoredCopy;
 use identity_fixtures::odd::{Entry, uuid_of};
 use identity_tests::cli::Outcome;
 use identity_tests::corpus::{Answer, Reader};
@@ -48,12 +48,27 @@ impl Card<'_> {
     }
 }
 
+/// Whether there is a copy that this program cannot read: no verb goes on without --force, and in a partition none at all.
+fn has_newer(card: &Entry) -> bool {
+    card.expected.copies.iter().any(|seen| seen.condition == "newer")
+}
+
 #[test]
 fn erase_finds_the_same() {
     each("erase --dry-run", |reader, files, card, state| {
+        if !card.expected.outside.is_empty() {
+            return;
+        }
         let outcome = ask(files, card, "erase --force --dry-run --format json");
-        exits(reader, card, &outcome, if state == "blank" { 3 } else { 0 });
-        if state == "blank" {
+        let code = match state {
+            // There is a mark to take the number out of.
+            "blank" if card.expected.unfinished.is_some() => 0,
+            "blank" => 3,
+            _ if card.name == "newer-in-the-partition" => 4,
+            _ => 0,
+        };
+        exits(reader, card, &outcome, code);
+        if outcome.code != Some(0) {
             return reader.says(card, &Answer::default());
         }
         let document = outcome.json();
@@ -72,6 +87,7 @@ fn repair_finds_the_same() {
     each_once("repair --dry-run", |reader, asked| {
         let outcome = (asked.run)("repair --dry-run --format json");
         let code = match asked.state {
+            _ if has_newer(asked.card) => 4,
             "valid" | "degraded" => 0,
             "blank" => 3,
             "corrupt" | "newer" => 4,
@@ -83,7 +99,7 @@ fn repair_finds_the_same() {
         if !no_place {
             exits(reader, asked.card, &outcome, code);
         }
-        let said = if code == 0 && !no_place { answer(&outcome.json()) } else { Answer::default() };
+        let said = if outcome.code == Some(0) { answer(&outcome.json()) } else { Answer::default() };
         reader.says(asked.card, &said);
     });
 }
@@ -96,12 +112,13 @@ fn a_new_stamp_finds_the_same() {
             // Or there is no place for a pair.
             "blank" if outcome.code == Some(6) => (),
             "blank" => exits(reader, asked.card, &outcome, 0),
+            _ if has_newer(asked.card) => exits(reader, asked.card, &outcome, 4),
             "unreadable" => exits(reader, asked.card, &outcome, 7),
-            "valid" | "degraded" | "conflict" => {
-                exits(reader, asked.card, &outcome, 6);
+            "corrupt" => exits(reader, asked.card, &outcome, 4),
+            state => {
+                exits(reader, asked.card, &outcome, if state == "conflict" { 5 } else { 6 });
                 asked.refused(reader, &outcome);
             }
-            _ => exits(reader, asked.card, &outcome, 6),
         }
         reader.says(asked.card, &Answer::default());
     });
@@ -123,7 +140,7 @@ fn an_update_finds_the_same() {
                 format!("generation {written:?}, not {next:?}")
             });
         } else if asked.is_usable() {
-            exits(reader, asked.card, &outcome, 6);
+            exits(reader, asked.card, &outcome, if has_newer(asked.card) { 4 } else { 6 });
         }
         reader.says(asked.card, &said);
     });
@@ -135,7 +152,7 @@ fn latest(card: &Entry) -> Option<u32> {
     let valid = card.expected.copies.iter().filter(|seen| seen.condition == "valid");
     let copies = valid.filter_map(|seen| {
         let sector = image.get(seen.lba as usize * 512..)?.first_chunk()?;
-        Copy::parse(sector, seen.lba).ok().map(|copy| (copy.uuid().to_string(), copy.generation()))
+        StoredCopy::parse(sector, seen.lba).ok().map(|copy| (copy.uuid().to_string(), copy.generation()))
     });
     let own = copies.filter(|(uuid, _)| Some(uuid) == card.expected.uuid.as_ref());
     own.map(|(_, generation)| generation).max()

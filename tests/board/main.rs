@@ -13,4 +13,5 @@ mod packages;
 mod releases;
 mod sandbox_cards;
 mod sandbox_unit;
+mod search;
 mod vexpress;

@@ -113,6 +113,11 @@ impl TableProblem {
     pub fn is_fatal(&self) -> bool {
         !matches!(self, Self::Beyond { .. })
     }
+
+    /// Whether there simply is no table, rather than a broken one or something else in its place.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::TooShort | Self::NoSignature | Self::NoEntries)
+    }
 }
 
 impl fmt::Display for TableProblem {
