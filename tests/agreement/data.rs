@@ -69,9 +69,10 @@ fn copies_in_partitions_and_outside_the_slots_are_what_the_tables_make_of_them()
         };
         let can_be_read = |lba: &u32| !card.unreadable.contains(lba);
         let looked_at = card.expected.copies.iter().map(|seen| seen.lba).filter(can_be_read);
-        let behind: Vec<_> = looked_at
+        let mut behind: Vec<_> = looked_at
             .filter(|&lba| is_valid(lba) && partition_lba.is_some_and(|start| u64::from(lba) >= start))
             .collect();
+        behind.sort_unstable();
         assert_eq!(card.expected.in_partition, behind, "{}", card.name);
         let gap = partition_lba.unwrap_or(u64::MAX).min(card.sectors as u64) as u32;
         let seen = |lba: &u32| {

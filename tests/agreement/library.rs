@@ -23,7 +23,7 @@ fn simulated(card: &Entry) -> SimCard {
 }
 
 /// The only line of these tests that calls the library's search.
-fn scan(card: &SimCard, hint_lba: Option<u32>) -> Scan {
+pub fn scan(card: &SimCard, hint_lba: Option<u32>) -> Scan {
     Scan::read(card, hint_lba)
 }
 
