@@ -1,65 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What `verify` says beyond the search, and what the verbs that write make of it.
+//! What the search does not say, and what the verbs that write make of it.
 
 use std::fs;
 
 use identity_fixtures::odd::{Entry, uuid_of};
 use identity_tests::cli::{Identity, Outcome};
-use identity_tests::corpus::{Answer, Files};
-use serde_json::Value;
+use identity_tests::corpus::Files;
 
-use crate::program::{ask, each, exits, text, with_faults};
+use crate::program::{ask, with_faults};
 
-fn lbas(value: &Value) -> Option<Vec<u64>> {
-    value.as_array().map(|lbas| lbas.iter().filter_map(Value::as_u64).collect())
-}
-
-fn is_named(outcome: &Outcome, lba: u32) -> bool {
+/// Whether this LBA is said.
+pub fn is_named(outcome: &Outcome, lba: u32) -> bool {
     let said = format!("{}{}", outcome.stdout, outcome.stderr);
     said.split(|char: char| !char.is_ascii_digit()).any(|number| number == lba.to_string())
-}
-
-#[test]
-fn verify_names_every_copy_in_a_partition() {
-    each("verify, partitions", |reader, files, card, state| {
-        let (document, words) = (ask(files, card, "verify --format json"), ask(files, card, "verify"));
-        let inside: Vec<_> = card.expected.in_partition.iter().copied().map(u64::from).collect();
-        let said = lbas(&document.json()["in_partition"]);
-        reader.check(card, said.as_ref() == Some(&inside), || {
-            format!("in partitions: {said:?}, not {inside:?}")
-        });
-        for &lba in &card.expected.in_partition {
-            let said = words.stderr.contains("partition") && is_named(&words, lba);
-            reader.check(card, said, || format!("LBA {lba} in the partition: {}", words.stderr));
-        }
-        if state == "valid" && !inside.is_empty() {
-            exits(reader, card, &document, 5);
-            exits(reader, card, &words, 5);
-        }
-        reader.says(card, &Answer::default());
-    });
-}
-
-#[test]
-fn verify_and_read_say_that_a_flash_is_unfinished() {
-    each("verify, unfinished", |reader, files, card, state| {
-        for verb in ["read", "verify"] {
-            let outcome = ask(files, card, verb);
-            let said = outcome.stderr.contains("unfinished");
-            reader.check(card, said == card.expected.unfinished.is_some(), || {
-                format!("{verb}: {:?}", outcome.stderr)
-            });
-            if state == "valid" && card.expected.unfinished.is_some() {
-                exits(reader, card, &outcome, if verb == "read" { 0 } else { 5 });
-            }
-            let document = ask(files, card, &format!("{verb} --format json")).json();
-            let image = document.get("unfinished").map(text);
-            reader.check(card, image.as_ref() == Some(&card.expected.unfinished), || {
-                format!("{verb}: unfinished {image:?}")
-            });
-        }
-        reader.says(card, &Answer::default());
-    });
 }
 
 #[test]

@@ -8,6 +8,8 @@ use identity_tests::cli::{Identity, Outcome};
 use identity_tests::corpus::{Answer, Files, Knows, Reader};
 use serde_json::Value;
 
+use crate::contract::is_named;
+
 /// `identity WORDS... CARD`, with the card's hint and its faults.
 pub fn ask(files: &Files, card: &Entry, words: &str) -> Outcome {
     let hint = card.hint.map(|lba| format!("--at={lba}"));
@@ -34,13 +36,20 @@ pub fn exit_of_read(state: &str) -> i32 {
     }
 }
 
-fn exit_of_verify(state: &str) -> i32 {
-    if state == "degraded" { 5 } else { exit_of_read(state) }
+/// `verify` has more to say than the search.
+fn exit_of_verify(state: &str, card: &Entry) -> i32 {
+    let is_odd = !card.expected.in_partition.is_empty() || card.expected.unfinished.is_some();
+    match state {
+        "degraded" => 5,
+        "valid" if is_odd => 5,
+        state => exit_of_read(state),
+    }
 }
 
-/// Whether `verify` has more to say than the search.
-fn is_odd(card: &Entry) -> bool {
-    !card.expected.in_partition.is_empty() || card.expected.unfinished.is_some()
+/// The same with a GPT as with an MBR; readers that take the same answer only in other words are not asked of it.
+pub fn is_double(card: &Entry) -> bool {
+    let is_gap = card.name.starts_with("left-") || card.name.starts_with("ghost-");
+    is_gap && card.name.ends_with(if card.name.contains("2048") { "-mbr" } else { "-gpt" })
 }
 
 pub fn text(value: &Value) -> Option<String> {
@@ -95,6 +104,10 @@ fn read_in_json_agrees() {
         exits(reader, card, &outcome, exit_of_read(state));
         let document = outcome.json();
         reader.says(card, &answer(&document));
+        unfinished_is_said(reader, card, &outcome);
+        reader.check(card, text(&document["unfinished"]) == card.expected.unfinished, || {
+            format!("unfinished: {}", document["unfinished"])
+        });
         // The copies that make up the identity: some of those that there are.
         for copy in document["copies"].as_array().expect("a list") {
             let (lba, label) = (number(&copy["lba"]).expect("an LBA"), text(&copy["state"]).expect("text"));
@@ -114,11 +127,19 @@ fn read_in_words_agrees() {
         let uuid = said.get("uuid").cloned();
         // Where there is nothing to show, standard error alone says the state.
         let state = said.get("state").cloned().unwrap_or_else(|| state.to_owned());
-        let quiet = outcome.stderr.trim().is_empty();
-        reader.check(card, quiet == (state == "valid") || card.expected.unfinished.is_some(), || {
+        let quiet = state == "valid" && card.expected.unfinished.is_none();
+        reader.check(card, quiet == outcome.stderr.trim().is_empty(), || {
             format!("standard error: {:?}", outcome.stderr)
         });
+        unfinished_is_said(reader, card, &outcome);
         reader.says(card, &Answer { state: Some(state), uuid: Some(uuid), ..Answer::default() });
+    });
+}
+
+fn unfinished_is_said(reader: &mut Reader, card: &Entry, outcome: &Outcome) {
+    let said = outcome.stderr.contains("unfinished");
+    reader.check(card, said == card.expected.unfinished.is_some(), || {
+        format!("unfinished: {:?}", outcome.stderr)
     });
 }
 
@@ -139,6 +160,9 @@ fn assignments_agree() {
         ("uboot", "identity_state", "identity_uuid"),
     ] {
         each("read, assignments", |reader, files, card, state| {
+            if is_double(card) {
+                return;
+            }
             let outcome = ask(files, card, &format!("read --format {format}"));
             exits(reader, card, &outcome, exit_of_read(state));
             let values: HashMap<_, _> =
@@ -157,6 +181,9 @@ fn assignments_agree() {
 #[test]
 fn single_fields_agree() {
     each("read --field uuid", |reader, files, card, state| {
+        if is_double(card) {
+            return;
+        }
         let outcome = ask(files, card, "read --field uuid");
         exits(reader, card, &outcome, exit_of_read(state));
         let usable = reader.is_usable(card);
@@ -170,25 +197,34 @@ fn single_fields_agree() {
 fn verify_in_json_agrees() {
     each("verify --format json", |reader, files, card, state| {
         let outcome = ask(files, card, "verify --format json");
-        if !is_odd(card) {
-            exits(reader, card, &outcome, exit_of_verify(state));
-        }
+        exits(reader, card, &outcome, exit_of_verify(state, card));
         let document = outcome.json();
         let slots = document["slots"].as_array().expect("a list").iter();
         let seen = slots
             .filter_map(|slot| Some((number(&slot["lba"])?, condition(slot["state"].as_str()?).to_owned())));
         let copies = Some(seen.filter(|(_, condition)| is_worth_naming(condition)).collect());
         reader.says(card, &Answer { copies, ..answer(&document) });
+        let inside = document["in_partition"].as_array().into_iter().flatten().filter_map(number);
+        let inside: Vec<_> = inside.collect();
+        reader.check(
+            card,
+            document["in_partition"].is_array() && inside == card.expected.in_partition,
+            || format!("in partitions: {inside:?}, not {:?}", card.expected.in_partition),
+        );
+        reader.check(card, text(&document["unfinished"]) == card.expected.unfinished, || {
+            format!("unfinished: {}", document["unfinished"])
+        });
     });
 }
 
 #[test]
 fn verify_in_words_agrees() {
     each("verify", |reader, files, card, state| {
-        let outcome = ask(files, card, "verify");
-        if !is_odd(card) {
-            exits(reader, card, &outcome, exit_of_verify(state));
+        if is_double(card) {
+            return;
         }
+        let outcome = ask(files, card, "verify");
+        exits(reader, card, &outcome, exit_of_verify(state, card));
         let said = words(&outcome.stdout);
         let (_, slots) = outcome.stdout.split_once("slots in reading order:").unwrap_or_default();
         let copies = slots.lines().filter_map(|line| {
@@ -206,12 +242,20 @@ fn verify_in_words_agrees() {
                 ..Answer::default()
             },
         );
+        for &lba in &card.expected.in_partition {
+            let said = outcome.stderr.contains("partition") && is_named(&outcome, lba);
+            reader.check(card, said, || format!("LBA {lba} in a partition: {}", outcome.stderr));
+        }
+        unfinished_is_said(reader, card, &outcome);
     });
 }
 
 #[test]
 fn map_agrees() {
     each("map", |reader, files, card, _| {
+        if is_double(card) {
+            return;
+        }
         let outcome = ask(files, card, "map --format json");
         exits(reader, card, &outcome, 0);
         reader.says(card, &Answer { state: text(&outcome.json()["state"]), ..Answer::default() });
