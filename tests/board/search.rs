@@ -5,7 +5,7 @@ use identity_core::Uuid;
 use identity_core::field::kind;
 use identity_core::slot::READING_ORDER;
 use identity_core::{Draft, Identity};
-use identity_tests::bench::{Bench, check_applied, mac_of, text};
+use identity_tests::bench::{Bench, mac_of, text};
 use identity_tests::board::{Board, Model};
 use serde_json::Value;
 
@@ -70,7 +70,7 @@ fn damage(bench: &Bench, count: usize) {
     }
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     Case { state: "blank", spoil: |bench, _, _| drop(bench.image.run("erase --force").exits(0)) },
     Case { state: "degraded", spoil: |bench, _, _| damage(bench, 1) },
     Case {
@@ -81,6 +81,12 @@ const CASES: [Case; 6] = [
         },
     },
     Case { state: "corrupt", spoil: |bench, _, _| damage(bench, 2) },
+    Case {
+        state: "conflict",
+        spoil: |bench, _, _| {
+            bench.image.put(7, &other().encode(7, 5));
+        },
+    },
     // The sandbox's card has a CID of zeros.
     Case {
         state: "cloned",
@@ -107,15 +113,18 @@ fn what_is_advised_can_be_done_and_helps() {
         let advice = advice(&mut board, case.state);
         let (what, command) =
             advice.rsplit_once(": identity ").unwrap_or_else(|| panic!("no command: {advice}"));
-        alone += usize::from(what.starts_with("one copy, which may be a piece of another card"));
-        let words = command.replace("CARD", "").replace("NAME", "panda");
+        let uuid = text(&identity, "/uuid");
+        let words = command.replace("CARD", "").replace("NAME", "panda").replace("UUID", uuid);
         let outcome = if case.state == "moved" {
             assert!(what.ends_with("in Linux on this board"), "{advice}");
             // On the board Linux has it from the device tree.
             bench.image.run(words.replace("--board", "--board=BOARD2"))
         } else {
             assert!(what.ends_with("on a workstation"), "{advice}");
-            bench.image.run(words)
+            // There a person is asked whether it is this card's.
+            let is_alone = what.starts_with("one copy, which may be a piece of another card");
+            alone += usize::from(is_alone);
+            bench.image.run(if is_alone { words + " --force" } else { words })
         };
         outcome.exits(0);
         let said = board.run("identity env");
@@ -125,9 +134,10 @@ fn what_is_advised_can_be_done_and_helps() {
             "{}: {advice}\n{said}",
             case.state
         );
-        check_applied(&mut board, &bench.image, "valid");
-        let kept = bench.image.run("read --field uuid").exits(0).stdout.trim() == text(&identity, "/uuid");
-        assert_eq!(kept, matches!(case.state, "degraded" | "moved"), "{}", case.state);
+        let found = bench.image.run("read --field uuid").exits(0).stdout;
+        assert_eq!(board.variable("identity_uuid").as_deref(), Some(found.trim()), "{advice}");
+        let kept = found.trim() == uuid;
+        assert_eq!(kept, matches!(case.state, "degraded" | "conflict" | "moved"), "{}", case.state);
     }
     assert_eq!(alone, 1, "only one of them has nothing of a second copy");
 }

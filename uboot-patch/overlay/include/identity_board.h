@@ -81,8 +81,8 @@ int identity_mmc_device(void);
  * identity_card_read() - look for an identity on a card
  *
  * Each place for a copy is looked at, in the user area only, never in an eMMC's
- * boot partitions. Nothing is ever written. If the card cannot be had at all, a line says why, and the
- * state is IDENTITY_UNREADABLE.
+ * boot partitions. Nothing is ever written. If the card cannot be had at all, a
+ * line says why, and the state is IDENTITY_UNREADABLE.
  *
  * @devnum: Number of the MMC device
  * Return: what was found, to be freed with free(), or NULL without memory

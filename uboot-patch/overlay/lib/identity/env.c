@@ -201,7 +201,7 @@ static int set(const char *name, const char *value, enum precedence precedence)
 	if (ret)
 		return ret;
 	if (!force(name, value))
-		printf("identity: %s cannot be set, the card says %s\n",
+		printf("identity: %s cannot be changed, the card says %s\n",
 		       name, value);
 
 	return 0;

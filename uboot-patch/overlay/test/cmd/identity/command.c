@@ -78,7 +78,7 @@ static int test_other_identity(struct unit_test_state *uts)
 		ut_assertok(card_put(uts, &other, slots[i], SECOND));
 		ut_assertok(check_verify(uts, "conflict", false));
 		ut_asserteq(1, run_command("identity env", 0));
-		ut_assert_nextline("identity: mmc 0 is conflict, the environment is left alone: two identities; on a workstation: identity repair CARD --keep UUID");
+		ut_assert_nextlinen("identity: mmc 0 is conflict, the environment is left alone: ");
 		ut_assertok(ut_check_console_end(uts));
 		ut_assertok(card_check_untouched(uts, "conflict"));
 		ut_assertok(card_clear(uts, slots[i]));
