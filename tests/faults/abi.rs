@@ -11,6 +11,28 @@ use identity_uboot::*;
 
 /// The status of a card and, if a copy was found, UUID and profile.
 pub fn look(card: &dyn Card, hint_lba: Option<u32>) -> (i32, Option<(String, String)>) {
+    let found = search(card, hint_lba);
+    (
+        found.status,
+        found
+            .record
+            .as_ref()
+            .map(|record| (text(record, IDENTITY_TEXT_UUID), text(record, IDENTITY_TEXT_PROFILE))),
+    )
+}
+
+/// What a search found.
+pub struct Found {
+    /// The status of the card.
+    pub status: i32,
+    /// The identity, if a copy of it was found.
+    pub record: Option<MaybeUninit<identity_record>>,
+    /// Every sector looked at: LBA and condition.
+    pub seen: Vec<(u32, u32)>,
+}
+
+/// Reads a card as a bootloader does.
+pub fn search(card: &dyn Card, hint_lba: Option<u32>) -> Found {
     let mut search = MaybeUninit::<identity_search>::zeroed();
     let mut record = MaybeUninit::<identity_record>::zeroed();
     let (search_len, record_len) = (size_of::<identity_search>() as u32, size_of::<identity_record>() as u32);
@@ -23,7 +45,7 @@ pub fn look(card: &dyn Card, hint_lba: Option<u32>) -> (i32, Option<(String, Str
             let mut lba = 0;
             let next = identity_search_next(search.as_ptr(), &mut lba);
             if next != IDENTITY_READ {
-                return (next, found.then(|| texts(&record)));
+                return Found { status: next, record: found.then_some(record), seen: seen(&search) };
             }
             let mut sector = [0; SECTOR_LEN];
             if u64::from(lba) >= card.sectors() {
@@ -42,13 +64,24 @@ pub fn look(card: &dyn Card, hint_lba: Option<u32>) -> (i32, Option<(String, Str
     }
 }
 
-fn texts(record: &MaybeUninit<identity_record>) -> (String, String) {
-    let text = |what| {
-        let mut out = [0_u8; 64];
-        // SAFETY: pointers to what the types say.
-        let status = unsafe { identity_record_text(record.as_ptr(), what, out.as_mut_ptr().cast(), 64) };
-        assert_eq!(status, IDENTITY_OK);
-        CStr::from_bytes_until_nul(&out).expect("a NUL").to_str().expect("text").to_owned()
-    };
-    (text(IDENTITY_TEXT_UUID), text(IDENTITY_TEXT_PROFILE))
+fn seen(search: &MaybeUninit<identity_search>) -> Vec<(u32, u32)> {
+    let mut all = Vec::new();
+    let mut seen = MaybeUninit::<identity_seen>::zeroed();
+    let len = size_of::<identity_seen>() as u32;
+    // SAFETY: pointers to what the types say, each an object of its own; written where the status says so.
+    unsafe {
+        while identity_search_seen(search.as_ptr(), all.len() as u32, seen.as_mut_ptr(), len) == IDENTITY_OK {
+            all.push((seen.assume_init_ref().lba, seen.assume_init_ref().condition));
+        }
+    }
+    all
+}
+
+/// One text of an identity.
+pub fn text(record: &MaybeUninit<identity_record>, what: u32) -> String {
+    let mut out = [0_u8; 64];
+    // SAFETY: pointers to what the types say.
+    let status = unsafe { identity_record_text(record.as_ptr(), what, out.as_mut_ptr().cast(), 64) };
+    assert_eq!(status, IDENTITY_OK);
+    CStr::from_bytes_until_nul(&out).expect("a NUL").to_str().expect("text").to_owned()
 }

@@ -3,6 +3,7 @@
 //!
 //! `tests/proof` runs all of it; an ordinary run leaves out what takes minutes, see [`identity_tests::thorough`].
 
+#[allow(dead_code, reason = "tests/agreement asks for more")]
 mod abi;
 mod algebra;
 mod card;

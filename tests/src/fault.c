@@ -3,7 +3,8 @@
 //
 //   FAULT_LOG=FILE    appends "write LBA", "flush", "read LBA" and "direct LBA" (past the cache) to FILE
 //   FAULT_CUT=N:B     the power goes in the N-th write, after B of its bytes: the process ends with status 99
-//   FAULT_READ=LBA    that sector cannot be read; ANY: no sector can, the card has been pulled
+//   FAULT_READ=LBA    that sector cannot be read, nor any other of a list with commas; ANY: no sector can, the card has
+//                     been pulled
 //   FAULT_WRITE=LBA   that sector cannot be written
 //   FAULT_FLUSH=1     nothing can be flushed
 //   FAULT_LIE=LBA     that sector, once written, reads back with one bit flipped
@@ -54,6 +55,14 @@ static int covers(off64_t at, size_t len, long lba)
 	return lba >= 0 && at <= lba * SECTOR && at + (off64_t)len > lba * SECTOR;
 }
 
+static int covers_any(off64_t at, size_t len, const char *lbas)
+{
+	for (; lbas; lbas = strchr(lbas, ',') ? strchr(lbas, ',') + 1 : NULL)
+		if (covers(at, len, atol(lbas)))
+			return 1;
+	return 0;
+}
+
 static int lying;
 
 ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t at)
@@ -88,7 +97,7 @@ ssize_t pread64(int fd, void *bytes, size_t len, off64_t at)
 	ssize_t got;
 
 	record(fcntl(fd, F_GETFL) & O_DIRECT ? "direct" : "read", at / SECTOR);
-	if (is("FAULT_READ", "ANY") || covers(at, len, number("FAULT_READ"))) {
+	if (is("FAULT_READ", "ANY") || covers_any(at, len, set("FAULT_READ"))) {
 		errno = EIO;
 		return -1;
 	}

@@ -39,14 +39,8 @@ impl Image {
 
     /// Of these bytes, sparse where they are zero.
     pub fn of(bytes: &[u8]) -> Self {
-        const BLOCK: usize = 4096;
-        let image = Self::zeroed(bytes.len() as u64);
-        let file = OpenOptions::new().write(true).open(&image.path).expect("own file");
-        for (number, block) in bytes.chunks(BLOCK).enumerate() {
-            if block != &[0; BLOCK][..block.len()] {
-                file.write_all_at(block, (number * BLOCK) as u64).expect("room for an image");
-            }
-        }
+        let image = Self::absent();
+        write_sparse(&image.path, bytes);
         image
     }
 
@@ -181,6 +175,21 @@ impl Image {
         let result = run();
         assert!(before == Snapshot::of(self.dir()), "something in the target's directory was touched");
         result
+    }
+}
+
+/// Makes a file of these bytes, sparse where they are zero.
+///
+/// # Panics
+/// If there is no room.
+pub fn write_sparse(path: &Path, bytes: &[u8]) {
+    const BLOCK: usize = 4096;
+    let file = File::create(path).expect("own directory");
+    file.set_len(bytes.len() as u64).expect("room for an image");
+    for (number, block) in bytes.chunks(BLOCK).enumerate() {
+        if block != &[0; BLOCK][..block.len()] {
+            file.write_all_at(block, (number * BLOCK) as u64).expect("room for an image");
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod board;
 #[cfg(feature = "board")]
 pub mod capture;
 pub mod cli;
+pub mod corpus;
 pub mod image;
 #[cfg(feature = "board")]
 pub mod linux;

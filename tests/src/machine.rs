@@ -42,6 +42,23 @@ if [ -e /run/identity ]; then cat /run/identity/identity.env; fi
 exit $status
 "#;
 
+/// The same for each of the cards in `$2`, which are named as the ones that are meant; one line for each before its values.
+const APPLY_EACH: &str = r#"
+mount -t tmpfs none /run
+mount -t tmpfs none /etc/default
+mount -t tmpfs none /sys/class/net
+mknod -m 666 /dev/null c 1 3
+PATH=${1%/*}:$PATH
+export PATH JOURNAL_STREAM=1
+for card in $2; do
+    rm -rf /run/identity*
+    echo "CARD=/dev/$card CARD_WAIT=0" >/etc/default/identity
+    said=$(sh "$0" 2>&1)
+    printf 'card=%s\nstatus=%s\nsaid=%s\n' "$card" $? "$said"
+    if [ -e /run/identity ]; then cat /run/identity/identity.env; fi
+done
+"#;
+
 /// A machine.
 #[derive(Debug)]
 pub struct Machine {
@@ -130,6 +147,13 @@ impl Machine {
         let mut shell = self.enter();
         shell.args(["sh", "-c", APPLY]).arg(workspace().join("linux/apply"));
         Identity::prefixed(shell, program(), "").arg(settings)
+    }
+
+    /// `linux/apply` for each of these cards, named as the one that is meant: what it says, and `/run` after it.
+    pub fn apply_each(&self, names: &[String]) -> Identity {
+        let mut shell = self.enter();
+        shell.args(["sh", "-c", APPLY_EACH]).arg(workspace().join("linux/apply"));
+        Identity::prefixed(shell, program(), "").arg(names.join(" "))
     }
 
     fn enter(&self) -> Command {
