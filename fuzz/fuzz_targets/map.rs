@@ -44,6 +44,11 @@ fuzz_target!(|data: &[u8]| {
         assert!(StoredCopy::parse(sector, lba).is_ok());
     }
     for lba in [0, 1, 52, 300, u32::MAX] {
-        let _ = (first.check_own(lba, false), first.check_own(lba, true), first.check_at(lba, true), first.check_at(lba, false));
+        let _ = (
+            first.check_own(lba, false),
+            first.check_own(lba, true),
+            first.check_at(lba, true),
+            first.check_at(lba, false),
+        );
     }
 });

@@ -2,8 +2,8 @@
 //! Records of an identity on the host, and sums beside an image.
 #![no_main]
 
-use identity_host::image::digest::Sum;
 use identity_host::document::Document;
+use identity_host::image::digest::Sum;
 use identity_host::record::Record;
 use libfuzzer_sys::fuzz_target;
 

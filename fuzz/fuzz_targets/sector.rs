@@ -4,7 +4,7 @@
 #![no_main]
 
 use identity_core::sector::{MAGIC, offset};
-use identity_core::{StoredCopy, SECTOR_LEN, derive};
+use identity_core::{SECTOR_LEN, StoredCopy, derive};
 use identity_fuzz::number;
 use libfuzzer_sys::fuzz_target;
 

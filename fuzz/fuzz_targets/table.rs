@@ -2,8 +2,8 @@
 //! Partition tables: the card's length in sectors (four bytes), and its first bytes.
 #![no_main]
 
-use identity_layout::table;
 use identity_fuzz::number;
+use identity_layout::table;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
