@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 
 use crc::{CRC_32_ISCSI, Crc};
-use identity_core::copy::{Copy, Defect, NotACopy};
+use identity_core::copy::{Defect, NotACopy, StoredCopy};
 use identity_core::field::{CRITICAL_BIT, FIELD_HEADER_LEN, Fields, FieldsError, ValueError, kind, name};
 use identity_core::search::{Condition, Reading};
 use identity_core::sector::{self, FIELDS_CAPACITY, HEADER_LEN, MAGIC, SECTOR_LEN, VERSION, offset};
@@ -102,7 +102,7 @@ fn header_lengths_of_all_versions() {
     for (len, possible) in [(low - 1, false), (low, true), (high, true), (high + 1, false)] {
         let mut sector = example();
         sector[offset::HEADER_LEN..offset::VERSION].copy_from_slice(&(len as u16).to_le_bytes());
-        let error = Copy::parse(&sector, 52).unwrap_err();
+        let error = StoredCopy::parse(&sector, 52).unwrap_err();
         let refused = error == NotACopy::Corrupt(Defect::HeaderLen { found: len as u16 });
         assert_eq!(refused, !possible, "{len}");
     }
@@ -292,7 +292,7 @@ fn search_ends_where_the_document_says() {
     while let Some(lba) = search.next() {
         // Each copy names a place that nobody has looked at.
         let sector = minimal().encode(lba, 1_000_000 + lba);
-        search.give(lba, Reading::Sector(Copy::parse(&sector, lba))).unwrap();
+        search.give(lba, Reading::Sector(StoredCopy::parse(&sector, lba))).unwrap();
         looked += 1;
     }
     assert_eq!(looked, most);
@@ -355,7 +355,7 @@ fn every_byte_is_explained() {
     }
     assert_eq!(at, SECTOR_LEN);
 
-    let copy = Copy::parse(&sector, 52).unwrap();
+    let copy = StoredCopy::parse(&sector, 52).unwrap();
     let identity = copy.identity();
     let sentence = format!(
         "Interface 0 has no MAC field, so its address is derived: `{}`. Interface 1 has the assigned `{}`.",
@@ -501,7 +501,7 @@ fn fixed_bytes_are_fixed() {
     let slots = READING_ORDER.map(|slot| slot.lba);
     let mut seen = 0;
     for (file, bytes) in valid_goldens() {
-        if !slots.contains(&Copy::parse(&bytes, 52).map_or(0, |copy| copy.own_lba())) {
+        if !slots.contains(&StoredCopy::parse(&bytes, 52).map_or(0, |copy| copy.own_lba())) {
             continue;
         }
         seen += 1;

@@ -52,12 +52,12 @@ fn committed_is_what_the_generator_makes() {
 #[test]
 fn core_says_what_is_expected() {
     for (entry, bytes) in committed() {
-        let parsed = Copy::parse(&bytes, entry.lba);
+        let parsed = StoredCopy::parse(&bytes, entry.lba);
         assert_eq!(outcome(parsed), entry.outcome, "{}: {}", entry.file, entry.about);
     }
 }
 
-fn outcome(parsed: Result<Copy<'_>, NotACopy>) -> Outcome {
+fn outcome(parsed: Result<StoredCopy<'_>, NotACopy>) -> Outcome {
     match parsed {
         Ok(copy) => Outcome::Valid { identity: decoded(&copy).into() },
         Err(NotACopy::Blank) => Outcome::Blank,
@@ -88,7 +88,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn decoded(copy: &Copy<'_>) -> Decoded {
+fn decoded(copy: &StoredCopy<'_>) -> Decoded {
     let (identity, fields) = (copy.identity(), copy.fields());
     let unknown = fields.iter().filter(|field| name(field.kind).is_none());
     Decoded {
@@ -146,7 +146,7 @@ fn drafted(identity: &Decoded) -> Identity {
 fn core_writes_the_same_bytes() {
     for (entry, bytes) in committed() {
         let Outcome::Valid { identity } = &entry.outcome else { continue };
-        let again = Copy::parse(&bytes, entry.lba).unwrap().identity();
+        let again = StoredCopy::parse(&bytes, entry.lba).unwrap().identity();
         assert_eq!(
             again.encode(identity.own_lba, identity.peer_lba),
             bytes,
@@ -171,7 +171,7 @@ fn full_is_full() {
 fn every_kind_of_damage_is_there() {
     let mut seen = BTreeSet::new();
     for (entry, bytes) in committed() {
-        seen.extend(match Copy::parse(&bytes, entry.lba) {
+        seen.extend(match StoredCopy::parse(&bytes, entry.lba) {
             Ok(_) => vec!["valid"],
             Err(NotACopy::Blank) => vec!["blank"],
             Err(NotACopy::Foreign) => vec!["foreign"],

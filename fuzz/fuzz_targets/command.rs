@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use clap::Parser;
 use identity_cli::args::{Cli, Verb, WriteVerb};
 use identity_cli::commands::stamp;
-use identity_core::Copy;
+use identity_core::StoredCopy;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Ok(Some(identity)) = stamp::new_identity(&args.0) {
         let sector = identity.encode(52, 6607);
-        let copy = Copy::parse(&sector, 52).expect("what is made can be read");
+        let copy = StoredCopy::parse(&sector, 52).expect("what is made can be read");
         assert_eq!(copy.identity(), identity);
     }
 });

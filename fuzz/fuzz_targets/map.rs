@@ -3,10 +3,9 @@
 #![no_main]
 
 use identity_cli::ground::Ground;
-use identity_core::{Copy, SECTOR_LEN};
+use identity_layout::{Basis, table};
+use identity_core::{StoredCopy, SECTOR_LEN};
 use identity_fuzz::card;
-use identity_layout::Basis;
-use identity_layout::table::FIRST_PARTITION_USUAL_LBA;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -21,11 +20,8 @@ fuzz_target!(|data: &[u8]| {
     for place in ground.places().iter().filter(|place| place.verdict.is_ok()) {
         let lba = place.lba;
         // A table without a partition gives what lies before the usual first one.
-        assert!(
-            map.table.first_partition_lba().is_some() || map.table.is_empty(),
-            "no slot is free without a table"
-        );
-        let first_lba = map.table.first_partition_lba().unwrap_or(FIRST_PARTITION_USUAL_LBA);
+        assert!(map.table.first_partition_lba().is_some() || map.table.is_empty(), "no slot is free without a table");
+        let first_lba = map.table.first_partition_lba().unwrap_or(table::FIRST_PARTITION_USUAL_LBA);
         assert!(u64::from(lba) < first_lba && u64::from(lba) < sectors);
         assert!(map.table.fatal_problem().is_none());
         assert!(map.table.gpt.is_none() || lba > 33);
@@ -37,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Some(lba) = ground.copy_anywhere() {
         let sector = bytes[lba as usize * SECTOR_LEN..].first_chunk().expect("a sector");
-        assert!(Copy::parse(sector, lba).is_ok());
+        assert!(StoredCopy::parse(sector, lba).is_ok());
     }
     for lba in [0, 1, 52, 300, u32::MAX] {
         let _ = (ground.check_own(lba), ground.check_at(lba, true), ground.check_at(lba, false));

@@ -3,7 +3,7 @@
 #![no_main]
 
 use identity_core::search::{Condition, Reading};
-use identity_core::{Copy, SECTOR_LEN, Search, State};
+use identity_core::{StoredCopy, SECTOR_LEN, Search, State};
 use identity_fuzz::card;
 use libfuzzer_sys::fuzz_target;
 
@@ -11,7 +11,7 @@ fn look(bytes: &[u8], hint_lba: Option<u32>) -> Search {
     let mut search = Search::new(hint_lba);
     while let Some(lba) = search.next() {
         let sector = bytes.get(lba as usize * SECTOR_LEN..).and_then(<[u8]>::first_chunk);
-        let reading = sector.map_or(Reading::Absent, |sector| Reading::Sector(Copy::parse(sector, lba)));
+        let reading = sector.map_or(Reading::Absent, |sector| Reading::Sector(StoredCopy::parse(sector, lba)));
         search.give(lba, reading).expect("what was asked for");
         assert!(search.seen().len() <= 14);
     }

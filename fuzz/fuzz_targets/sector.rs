@@ -4,7 +4,7 @@
 #![no_main]
 
 use identity_core::sector::{MAGIC, offset};
-use identity_core::{Copy, SECTOR_LEN, derive};
+use identity_core::{StoredCopy, SECTOR_LEN, derive};
 use identity_fuzz::number;
 use libfuzzer_sys::fuzz_target;
 
@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
         let crc = crc32c(&sector[..offset::CRC], &sector[offset::HEADER_LEN..]);
         sector[offset::CRC..offset::HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
     }
-    let Ok(copy) = Copy::parse(&sector, lba) else { return };
+    let Ok(copy) = StoredCopy::parse(&sector, lba) else { return };
     assert_eq!(copy.own_lba(), lba);
     let identity = copy.identity();
     // One identity, one encoding.

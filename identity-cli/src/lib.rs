@@ -1,29 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Everything behind the command `identity`: reading and stamping cards, safely.
+//! The command `identity`: arguments, verbs, rendering. What is known of cards is in `identity_host`, what is said of it in
+//! `identity_ui`.
 //!
 //! ```text
-//! args ──▶ commands::* ──▶ device (open, refuse) ──▶ survey, layout (what is there) ──▶ plan (pure) ──▶ execute
-//!                                                                                                  (writes, proves)
-//!                     └──▶ render::* (text, JSON, shell, env, U-Boot)
+//! args (clap) ──▶ commands::* (one verb, one file) ──▶ identity_host (prepare, carry out)
+//!                      └──▶ render::* (text, JSON, shell, env, U-Boot, SVG) ──▶ identity_ui::output
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod args;
-#[cfg(feature = "write")]
-pub mod chart;
 pub mod commands;
-#[cfg(feature = "write")]
-pub mod create;
-pub mod device;
-pub mod error;
-#[cfg(feature = "write")]
-pub mod execute;
-pub mod find;
-#[cfg(feature = "write")]
-pub mod flash;
-pub mod ground;
-pub mod inventory;
-pub mod plan;
 pub mod render;
-pub mod survey;
-pub mod view;

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     match commands::run(Cli::parse()) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            anstream::eprintln!("identity: {error}");
+            identity_ui::output::say(&error.to_string());
             error.exit().into()
         }
     }

@@ -89,7 +89,7 @@ pub enum NotACopy {
 
 /// A valid copy: every rule of the format has been checked.
 #[derive(Clone, Copy, Debug)]
-pub struct Copy<'a> {
+pub struct StoredCopy<'a> {
     raw: &'a RawSector,
     own_lba: u32,
     peer_lba: u32,
@@ -97,7 +97,7 @@ pub struct Copy<'a> {
     fields: Fields<'a>,
 }
 
-impl<'a> Copy<'a> {
+impl<'a> StoredCopy<'a> {
     /// Reads the sector that was found at `lba`.
     ///
     /// # Errors
@@ -227,33 +227,36 @@ mod tests {
 
     #[test]
     fn blank_and_foreign() {
-        assert_eq!(Copy::parse(&[0; SECTOR_LEN], 52).unwrap_err(), NotACopy::Blank);
-        assert_eq!(Copy::parse(&[0xff; SECTOR_LEN], 52).unwrap_err(), NotACopy::Foreign);
+        assert_eq!(StoredCopy::parse(&[0; SECTOR_LEN], 52).unwrap_err(), NotACopy::Blank);
+        assert_eq!(StoredCopy::parse(&[0xff; SECTOR_LEN], 52).unwrap_err(), NotACopy::Foreign);
         let mut last = [0; SECTOR_LEN];
         last[511] = 1;
-        assert_eq!(Copy::parse(&last, 52).unwrap_err(), NotACopy::Foreign);
+        assert_eq!(StoredCopy::parse(&last, 52).unwrap_err(), NotACopy::Foreign);
     }
 
     #[test]
     fn checks_in_order() {
         let bad_header = patched(|raw| raw.header_len = U16::new(15));
         assert_eq!(
-            Copy::parse(&bad_header, 52).unwrap_err(),
+            StoredCopy::parse(&bad_header, 52).unwrap_err(),
             NotACopy::Corrupt(Defect::HeaderLen { found: 15 })
         );
 
         let mut bad_crc = sector();
         bad_crc[100] ^= 1;
-        assert!(matches!(Copy::parse(&bad_crc, 52), Err(NotACopy::Corrupt(Defect::Crc { .. }))));
+        assert!(matches!(StoredCopy::parse(&bad_crc, 52), Err(NotACopy::Corrupt(Defect::Crc { .. }))));
 
         let version = patched(|raw| {
             raw.version = U16::new(2);
             raw.header_len = U16::new(64);
         });
         // A later version may lay out everything behind the frozen part anew, so the place is not looked at.
-        assert_eq!(Copy::parse(&version, 99).unwrap_err(), NotACopy::Newer(Newer::Version(2)));
+        assert_eq!(StoredCopy::parse(&version, 99).unwrap_err(), NotACopy::Newer(Newer::Version(2)));
 
-        assert_eq!(Copy::parse(&sector(), 53).unwrap_err(), NotACopy::Corrupt(Defect::OwnLba { stored: 52 }));
+        assert_eq!(
+            StoredCopy::parse(&sector(), 53).unwrap_err(),
+            NotACopy::Corrupt(Defect::OwnLba { stored: 52 })
+        );
     }
 
     #[test]
@@ -272,7 +275,7 @@ mod tests {
             |raw| raw.fields[461] = 1,
         ];
         for (number, rule) in rules.into_iter().enumerate() {
-            let error = Copy::parse(&patched(rule), 52).unwrap_err();
+            let error = StoredCopy::parse(&patched(rule), 52).unwrap_err();
             assert_eq!(error, NotACopy::Corrupt(Defect::Header), "rule {number}");
         }
     }
@@ -287,11 +290,11 @@ mod tests {
             })
         };
         let skipped = with(0x40);
-        let copy = Copy::parse(&skipped, 52).unwrap();
+        let copy = StoredCopy::parse(&skipped, 52).unwrap();
         assert_eq!(copy.identity().profile(), "panda");
         // Kept, not lost, when the identity is written again.
         assert_eq!(copy.identity().encode(52, 6607), skipped);
-        assert_eq!(Copy::parse(&with(0xc0), 52).unwrap_err(), NotACopy::Newer(Newer::Field(0xc0)));
+        assert_eq!(StoredCopy::parse(&with(0xc0), 52).unwrap_err(), NotACopy::Newer(Newer::Field(0xc0)));
     }
 
     fn drafts() -> impl Strategy<Value = Draft> {
@@ -334,7 +337,7 @@ mod tests {
             prop_assume!(own != peer);
             let Ok(identity) = draft.finish() else { return Ok(()) };
             let bytes = identity.encode(own, peer);
-            let copy = Copy::parse(&bytes, own).unwrap();
+            let copy = StoredCopy::parse(&bytes, own).unwrap();
             prop_assert_eq!((copy.own_lba(), copy.peer_lba()), (own, peer));
             prop_assert_eq!(copy.identity(), identity);
         }
@@ -347,7 +350,7 @@ mod tests {
             let mut raw = RawSector::read_from_bytes(&bytes).unwrap();
             raw.crc = U32::new(raw.compute_crc());
             let bytes = raw.bytes();
-            if let Ok(copy) = Copy::parse(bytes, 52) {
+            if let Ok(copy) = StoredCopy::parse(bytes, 52) {
                 prop_assert_eq!(&copy.identity().encode(copy.own_lba(), copy.peer_lba()), bytes);
             }
         }
@@ -360,7 +363,7 @@ mod tests {
             }
             let mut raw = RawSector::read_from_bytes(&bytes).unwrap();
             raw.crc = U32::new(raw.compute_crc());
-            let _ = Copy::parse(raw.bytes(), lba);
+            let _ = StoredCopy::parse(raw.bytes(), lba);
         }
     }
 }

@@ -218,6 +218,23 @@ impl Draft {
         self.put(kind::CARD, &[&masked, &[0]])
     }
 
+    /// Adds a field that this version does not know, of a type that readers skip (0x08 to 0x7f): in ascending order of
+    /// types, behind all other fields.
+    ///
+    /// # Errors
+    /// [`DraftError::Value`] if the type is none of those, or out of order; [`DraftError::TooLarge`].
+    pub fn add_unknown(&mut self, kind: u8, value: &[u8]) -> Result<(), DraftError> {
+        let last = field::Walk::new(&self.fields).last().map_or(0, |field| field.kind);
+        if field::name(kind).is_some() || kind == 0 || kind & field::CRITICAL_BIT != 0 || kind < last {
+            return Err(DraftError::Value { kind, error: ValueError::Length { len: value.len() } });
+        }
+        let mut fields = self.fields.clone();
+        push(&mut fields, Field { kind, value })
+            .map_err(|()| self.too_large(value.len().saturating_add(field::FIELD_HEADER_LEN)))?;
+        self.fields = fields;
+        Ok(())
+    }
+
     /// Removes what `matches` says of (type, value).
     pub fn remove(&mut self, matches: impl Fn(u8, &[u8]) -> bool) {
         let mut kept = Vec::new();

@@ -4,7 +4,7 @@
 //! Data flows one way, and each arrow has one function that can fail:
 //!
 //! ```text
-//! &[u8; 512] ── Copy::parse ──▶ Copy ── identity() ──▶ Identity ── derive::* ──▶ MAC, machine-id
+//! &[u8; 512] ── StoredCopy::parse ──▶ StoredCopy ── identity() ──▶ Identity ── derive::* ──▶ MAC, machine-id
 //!                                                        │
 //! &[u8; 512] ◀─────────────── Identity::encode ──────────┘
 //! ```
@@ -51,7 +51,7 @@ pub mod slot;
 pub mod state;
 pub mod text;
 
-pub use copy::Copy;
+pub use copy::StoredCopy;
 pub use identity::{Draft, Identity};
 pub use mac::Mac;
 pub use search::Search;

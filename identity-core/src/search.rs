@@ -10,7 +10,7 @@ use core::num::NonZeroU32;
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
-use crate::copy::{Copy, NotACopy};
+use crate::copy::{NotACopy, StoredCopy};
 use crate::sector::checksum;
 use crate::slot::{COUNT, READING_ORDER_LBAS};
 use crate::state::State;
@@ -22,7 +22,7 @@ const SEEN_MAX: usize = COUNT + 4;
 #[derive(Clone, Copy, Debug)]
 pub enum Reading<'a> {
     /// The sector, parsed for that LBA.
-    Sector(Result<Copy<'a>, NotACopy>),
+    Sector(Result<StoredCopy<'a>, NotACopy>),
     /// The device is shorter than that.
     Absent,
     /// The device failed to read it.
@@ -145,7 +145,7 @@ impl Seen {
 }
 
 /// Tells two versions of one identity apart; not a protection, the copy's own checksum is that.
-fn content(copy: &Copy<'_>) -> u32 {
+fn content(copy: &StoredCopy<'_>) -> u32 {
     checksum(copy.fields().bytes())
 }
 
@@ -235,7 +235,7 @@ impl Search {
     /// # Errors
     /// As with `give`; also if the condition is that of a copy.
     #[allow(clippy::result_unit_err)]
-    pub fn take(&mut self, lba: u32, found: &Result<Copy<'_>, Condition>) -> Result<Condition, ()> {
+    pub fn take(&mut self, lba: u32, found: &Result<StoredCopy<'_>, Condition>) -> Result<Condition, ()> {
         let condition = match found {
             Ok(copy) if copy.own_lba() == lba => Condition::Valid,
             Ok(_) | Err(Condition::Valid) => return Err(()),
@@ -319,7 +319,7 @@ mod tests {
         let mut search = Search::new(hint);
         while let Some(lba) = search.next() {
             let sector = card.get(&lba).copied().unwrap_or([0; SECTOR_LEN]);
-            search.give(lba, Reading::Sector(Copy::parse(&sector, lba))).unwrap();
+            search.give(lba, Reading::Sector(StoredCopy::parse(&sector, lba))).unwrap();
         }
         (search.state(), search.seen().iter().map(|seen| seen.lba).collect())
     }

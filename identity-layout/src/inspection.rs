@@ -84,20 +84,16 @@ impl Inspection {
         gap.with_unreadable(&self.unreadable)
     }
 
-    /// The same card if `lba` were blank.
+    /// The same, as if one sector were blank.
     #[must_use]
     pub fn with_blank(&self, lba: u64) -> Self {
-        let mut changed = self.clone();
-        let start = lba.checked_mul(SECTOR).and_then(|at| usize::try_from(at).ok()).unwrap_or(usize::MAX);
-        if let Some(sector) = changed.head.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+        let mut blanked = self.clone();
+        let at = lba.checked_mul(SECTOR).and_then(|at| usize::try_from(at).ok());
+        let sector = at.and_then(|at| blanked.head.get_mut(at..)).and_then(<[u8]>::first_chunk_mut);
+        if let Some(sector) = sector {
             *sector = [0; SECTOR_LEN];
         }
-        changed
-    }
-
-    /// The bytes from LBA 0 on, as known so far.
-    pub fn head(&self) -> &[u8] {
-        &self.head
+        blanked
     }
 
     /// The bytes from LBA 0 on, without the pieces behind them.

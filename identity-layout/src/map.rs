@@ -3,7 +3,7 @@
 
 use identity_core::copy::NotACopy;
 use identity_core::sector::MAGIC;
-use identity_core::{Copy, SECTOR_LEN};
+use identity_core::{SECTOR_LEN, StoredCopy};
 
 use super::bytes::Bytes;
 use super::families::{self, Family, Span};
@@ -236,7 +236,7 @@ fn find_copies(gap: &Gap, end_lba: u64) -> Vec<Region> {
     for lba in 0..end_lba {
         let Some(sector) = gap.sector(lba).filter(|sector| sector.has(0, &MAGIC)) else { continue };
         let Ok(own) = u32::try_from(lba) else { break };
-        let (state, detail) = match Copy::parse(sector, own) {
+        let (state, detail) = match StoredCopy::parse(sector, own) {
             Ok(copy) => (CopyState::Valid, copy.uuid().to_string()),
             Err(NotACopy::Corrupt(defect)) => (CopyState::Corrupt, defect.to_string()),
             Err(NotACopy::Newer(newer)) => (CopyState::Newer, newer.to_string()),

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use identity_core::slot::{Group, READING_ORDER, Slot};
+
 use super::families;
 use super::gap::Gap;
 use super::map::{Basis, Map, Region, is_blank, is_zero};
@@ -24,6 +26,13 @@ pub enum SlotBusy {
     Gpt,
     /// Behind what was read of the card, or behind its end.
     NotRead,
+    /// The card ends before its first partition: it is the beginning of one, a download cut off.
+    CutOff {
+        /// Length of the card in sectors.
+        sectors: u64,
+        /// Where the first partition starts.
+        first_partition_lba: u64,
+    },
     /// A boot ROM looks at this sector for its image.
     Parsed {
         /// Which.
@@ -58,6 +67,10 @@ impl fmt::Display for SlotBusy {
             ),
             Self::Gpt => f.write_str("belongs to the GPT"),
             Self::NotRead => f.write_str("behind the end of what can be read"),
+            Self::CutOff { sectors, first_partition_lba } => write!(
+                f,
+                "it is cut off: it has {sectors} sectors, and its first partition starts at LBA {first_partition_lba}"
+            ),
             Self::Parsed { by } => write!(f, "{by} looks for its loader there"),
             Self::Inside(region) => write!(f, "inside {}", Words(region)),
             Self::Claimed(region) => write!(f, "reserved for {}", Words(region)),
@@ -90,8 +103,63 @@ impl fmt::Display for Words<'_> {
 /// # Errors
 /// The first rule that forbids it.
 pub fn check_slot(map: &Map, gap: &Gap, lba: u32) -> Result<(), SlotBusy> {
+    check_not_cut_off(map, gap)?;
     check_table(map)?;
     check_place(map, gap, lba)
+}
+
+/// A slot, and whether a copy may be written there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotVerdict {
+    /// The slot's LBA.
+    pub lba: u32,
+    /// Its group.
+    pub group: Group,
+    /// Why not.
+    pub verdict: Result<(), SlotBusy>,
+}
+
+impl SlotVerdict {
+    /// Whether a copy may be written there.
+    pub fn is_free(&self) -> bool {
+        self.verdict.is_ok()
+    }
+}
+
+/// All slots with their verdicts, in the order in which readers look at them.
+pub fn verdicts(check: impl Fn(u32) -> Result<(), SlotBusy>) -> Vec<SlotVerdict> {
+    let verdict = |slot: &Slot| SlotVerdict { lba: slot.lba, group: slot.group, verdict: check(slot.lba) };
+    READING_ORDER.iter().map(verdict).collect()
+}
+
+fn check_not_cut_off(map: &Map, gap: &Gap) -> Result<(), SlotBusy> {
+    let sectors = gap.device_sectors();
+    match map.table.first_partition_lba() {
+        Some(first_partition_lba) if first_partition_lba >= sectors => {
+            Err(SlotBusy::CutOff { sectors, first_partition_lba })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a copy may be put at `lba`, which a person has named: that person may know better than the rules what belongs
+/// to whom, but not what lies in a partition or a partition table, or where a boot ROM takes what it finds for its loader;
+/// and data goes only by force.
+///
+/// # Errors
+/// Why not, and whether `force` would do it.
+pub fn check_named(map: &Map, gap: &Gap, lba: u32, force: bool) -> Result<(), (SlotBusy, bool)> {
+    let by_force = |busy: SlotBusy| if force { Ok(()) } else { Err((busy, true)) };
+    if let Some(problem) = map.table.fatal_problem().filter(|problem| !problem.is_absence()) {
+        by_force(SlotBusy::Table(Some(*problem)))?;
+    }
+    match check_place(map, gap, lba) {
+        Err(busy @ (SlotBusy::Inside(_) | SlotBusy::NotBlank(_) | SlotBusy::NoPartitionYet)) => {
+            by_force(busy)
+        }
+        Err(SlotBusy::Claimed(_) | SlotBusy::Neighbour { .. } | SlotBusy::Table(_)) | Ok(()) => Ok(()),
+        Err(busy) => Err((busy, false)),
+    }
 }
 
 /// Whether the card has a table by which the gap is known at all.
@@ -195,7 +263,6 @@ mod tests {
     use super::*;
     use crate::map::map;
     use identity_core::field::kind;
-    use identity_core::slot::READING_ORDER;
     use identity_core::{Draft, Uuid};
     use identity_fixtures::Card;
     use identity_fixtures::card::LINUX;

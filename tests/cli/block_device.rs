@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use identity_core::{Copy, SECTOR_LEN};
+use identity_core::{SECTOR_LEN, StoredCopy};
 use identity_tests::block::{Loop, Mounted, skipped};
 use identity_tests::cli::{Identity, Outcome, program, tool};
 use identity_tests::image::{Image, PARTITION_LBA, SECTORS};
@@ -84,7 +84,7 @@ fn the_medium_holds_the_bytes_and_not_only_a_cache() {
         let range = [format!("skip={lba}"), "count=1".into(), "bs=512".into(), "iflag=direct".into()];
         run_where_installed(tool("dd").args([input, output]).args(range)).expect("dd");
         let bytes: [u8; SECTOR_LEN] = fs::read(&sector).unwrap().try_into().unwrap();
-        let copy = Copy::parse(&bytes, lba).unwrap();
+        let copy = StoredCopy::parse(&bytes, lba).unwrap();
         assert_eq!((copy.uuid().to_string(), copy.identity().profile()), (UUID.into(), "panda"));
         assert_eq!(image.sector(lba), bytes, "and so does the file behind it");
     }

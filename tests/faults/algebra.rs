@@ -2,7 +2,7 @@
 //! What the checksum notices, proved for every pattern by its algebra. The argument is in `docs/DESIGN.md`.
 
 use crc::{CRC_32_ISCSI, Crc};
-use identity_core::copy::{Copy, Defect, NotACopy};
+use identity_core::copy::{Defect, NotACopy, StoredCopy};
 use identity_core::sector::{MAGIC, SECTOR_LEN, offset};
 use identity_tests::random::Random;
 
@@ -31,7 +31,7 @@ fn any_five_flipped_bits_are_noticed() {
     for &(bit, syndrome) in all.iter().filter(|(bit, _)| *bit >= offset::OWN_LBA * 8) {
         let mut flipped = sector;
         flipped[bit / 8] ^= 1 << (bit % 8);
-        let Err(NotACopy::Corrupt(Defect::Crc { stored, computed })) = Copy::parse(&flipped, 52) else {
+        let Err(NotACopy::Corrupt(Defect::Crc { stored, computed })) = StoredCopy::parse(&flipped, 52) else {
             panic!("bit {bit}");
         };
         assert_eq!(stored ^ computed, syndrome, "bit {bit}");
@@ -70,7 +70,7 @@ fn syndromes_add_up() {
             flipped[bit / 8] ^= 1 << (bit % 8);
             sum ^= syndrome;
         }
-        match Copy::parse(&flipped, *lba) {
+        match StoredCopy::parse(&flipped, *lba) {
             Err(NotACopy::Corrupt(Defect::Crc { stored, computed })) => {
                 assert_eq!(stored ^ computed, sum, "{file}")
             }
@@ -134,7 +134,7 @@ fn four_damaged_bytes_are_noticed() {
             // With any checksum, the one that fits among them: none makes it a copy.
             let crc = crc_of(&sector);
             sector[offset::CRC..offset::HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
-            assert!(Copy::parse(&sector, 52).is_err());
+            assert!(StoredCopy::parse(&sector, 52).is_err());
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use identity_cli::device::{Card as _, SECTOR_LEN, Sector};
 use identity_core::sector::MAGIC;
-use identity_core::{Copy, Identity, State};
+use identity_core::{Identity, State, StoredCopy};
 use identity_fixtures::{Card, loader, sectors};
 use identity_tests::{figure, thorough};
 
@@ -47,7 +47,7 @@ fn ruins(lba: u32, copy: &Sector, other: &Sector) -> Vec<Option<Sector>> {
     }
     // Golden sectors that are no copies: each kind of damage that the format knows. Some of them are for other places.
     let is_damaged = |golden: &sectors::Golden| {
-        golden.entry.file.starts_with("corrupt-") && Copy::parse(&golden.bytes, lba).is_err()
+        golden.entry.file.starts_with("corrupt-") && StoredCopy::parse(&golden.bytes, lba).is_err()
     };
     ruins.extend(sectors::all().into_iter().filter(is_damaged).map(|golden| Some(golden.bytes)));
     let step = if thorough() { 1 } else { 61 };
@@ -85,7 +85,7 @@ fn with_one_copy_destroyed_readers_answer_verify_tells_and_repair_restores() {
 /// Whether a copy lies in that sector, or may lie there when it can be read again.
 fn may_hold_a_copy(card: &SimCard, lba: u64) -> bool {
     let mut sector = [0; SECTOR_LEN];
-    card.read(lba, &mut sector).is_err() || Copy::parse(&sector, lba as u32).is_ok()
+    card.read(lba, &mut sector).is_err() || StoredCopy::parse(&sector, lba as u32).is_ok()
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_copy_that_could_not_be_read_does_not_come_back() {
             assert_eq!(new.state, State::Valid, "{words}");
             let mut sector = [0; SECTOR_LEN];
             card.read(lba, &mut sector).unwrap_or_else(|_| panic!("{words}: LBA {lba} was left as it was"));
-            let copy = Copy::parse(&sector, lba as u32).ok().map(|copy| copy.identity());
+            let copy = StoredCopy::parse(&sector, lba as u32).ok().map(|copy| copy.identity());
             assert!(copy.is_none() || copy == new.identity, "{words}: LBA {lba} holds the old identity");
         }
         let mut card = stamped();

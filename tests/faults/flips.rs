@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use identity_core::copy::{Copy, Defect, NotACopy};
+use identity_core::copy::{Defect, NotACopy, StoredCopy};
 use identity_core::sector::{SECTOR_LEN, offset};
 use identity_fixtures::sectors::{self, Outcome};
 use identity_tests::random::Random;
@@ -50,7 +50,7 @@ impl Golden {
         for bit in flipped {
             sector[bit / 8] ^= 1 << (bit % 8);
         }
-        let found = Copy::parse(&sector, self.lba).map(|copy| copy.identity());
+        let found = StoredCopy::parse(&sector, self.lba).map(|copy| copy.identity());
         let is_damage = matches!(
             found,
             Err(NotACopy::Foreign | NotACopy::Corrupt(Defect::Crc { .. } | Defect::HeaderLen { .. }))
@@ -164,7 +164,11 @@ fn bursts_are_never_accepted() {
                 for bit in (0..len).filter(|bit| inside >> bit & 1 == 1) {
                     sector[(first + bit) / 8] ^= 1 << ((first + bit) % 8);
                 }
-                assert!(Copy::parse(&sector, golden.lba).is_err(), "{}: {len} bits at {first}", golden.file);
+                assert!(
+                    StoredCopy::parse(&sector, golden.lba).is_err(),
+                    "{}: {len} bits at {first}",
+                    golden.file
+                );
                 count += 1;
             }
         }
@@ -182,7 +186,7 @@ fn a_wrong_byte_is_never_accepted() {
                 let mut sector = golden.bytes;
                 sector[at] ^= change;
                 assert!(
-                    Copy::parse(&sector, golden.lba).is_err(),
+                    StoredCopy::parse(&sector, golden.lba).is_err(),
                     "{}: byte {at} ^ {change:#x}",
                     golden.file
                 );
@@ -200,7 +204,7 @@ fn a_copy_elsewhere_is_never_accepted() {
     for golden in Golden::all() {
         for lba in (0..8192).chain((0..32).map(|bit| golden.lba ^ 1 << bit)) {
             assert_eq!(
-                Copy::parse(&golden.bytes, lba).is_ok(),
+                StoredCopy::parse(&golden.bytes, lba).is_ok(),
                 lba == golden.lba,
                 "{} at {lba}",
                 golden.file

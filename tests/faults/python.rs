@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 
 use identity_cli::device::Sector;
-use identity_core::Copy;
+use identity_core::StoredCopy;
 use identity_core::search::Condition;
 use identity_tests::{run_where_installed, workspace};
 use serde_json::Value;
@@ -34,7 +34,7 @@ impl Sectors {
         let said: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         assert_eq!(said.len(), self.0.len());
         for ((lba, sector), said) in self.0.iter().zip(said) {
-            match Copy::parse(sector, *lba) {
+            match StoredCopy::parse(sector, *lba) {
                 Ok(copy) => {
                     let identity = &said["identity"];
                     assert_eq!(identity["uuid"], copy.uuid().to_string());

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use identity_cli::survey::Survey;
 use identity_core::slot::READING_ORDER;
-use identity_core::{Copy, Identity, State};
+use identity_core::{Identity, State, StoredCopy};
 use identity_uboot::status::of_state;
 
 use crate::abi;
@@ -80,5 +80,5 @@ pub fn is_copy_left(card: &SimCard, places: &BTreeSet<u64>, page: Option<Range<u
     let mut outside = slots
         .chain(places.iter().copied())
         .filter(|lba| page.as_ref().is_none_or(|page| !page.contains(lba)));
-    outside.any(|lba| Copy::parse(&card.sector(lba), lba as u32).is_ok())
+    outside.any(|lba| StoredCopy::parse(&card.sector(lba), lba as u32).is_ok())
 }

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::SystemTime;
 
 use identity_core::sector::MAGIC;
-use identity_core::{Copy, Identity as Stored, SECTOR_LEN};
+use identity_core::{Identity as Stored, SECTOR_LEN, StoredCopy};
 use identity_fixtures::Card;
 use tempfile::TempDir;
 
@@ -137,7 +137,7 @@ impl Image {
     /// The identity in the copy at `lba`, read without the program under test.
     #[track_caller]
     pub fn copy(&self, lba: u32) -> Stored {
-        match Copy::parse(&self.sector(lba), lba) {
+        match StoredCopy::parse(&self.sector(lba), lba) {
             Ok(copy) => copy.identity(),
             Err(error) => panic!("LBA {lba}: {error:?}"),
         }

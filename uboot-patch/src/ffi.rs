@@ -11,7 +11,7 @@ use core::slice;
 use identity_core::binding::Place;
 use identity_core::field::CID_LEN;
 use identity_core::search::Condition;
-use identity_core::{Copy, SECTOR_LEN, Search};
+use identity_core::{SECTOR_LEN, Search, StoredCopy};
 use zerocopy::{transmute_mut, transmute_ref};
 
 use crate::record::{RECORD_SIZE, identity_record, write_text};
@@ -292,7 +292,7 @@ pub unsafe extern "C" fn identity_search_give(
         let (search, sector, record) =
             unsafe { (exclusive(search, Extent::of(record))?.get_mut(), &*sector, output(record)?) };
         let first = search.primary().is_none();
-        let found = Copy::parse_as(sector, lba, Condition::from);
+        let found = StoredCopy::parse_as(sector, lba, Condition::from);
         search.take(lba, &found).map_err(|()| Fault::BAD_ARGUMENT)?;
         match found {
             Ok(copy) if first => {

@@ -6,7 +6,7 @@ use core::slice::IterMut;
 use identity_core::binding::{self, Place};
 use identity_core::field::{Fields, kind};
 use identity_core::identity::{MacSource, write_mac};
-use identity_core::{Copy, State, Uuid, derive};
+use identity_core::{State, StoredCopy, Uuid, derive};
 
 use crate::status::Fault;
 
@@ -54,7 +54,7 @@ const _: () = assert!(size_of::<identity_record>() == 496);
 
 impl identity_record {
     /// Field by field, where it lies: a second one would be half a KiB on the caller's stack.
-    pub(crate) fn set(&mut self, copy: &Copy<'_>) {
+    pub(crate) fn set(&mut self, copy: &StoredCopy<'_>) {
         self.size = RECORD_SIZE;
         self.lba = copy.own_lba();
         self.peer_lba = copy.peer_lba();

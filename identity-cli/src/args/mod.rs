@@ -7,10 +7,10 @@ use clap::builder::Resettable;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 use identity_core::Uuid;
 
-#[cfg(feature = "write")]
+#[cfg(feature = "stamp")]
 pub mod write;
 
-#[cfg(feature = "write")]
+#[cfg(feature = "stamp")]
 pub use write::*;
 
 /// Give each SD card an identity that survives re-imaging: one image, twenty boards, twenty MAC addresses.
@@ -48,7 +48,7 @@ pub enum Verb {
     #[command(display_order = 10, after_help = DERIVE_EXAMPLES)]
     Derive(Late<DeriveArgs>),
     /// The others
-    #[cfg(feature = "write")]
+    #[cfg(feature = "stamp")]
     #[command(flatten)]
     Write(write::WriteVerb),
 }
@@ -161,21 +161,6 @@ pub struct SafetyArgs {
     /// Write to a disk that is neither removable nor SD/MMC nor a loop device
     #[arg(long)]
     pub allow_fixed_disk: bool,
-    /// What to do about a card in use, by the verb.
-    #[arg(skip)]
-    pub in_use: InUse,
-}
-
-/// What to do about a card that is mounted, or used in another way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum InUse {
-    /// Refuse it.
-    #[default]
-    Refuse,
-    /// Refuse it, and name the option that does not.
-    Offer,
-    /// Write to it.
-    Write,
 }
 
 /// Output of most verbs.

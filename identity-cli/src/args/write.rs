@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The verbs of the feature `write`: all but those of a small reader.
+//! The verbs of the features `stamp` and `flash`: all but those of a small reader.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use identity_core::{Mac, Uuid};
 
 use super::{Format, Late, SafetyArgs, parse_uuid};
-use crate::device::Cid;
-use crate::flash::digest::Sum;
+use identity_host::device::Cid;
+#[cfg(feature = "flash")]
+use identity_host::image::digest::Sum;
+use identity_host::repair::Keep;
+use identity_host::stamp::Unset;
 
 /// The verbs that write, or help to.
 #[derive(Debug, Subcommand)]
@@ -22,7 +25,7 @@ pub enum WriteVerb {
     /// Make a degraded identity whole again from its good copy
     #[command(
         display_order = 6,
-        after_help = "Examples:\n  identity repair /dev/sdb\n  identity repair --dry-run card.img"
+        after_help = REPAIR_EXAMPLES
     )]
     Repair(Late<RepairArgs>),
     /// Remove the identity from a card
@@ -32,12 +35,14 @@ pub enum WriteVerb {
     )]
     Erase(Late<EraseArgs>),
     /// Write an image to a card, which keeps its identity
+    #[cfg(feature = "flash")]
     #[command(display_order = 8, after_help = FLASH_EXAMPLES)]
     Flash(Late<FlashArgs>),
     /// Show what owns the sectors before the first partition, and where copies can be
     #[command(display_order = 9, after_help = MAP_EXAMPLES)]
     Map(Late<MapArgs>),
     /// Print a completion script for a shell
+    #[cfg(feature = "flash")]
     #[command(
         display_order = 11,
         after_help = "Example:\n  identity completions bash > /usr/share/bash-completion/completions/identity"
@@ -47,6 +52,7 @@ pub enum WriteVerb {
         shell: clap_complete::Shell,
     },
     /// Write manual pages, one for each verb, into a directory
+    #[cfg(feature = "flash")]
     #[command(
         display_order = 12,
         after_help = "Examples:\n  identity man /usr/share/man/man1\n  identity man > identity.1"
@@ -67,6 +73,15 @@ Examples:
 
 An update keeps what is not named; --unset removes. Nothing is written before every check has passed.";
 
+const REPAIR_EXAMPLES: &str = "\
+Examples:
+  identity repair /dev/sdb
+  identity repair --dry-run card.img
+  identity repair --keep 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5 /dev/sdb
+                                                 of two identities on one card, keep this one
+
+A copy that a smaller gap has left in a partition is moved in front of it.";
+
 const BIND_EXAMPLES: &str = "\
 Examples:
   identity bind /dev/mmcblk0              to this card: a copy of it is `cloned` from now on
@@ -77,6 +92,7 @@ Examples:
 Without --card, --cid and --board it binds to the card, and unbinds from both. The CID is visible in native slots only.
 What does not fit its bindings, U-Boot does not use, and read and verify exit with 5.";
 
+#[cfg(feature = "flash")]
 const FLASH_EXAMPLES: &str = "\
 Examples:
   identity flash debian.img.xz /dev/sdb        asks, writes, reads back; the card keeps its identity
@@ -120,18 +136,22 @@ pub struct StampArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_variable)]
     pub set: Vec<(String, String)>,
     /// Remove a field in an update: hostname, serial, mac.INDEX or variables.KEY
-    #[arg(long, value_name = "FIELD", requires = "uuid")]
-    pub unset: Vec<String>,
+    #[arg(long, value_name = "FIELD", requires = "uuid", value_parser = parse_unset)]
+    pub unset: Vec<Unset>,
     /// Put the copies here, instead of choosing among the slots
     #[arg(long, value_name = "LBA[,LBA]", value_delimiter = ',', num_args = 1)]
     pub at: Vec<u32>,
-    /// Give the card the identity in this record, which an unfinished flash has left
+    /// Bind the identity to this card, where the reader tells its CID
+    #[arg(long)]
+    pub bind: bool,
+    /// Give the card the identity in this file: a record of an unfinished flash, of an erased or replaced identity, or what
+    /// `identity read --format json` prints
     #[arg(long, value_name = "FILE", conflicts_with_all = ["uuid", "profile", "hostname", "serial", "mac", "set", "unset"])]
     pub restore: Option<PathBuf>,
     /// Make a new image of this size with one FAT partition at 4 MiB (like 64M or 4G)
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub create: Option<u64>,
-    /// Replace another identity; with --at, also overwrite data that is there
+    /// Replace another identity, and clear its copies in partitions; with --at, also overwrite data that is there
     #[arg(long)]
     pub force: bool,
     /// Show what would be written, and write nothing
@@ -187,6 +207,13 @@ pub struct BindArgs {
 pub struct RepairArgs {
     /// Block device of the whole card, or image file
     pub target: PathBuf,
+    /// Of two identities, keep the one with this UUID, or the copy at this LBA
+    #[arg(long, value_name = "UUID|LBA", value_parser = parse_keep)]
+    pub keep: Option<Keep>,
+    /// Complete an identity of which only one copy is left, clear copies in partitions, and write over other data where the
+    /// second copy belongs
+    #[arg(long)]
+    pub force: bool,
     /// Look here before the slots
     #[arg(long, value_name = "LBA")]
     pub at: Option<u32>,
@@ -224,6 +251,7 @@ pub struct EraseArgs {
 }
 
 /// `identity flash`.
+#[cfg(feature = "flash")]
 #[derive(Debug, Args)]
 pub struct FlashArgs {
     /// Image of a whole card, packed or not; - for standard input
@@ -282,6 +310,9 @@ pub struct FlashArgs {
 pub struct MapArgs {
     /// Block device of the whole card, or image file
     pub target: PathBuf,
+    /// Look here before the slots
+    #[arg(long, value_name = "LBA")]
+    pub at: Option<u32>,
     /// Output format
     #[arg(long, default_value = "text")]
     pub format: MapFormat,
@@ -304,6 +335,29 @@ fn parse_mac(text: &str) -> Result<(u8, Mac), String> {
         index.parse().map_err(|_| format!("the interface index {index:?} is not a number from 0 to 255"))?;
     let mac = mac.parse().map_err(|error| format!("the address {error}"))?;
     Ok((index, mac))
+}
+
+fn parse_unset(text: &str) -> Result<Unset, String> {
+    let rule = || "it takes hostname, serial, mac.INDEX or variables.KEY".to_owned();
+    if let Some(key) = text.strip_prefix("variables.") {
+        return Ok(Unset::Variable(key.into()));
+    }
+    if let Some(index) = text.strip_prefix("mac.") {
+        return index.parse().map(Unset::Mac).map_err(|_| rule());
+    }
+    match text {
+        "hostname" => Ok(Unset::Hostname),
+        "serial" => Ok(Unset::Serial),
+        _ => Err(rule()),
+    }
+}
+
+fn parse_keep(text: &str) -> Result<Keep, String> {
+    if let Ok(lba) = text.parse() {
+        return Ok(Keep::Lba(lba));
+    }
+    let uuid = Uuid::try_parse(text).map_err(|_| "it takes the UUID to keep, or the LBA of a copy")?;
+    Ok(Keep::Uuid(uuid))
 }
 
 fn parse_variable(text: &str) -> Result<(String, String), String> {

@@ -1,44 +1,43 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity flash`.
 
-use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use identity_core::field::kind;
-use identity_core::{Draft, Identity, Uuid};
+use identity_core::Identity;
+use identity_host::device::safety::InUse;
+use identity_host::device::{Card, SECTOR_LEN, Target};
+use identity_host::document::Document;
+use identity_host::flash::Note;
+use identity_host::flash::interrupt::Stop;
+use identity_host::flash::prepare::{FlashTarget, Request, prepare};
+use identity_host::flash::run::{self, Settings};
+use identity_host::image::bmap;
+use identity_host::image::digest::{self, Expected};
+use identity_host::image::source::Source;
+use identity_host::record::{self, CardKey};
+use identity_host::stamp;
+use identity_host::surroundings::Surroundings;
+use identity_ui::output::{json_line, print, say};
+use identity_ui::progress::ShownProgress;
+use identity_ui::{Exit, Failure, Result, confirm, wording};
 
-use super::{explain, stamp};
+use super::writing;
 use crate::args::{FlashArgs, Format};
-use crate::device::{Access, Card, SECTOR_LEN, Target};
-use crate::error::{Error, Exit, Result};
-use crate::flash::bmap;
-use crate::flash::carry_out::{Manner, carry_out};
-use crate::flash::digest::{self, Expected};
-use crate::flash::interrupt::Stop;
-use crate::flash::prepare::{Options, Subject, prepare};
-use crate::flash::progress::Progress;
-use crate::flash::record::{self, CardKey, Record};
-use crate::flash::source::Source;
-use crate::render;
-use crate::render::flash::{self as show, Facts, Outcome};
-use crate::survey::Survey;
-use crate::view::View;
+use crate::render::flash::{self as show, FlashSummary, Outcome};
 
 pub fn run(args: &FlashArgs) -> Result<Exit> {
-    let options = options(args)?;
-    let access = if args.dry_run { Access::Plan(args.safety) } else { Access::Write(args.safety) };
-    let mut target = Target::open(&args.target, access)?;
+    let request = request(args)?;
+    let mut target = writing::open(&args.target, args.safety, InUse::Refuse, args.dry_run)?;
     let mut source = open_source(args, &target)?;
     let bmap = find_bmap(args).map(|path| bmap::read(&path)).transpose()?.map(Arc::new);
-    let (key, records) = (key_of(&target), record::directory()?);
-    let explain = |survey: &Survey| explain(survey, &args.target).unwrap_or_default();
-    let subject =
-        Subject { card: &target, path: &args.target, key: &key, records: &records, explain: &explain };
-    let prepared = prepare(&subject, &mut source, bmap.clone(), options)?;
-    say(&prepared.notes);
+    let (key, records) = (CardKey::of_target(&target), record::directory()?);
+    let surroundings = Surroundings::of_target(&target);
+    let card = FlashTarget { card: &target, path: &args.target, key: &key, records: &records, surroundings };
+    let prepared = prepare(&card, &mut source, bmap.clone(), request)?;
+    say_all(&prepared.notes, &args.target);
 
-    let facts = Facts {
+    let summary = FlashSummary {
         image: &source.name,
         format: source.format.name(),
         file_len: source.file_len,
@@ -46,58 +45,59 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         mapped_len: bmap.as_ref().map(|bmap| bmap.mapped_len()),
         target: &args.target,
         target_len: target.sectors() * SECTOR_LEN as u64,
-        device: target.facts(),
+        device: target.info(),
         blanked: &prepared.blanked,
         plan: &prepared.plan,
     };
     if args.dry_run {
-        render::print(&match args.format {
-            Format::Json => render::json_line(&show::planned(&facts)),
-            Format::Text => show::plan(&facts),
+        print(&match args.format {
+            Format::Json => json_line(&show::planned(&summary)),
+            Format::Text => show::plan(&summary),
         })?;
         return Ok(Exit::Done);
     }
-    confirm(args, &facts, &target)?;
+    confirm(args, &summary, &target)?;
 
     let (name, plan) = (source.name.clone(), prepared.plan.clone());
-    let manner = Manner {
+    let mut progress = ShownProgress::new(args.format == Format::Json);
+    let settings = Settings {
         path: &args.target,
         key,
         records: &records,
         verify: !args.no_verify,
-        progress: Progress::new(args.format),
+        progress: &mut progress,
         stop: Stop::on_signal()?,
-        explain: &explain,
     };
-    let done = carry_out(prepared, &mut target, source, manner)?;
+    let done = run::run(prepared, &mut target, source, settings)?;
+    drop(progress);
     drop(target);
-    say(&done.notes);
+    say_all(&done.notes, &args.target);
 
     let outcome = Outcome {
         image: &name,
         target: &args.target,
         summary: &done.summary,
         verified: !args.no_verify,
-        identity: plan.identity.is_some().then(|| View::of(&done.survey)),
-        why: &plan.copies.why,
+        identity: plan.identity.is_some().then(|| Document::of_scan(&done.scan, None, 1)),
+        why: plan.copies.why.map(wording::why),
         record: done.record.as_deref(),
     };
-    render::print(&match args.format {
-        Format::Json => render::json_line(&show::done(outcome)),
+    print(&match args.format {
+        Format::Json => json_line(&show::done(outcome)),
         Format::Text => show::finished(&outcome),
     })?;
     Ok(Exit::Done)
 }
 
-fn say(notes: &[String]) {
+fn say_all(notes: &[Note], path: &Path) {
     for note in notes {
-        anstream::eprintln!("identity: {note}");
+        say(&wording::note(note, path));
     }
 }
 
-fn options(args: &FlashArgs) -> Result<Options> {
-    let read = |file: &PathBuf| Record::read(file).map(|record| (file.clone(), record));
-    Ok(Options {
+fn request(args: &FlashArgs) -> Result<Request> {
+    let read = |file: &PathBuf| record::read_identity(file).map(|identity| (file.clone(), identity));
+    Ok(Request {
         fresh: fresh_identity(args)?,
         restore: args.restore.as_ref().map(read).transpose()?,
         no_restore: args.no_restore,
@@ -108,15 +108,16 @@ fn options(args: &FlashArgs) -> Result<Options> {
 
 /// The identity that a card without one gets.
 fn fresh_identity(args: &FlashArgs) -> Result<Option<Identity>> {
-    let Some(profile) = &args.profile else { return Ok(None) };
-    let mut draft = Draft::new(Uuid::new_v4()).map_err(stamp::invalid)?;
-    draft.set_text(kind::PROFILE, profile).map_err(stamp::invalid)?;
-    for (kind, text) in [(kind::HOSTNAME, &args.hostname), (kind::SERIAL, &args.serial)] {
-        if let Some(text) = text {
-            draft.set_text(kind, text).map_err(stamp::invalid)?;
-        }
+    if args.profile.is_none() {
+        return Ok(None);
     }
-    draft.finish().map(Some).map_err(stamp::invalid)
+    let values = stamp::Values {
+        profile: args.profile.clone(),
+        hostname: args.hostname.clone(),
+        serial: args.serial.clone(),
+        ..stamp::Values::default()
+    };
+    Ok(stamp::Request { values, ..stamp::Request::default() }.new_identity()?)
 }
 
 fn is_stdin(args: &FlashArgs) -> bool {
@@ -131,7 +132,7 @@ fn open_source(args: &FlashArgs, target: &Target) -> Result<Source> {
     };
     let source = Source::open(&args.image, expected)?;
     if source.file().is_some_and(|file| target.is_same_as(file)) {
-        return Err(Error::refused(format!(
+        return Err(Failure::refused(format!(
             "{} is the image itself; give another target",
             args.target.display()
         )));
@@ -147,34 +148,16 @@ fn find_bmap(args: &FlashArgs) -> Option<PathBuf> {
     }
 }
 
-fn key_of(target: &Target) -> CardKey {
-    CardKey {
-        path: target.path().canonicalize().unwrap_or_else(|_| target.path().to_owned()),
-        sectors: target.sectors(),
-        cid: target.facts().and_then(|facts| facts.cid).map(|cid| cid.to_string()),
-    }
-}
-
 /// Asks before a block device is overwritten.
-fn confirm(args: &FlashArgs, facts: &Facts<'_>, target: &Target) -> Result<()> {
+fn confirm(args: &FlashArgs, summary: &FlashSummary<'_>, target: &Target) -> Result<()> {
     if args.yes || !target.is_block_device() {
         return Ok(());
     }
     let shown = args.target.display();
-    if !io::stdin().is_terminal() {
-        return Err(Error::refused(format!(
+    if !confirm::can_ask() {
+        return Err(Failure::refused(format!(
             "{shown} would be overwritten, and there is no terminal to ask on; say --yes"
         )));
     }
-    let error = |error: io::Error| Error::device(format!("cannot ask on the terminal: {error}"));
-    let mut stderr = anstream::stderr();
-    write!(stderr, "{}Overwrite everything on {shown}? [y/N] ", show::facts(facts))
-        .and_then(|()| stderr.flush())
-        .map_err(error)?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(error)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        return Ok(());
-    }
-    Err(Error::refused("not confirmed; nothing was written"))
+    confirm::ask(&show::facts(summary), &format!("Overwrite everything on {shown}?"))
 }

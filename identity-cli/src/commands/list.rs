@@ -4,12 +4,14 @@
 use identity_core::{SECTOR_LEN, State};
 use serde::Serialize;
 
+use identity_host::attached::{self, Content, Device};
+use identity_host::device::sysfs::{Host, Kind};
+use identity_ui::lines::escaped;
+use identity_ui::output::{json, print, say};
+use identity_ui::size::Size;
+use identity_ui::{Exit, Result, wording};
+
 use crate::args::{Format, ListArgs};
-use crate::device::facts::Size;
-use crate::device::sysfs::{Host, Kind};
-use crate::error::{Exit, Result};
-use crate::inventory::{self, Content, Device};
-use crate::render::{self, text};
 
 #[derive(Serialize)]
 struct Listed {
@@ -31,16 +33,16 @@ struct Row {
 pub fn run(args: &ListArgs) -> Result<Exit> {
     let wanted = |device: &Device| match device.kind {
         Kind::Native | Kind::Removable => true,
-        Kind::Loop => args.loops && device.facts.sectors > 0,
+        Kind::Loop => args.loops && device.info.sectors > 0,
         _ => false,
     };
-    let devices = inventory::devices(&Host::here());
+    let devices = attached::devices(&Host::here());
     let mut rows: Vec<_> =
         devices.iter().filter(|device| wanted(device)).map(|device| row(device, device.look())).collect();
     name_doubles(&mut rows);
     let doubles = say_doubles(&rows);
-    render::print(&match args.format {
-        Format::Json => render::json(&Listed { cards: rows }),
+    print(&match args.format {
+        Format::Json => json(&Listed { cards: rows }),
         Format::Text => table(&rows),
     })?;
     Ok(if doubles { Exit::Doubtful } else { Exit::Done })
@@ -49,8 +51,8 @@ pub fn run(args: &ListArgs) -> Result<Exit> {
 fn row(device: &Device, content: Content) -> Row {
     let mut row = Row {
         device: device.path.display().to_string(),
-        size: device.facts.sectors * SECTOR_LEN as u64,
-        model: device.facts.model.clone(),
+        size: device.info.sectors * SECTOR_LEN as u64,
+        model: device.info.model.clone(),
         state: "empty",
         uuid: None,
         profile: None,
@@ -59,15 +61,15 @@ fn row(device: &Device, content: Content) -> Row {
     };
     match content {
         Content::Empty => (),
-        Content::Failed(problem) => {
+        Content::Failed(error) => {
             row.state = State::Unreadable.name();
-            row.problem = Some(problem);
+            row.problem = Some(wording::error(&error));
         }
-        Content::Seen(survey) => {
-            row.state = survey.state().name();
-            row.problem = super::explain(&survey, &device.path).filter(|_| survey.state() != State::Blank);
-            row.uuid = survey.identity().map(|identity| identity.uuid().to_string());
-            row.profile = survey.identity().map(|identity| identity.profile().to_owned());
+        Content::Seen(scan) => {
+            row.state = scan.state().name();
+            row.problem = wording::state(&scan, &device.path).filter(|_| scan.state() != State::Blank);
+            row.uuid = scan.identity().map(|identity| identity.uuid().to_string());
+            row.profile = scan.identity().map(|identity| identity.profile().to_owned());
         }
     }
     row
@@ -87,13 +89,13 @@ fn say_doubles(rows: &[Row]) -> bool {
     for row in rows.iter().filter(|row| row.same_identity_as.first().is_some_and(|other| *other > row.device))
     {
         any = true;
-        anstream::eprintln!(
-            "identity: {} and {} have the same identity {}; give a copy its own: \
+        say(&format!(
+            "{} and {} have the same identity {}; give a copy its own: \
              `identity stamp --force --profile NAME DEVICE`",
             row.device,
             row.same_identity_as.join(" and "),
             row.uuid.as_deref().unwrap_or_default()
-        );
+        ));
     }
     any
 }
@@ -102,7 +104,7 @@ fn table(rows: &[Row]) -> String {
     if rows.is_empty() {
         return "no card, and no card reader; --loops shows loop devices too\n".into();
     }
-    let or_dash = |text: &Option<String>| text.as_deref().map_or("-".into(), text::escaped);
+    let or_dash = |text: &Option<String>| text.as_deref().map_or("-".into(), escaped);
     let cells = |row: &Row| {
         let size = if row.state == "empty" { "-".into() } else { Size(row.size).to_string() };
         let state = row.state.to_owned();

@@ -10,8 +10,9 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::args::Cli;
-use crate::error::{Error, Exit, Result};
-use crate::render;
+use identity_host::device::plain;
+use identity_ui::output::print;
+use identity_ui::{Exit, Failure, Result};
 
 /// Exit statuses, as the contract with scripts has them.
 const EXIT_STATUS: [(&str, &str); 8] = [
@@ -36,14 +37,16 @@ pub fn run(dir: Option<&Path>) -> Result<Exit> {
     let mut command = Cli::command();
     command.build();
     let Some(dir) = dir else {
-        render::print(&page(&command, "identity"))?;
+        print(&page(&command, "identity"))?;
         return Ok(Exit::Done);
     };
     let verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help");
     let pages = verbs.map(|verb| (format!("identity-{}", verb.get_name()), verb));
     for (name, command) in std::iter::once(("identity".to_owned(), &command)).chain(pages) {
         let path = dir.join(format!("{name}.1"));
-        fs::write(&path, page(command, &name)).map_err(|error| Error::io(&path, "write", &error))?;
+        fs::write(&path, page(command, &name)).map_err(|error| {
+            Failure::new(Exit::Device, format!("cannot write {}: {}", path.display(), plain(&error)))
+        })?;
     }
     Ok(Exit::Done)
 }

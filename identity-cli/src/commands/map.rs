@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity map`.
 
-use super::write::read_ground;
+use identity_host::device::{Access, Card, Target};
+use identity_host::surroundings::Surroundings;
+use identity_host::whole_card::WholeCard;
+use identity_ui::output::{json, print};
+use identity_ui::{Exit, Result};
+
+use super::warn_unfinished;
 use crate::args::{MapArgs, MapFormat};
-use crate::chart::Chart;
-use crate::device::{Access, Card, Target};
-use crate::error::{Exit, Result};
-use crate::render::{self, map_svg, map_text};
-use crate::survey::Survey;
+use crate::render::model::map::Chart;
+use crate::render::{map_svg, map_text};
 
 pub fn run(args: &MapArgs) -> Result<Exit> {
     let target = Target::open(&args.target, Access::Read)?;
-    let ground = read_ground(&target, &args.target)?;
-    let survey = Survey::of(&target, None);
-    let name = args.target.display().to_string();
-    let chart = Chart::of(name, target.sectors(), ground.map(), &ground.places(), &survey);
-    render::print(&match args.format {
+    let card = WholeCard::read(&target, &args.target, args.at, Surroundings::of_target(&target))?;
+    let (name, first) = (args.target.display().to_string(), &card.first_sectors);
+    let chart = Chart::new(name, target.sectors(), first.map(), &first.verdicts(), &card.scan);
+    print(&match args.format {
         MapFormat::Text => map_text::map(&chart),
-        MapFormat::Json => render::json(&chart),
+        MapFormat::Json => json(&chart),
         MapFormat::Svg => map_svg::map(&chart),
     })?;
+    warn_unfinished(card.mark().as_ref(), &args.target);
     Ok(Exit::Done)
 }

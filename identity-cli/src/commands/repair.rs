@@ -2,60 +2,78 @@
 //! `identity repair`.
 
 use identity_core::State;
+use identity_host::device::safety::InUse;
+use identity_host::device::{Card, Target};
+use identity_host::document::{Document, Planned};
+use identity_host::error::Error;
+use identity_host::repair::{self, Prepared, Request};
+use identity_host::surroundings::Surroundings;
+use identity_host::update;
+use identity_ui::output::{json, print, say};
+use identity_ui::{Exit, Result, confirm};
 
-use super::write::read_ground;
-use super::{explain, warn};
+use super::{warn, writing};
 use crate::args::{Format, RepairArgs};
-use crate::device::{Access, Card, Target};
-use crate::error::{Error, Exit, Result};
-use crate::execute;
-use crate::plan::{self, Plan};
-use crate::render::{self, text};
-use crate::survey::Survey;
-use crate::view::{Planned, View};
+use crate::render::{hexdump, text};
 
 /// Runs the verb.
 ///
 /// # Errors
 /// What stopped it, with its exit code.
 pub fn run(args: &RepairArgs) -> Result<Exit> {
-    let access = if args.dry_run { Access::Plan(args.safety) } else { Access::Write(args.safety) };
-    let mut target = Target::open(&args.target, access)?;
-    let (survey, plan) = prepare(args, &target)?;
+    let mut target = writing::open(&args.target, args.safety, InUse::Refuse, args.dry_run)?;
+    let surroundings = Surroundings::of_target(&target);
+    let prepared = prepare(args, &target, &surroundings)?;
+    let plan = &prepared.plan;
     if args.dry_run {
-        render::print(&match (args.format, &plan) {
-            (Format::Json, plan) => render::json(&Planned::of(View::of(&survey), plan.as_ref())),
-            (Format::Text, Some(plan)) => text::plan(plan),
-            (Format::Text, None) => format!("nothing to repair: {}\n", args.target.display()),
+        let document = Document::of_scan(&prepared.card.scan, prepared.card.mark().as_ref(), 1);
+        print(&match (args.format, prepared.is_whole()) {
+            (Format::Json, _) => json(&Planned::new(document, plan)),
+            (Format::Text, false) => text::plan(plan),
+            (Format::Text, true) => format!("nothing to repair: {}\n", args.target.display()),
         })?;
         return Ok(Exit::Done);
     }
-    if let Some(plan) = &plan {
-        execute::run(plan, &mut target, &args.target)?;
+    writing::consent(plan, &args.target, args.force)?;
+    if let Some(lba) = prepared.foreign {
+        show_foreign(&target, lba);
     }
-    let after = super::survey(&target, &args.target, args.at)?;
-    render::print(&match args.format {
-        Format::Json => render::json(&View::of(&after)),
+    if prepared.is_replacement {
+        writing::retire(&prepared.card.scan, &target)?;
+    }
+    let after = update::write(plan, &prepared.identity, &mut target, &args.target, args.at, surroundings)?;
+    let document = Document::of_scan(&after, None, 1);
+    print(&match args.format {
+        Format::Json => json(&document),
         Format::Text => {
-            let done = if plan.is_some() { "repaired" } else { "nothing to repair" };
-            format!("{done}: {}\n{}", args.target.display(), text::identity(&View::of(&after)))
+            let done = if prepared.is_whole() { "nothing to repair" } else { "repaired" };
+            format!("{done}: {}\n{}", args.target.display(), text::identity(&document))
         }
     })?;
     warn(&after, &args.target);
     Ok(if after.state() == State::Valid { Exit::Done } else { Exit::of_verified(after.state()) })
 }
 
-/// What there is, and what to write to this card, if anything.
-///
-/// # Errors
-/// Whatever speaks against it, with the exit code.
-pub fn prepare(args: &RepairArgs, card: &dyn Card) -> Result<(Survey, Option<Plan>)> {
-    let survey = super::survey(card, &args.target, args.at)?;
-    if !survey.state().is_usable() {
-        let message = explain(&survey, &args.target).unwrap_or_default();
-        return Err(Error::state(Exit::of_verified(survey.state()), message));
+/// Prepares; a person on a terminal is asked before a lone copy is completed.
+fn prepare(args: &RepairArgs, target: &Target, surroundings: &Surroundings) -> Result<Prepared> {
+    let request = Request { hint_lba: args.at, keep: args.keep, force: args.force };
+    match repair::prepare(&request, target, &args.target, surroundings.clone()) {
+        Err(Error::LoneCopy { lba, .. }) if confirm::can_ask() && !args.dry_run => {
+            let shown = args.target.display();
+            let facts =
+                format!("{shown}: LBA {lba} holds the only copy; it may be a piece of another card\n");
+            confirm::ask(&facts, "Is it this card's?")?;
+            let request = Request { force: true, ..request };
+            Ok(repair::prepare(&request, target, &args.target, surroundings.clone())?)
+        }
+        prepared => Ok(prepared?),
     }
-    let ground = read_ground(card, &args.target)?;
-    let plan = plan::repair(&survey, &ground.places(), |lba| ground.check_own(lba))?;
-    Ok((survey, plan))
+}
+
+/// Somebody's sector that is written over by force.
+fn show_foreign(target: &Target, lba: u32) {
+    let mut sector = [0; identity_core::SECTOR_LEN];
+    if target.read(lba.into(), &mut sector).is_ok() {
+        say(&format!("LBA {lba} is written over; it held:\n{}", hexdump::sector(&sector)));
+    }
 }

@@ -5,43 +5,55 @@ use identity_core::field::kind;
 use identity_core::slot::READING_ORDER;
 use serde::Serialize;
 
-use super::warn;
+use identity_host::boot_handover::FromBootloader;
+use identity_host::default_card;
+use identity_host::device::sysfs::Host;
+use identity_host::device::{Access, Cid, Target};
+use identity_host::document::Document;
+use identity_host::scan::{Scan, ScannedSector};
+use identity_host::surroundings::Surroundings;
+use identity_host::whole_card::WholeCard;
+use identity_ui::lines::{Lines, state};
+use identity_ui::output::{json, print, say};
+use identity_ui::{Exit, Result, wording};
+
+use super::{warn, warn_unfinished};
 use crate::args::{Format, VerifyArgs};
-use crate::device::handed_over::HandedOver;
-use crate::device::sysfs::Host;
-use crate::device::{Access, Cid, Target};
-use crate::error::{Exit, Result};
-use crate::find;
-use crate::render::{self, text};
-use crate::survey::{Found, Survey};
-use crate::view::View;
+use crate::render::text;
 
 #[derive(Serialize)]
 struct Verified {
     #[serde(flatten)]
-    view: View,
-    here: HereView,
-    bootloader: Option<HandedOver>,
+    document: Document,
+    here: Here,
+    bootloader: Option<FromBootloader>,
     differences: Vec<String>,
-    slots: Vec<SlotView>,
+    slots: Vec<SlotLine>,
+    /// LBAs of valid copies behind the start of a partition.
+    in_partition: Vec<u32>,
+    /// LBA of a valid copy that no reader finds by itself.
+    elsewhere: Option<u32>,
 }
 
 /// What this host knows to compare the bindings with.
 #[derive(Serialize)]
-struct HereView {
+struct Here {
     card: Option<String>,
     board: Option<String>,
 }
 
-impl HereView {
-    fn of(survey: &Survey) -> Self {
-        let board = survey.identity().and_then(|identity| survey.here().board(identity));
-        Self { card: survey.here().card.ok().map(|cid| cid.to_string()), board: board.map(str::to_owned) }
+impl Here {
+    fn of(scan: &Scan) -> Self {
+        let board = scan.identity().and_then(|identity| scan.surroundings().board(identity));
+        Self {
+            card: scan.surroundings().card.ok().map(|cid| cid.to_string()),
+            board: board.map(str::to_owned),
+        }
     }
 }
 
 #[derive(Serialize)]
-struct SlotView {
+struct SlotLine {
     lba: u32,
     group: Option<char>,
     state: &'static str,
@@ -49,61 +61,75 @@ struct SlotView {
     detail: Option<String>,
 }
 
-impl SlotView {
-    fn of(survey: &Survey, found: &Found) -> Self {
+impl SlotLine {
+    fn of(scan: &Scan, sector: &ScannedSector) -> Self {
         Self {
-            lba: found.lba,
-            group: READING_ORDER.iter().find(|slot| slot.lba == found.lba).map(|slot| slot.group.letter()),
-            state: survey.label(found),
-            generation: found.copy.as_ref().map(|(identity, _)| identity.generation()),
-            detail: Some(found.detail.clone()).filter(|detail| !detail.is_empty()),
+            lba: sector.lba,
+            group: READING_ORDER.iter().find(|slot| slot.lba == sector.lba).map(|slot| slot.group.letter()),
+            state: scan.label(sector),
+            generation: sector.copy.as_ref().map(|(identity, _)| identity.generation()),
+            detail: wording::reason(sector),
         }
     }
 }
 
 pub fn run(args: &VerifyArgs) -> Result<Exit> {
-    let path = find::target(args.target.as_deref())?;
+    let path = default_card::target(args.target.as_deref())?;
     let target = Target::open(&path, Access::Read)?;
-    let survey = super::survey(&target, &path, args.at)?;
+    let card = WholeCard::read(&target, &path, args.at, Surroundings::of_target(&target))?;
+    let (scan, mark) = (&card.scan, card.mark());
     // What is compared is the card that the bootloader read: the one found, or named and in use by the system.
-    let bootloader =
-        HandedOver::of(&Host::here()).filter(|_| args.target.is_none() || find::is_system(&path));
-    let differences = bootloader
-        .as_ref()
-        .map_or_else(Vec::new, |handed| handed.differences(survey.state(), survey.identity()));
-    let view = View::of(&survey);
-    let slots: Vec<_> = survey.found().iter().map(|found| SlotView::of(&survey, found)).collect();
-    render::print(&match args.format {
-        Format::Json => render::json(&Verified {
-            view,
-            here: HereView::of(&survey),
+    let bootloader = FromBootloader::read(&Host::here())
+        .filter(|_| args.target.is_none() || default_card::is_system(&path));
+    let differences =
+        bootloader.as_ref().map_or_else(Vec::new, |handed| handed.differences(scan.state(), scan.identity()));
+    let document = Document::of_scan(scan, mark.as_ref(), 1);
+    let slots: Vec<_> = scan.sectors().iter().map(|sector| SlotLine::of(scan, sector)).collect();
+    let (in_partition, elsewhere) = (card.copies_in_partition(), card.copy_elsewhere());
+    print(&match args.format {
+        Format::Json => json(&Verified {
+            document,
+            here: Here::of(scan),
             bootloader,
             differences: differences.clone(),
             slots,
+            in_partition: in_partition.clone(),
+            elsewhere,
         }),
-        Format::Text => text::identity(&view) + &bindings(&survey) + &table(&slots),
+        Format::Text => text::identity(&document) + &bindings(scan) + &table(&slots, &in_partition),
     })?;
-    warn(&survey, &path);
-    if differences.is_empty() {
-        return Ok(Exit::of_verified(survey.state()));
+    warn(scan, &path);
+    warn_unfinished(mark.as_ref(), &path);
+    let shown = path.display();
+    for lba in &in_partition {
+        say(&format!(
+            "{shown}: LBA {lba} lies in a partition, which will overwrite it; move it with `identity repair {shown}`"
+        ));
     }
-    anstream::eprintln!(
-        "identity: {} is not what the bootloader handed over: {}; restart the board, or put the card back that it \
-         started from",
-        path.display(),
-        differences.join(", ")
-    );
-    let exit = Exit::of_verified(survey.state());
-    Ok(if exit == Exit::Done { Exit::Doubtful } else { exit })
+    if let Some(lba) = elsewhere {
+        say(&format!(
+            "{shown}: LBA {lba}, which is no slot, holds a valid copy that no reader finds by itself: `--at {lba}`"
+        ));
+    }
+    if !differences.is_empty() {
+        say(&format!(
+            "{shown} is not what the bootloader handed over: {}; restart the board, or put the card back that it started \
+             from",
+            differences.join(", ")
+        ));
+    }
+    let is_doubtful = !differences.is_empty() || !in_partition.is_empty() || mark.is_some();
+    let exit = Exit::of_verified(scan.state());
+    Ok(if exit == Exit::Done && is_doubtful { Exit::Doubtful } else { exit })
 }
 
 /// What could be said of the bindings.
-fn bindings(survey: &Survey) -> String {
-    let Some(identity) = survey.identity() else { return String::new() };
-    let (here, mut lines) = (survey.here(), text::Lines::default());
+fn bindings(scan: &Scan) -> String {
+    let Some(identity) = scan.identity() else { return String::new() };
+    let (here, mut lines) = (scan.surroundings(), Lines::default());
     let (card, board) = (identity.fields().card().map(Cid::new), identity.fields().text(kind::BOARD));
     if card.is_none() && board.is_none() {
-        lines.add("bindings", "unbound: a copy of this card would not be noticed; `identity bind` binds it");
+        lines.add("bindings", "unbound: nobody would notice a copy of this card; `identity bind` binds it, and that tells of later copies only");
     }
     if let Some(bound) = card {
         lines.add(
@@ -128,15 +154,16 @@ fn bindings(survey: &Survey) -> String {
     lines.text()
 }
 
-fn table(slots: &[SlotView]) -> String {
-    let mut lines = text::Lines::default();
+fn table(slots: &[SlotLine], in_partition: &[u32]) -> String {
+    let mut lines = Lines::default();
     for slot in slots {
         let group = slot.group.map_or(String::new(), |group| format!(" {group}"));
         let generation = slot.generation.map_or(String::new(), |number| format!(", generation {number}"));
         let detail = slot.detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
         let quiet = matches!(slot.state, "blank" | "absent" | "foreign");
-        let state = if quiet { slot.state.to_owned() } else { text::state(slot.state) };
-        lines.add(format!("LBA {:<5}{group}", slot.lba), format!("{state}{generation}{detail}"));
+        let state = if quiet { slot.state.to_owned() } else { state(slot.state) };
+        let place = if in_partition.contains(&slot.lba) { ", in a partition" } else { "" };
+        lines.add(format!("LBA {:<5}{group}", slot.lba), format!("{state}{generation}{place}{detail}"));
     }
     format!("\nslots in reading order:\n{}", lines.text())
 }

@@ -1,61 +1,61 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! For programs that read assignments: a POSIX shell, systemd's `EnvironmentFile=`, U-Boot's `env import -t`.
 
-use crate::view::View;
+use identity_host::document::Document;
 
 /// `IDENTITY_…='…'`, safe to eval whatever the values hold. Absent fields are empty, so that `set -u` is content
 /// and no value of an earlier eval stays.
-pub fn shell(view: &View) -> String {
-    variables(view).map(|(name, value)| format!("{name}={}\n", quote_shell(&value))).collect()
+pub fn shell(document: &Document) -> String {
+    variables(document).map(|(name, value)| format!("{name}={}\n", quote_shell(&value))).collect()
 }
 
 /// `IDENTITY_…=…` as systemd.exec(5) reads it.
-pub fn env(view: &View) -> String {
-    let set = variables(view).filter(|(_, value)| !value.is_empty());
+pub fn env(document: &Document) -> String {
+    let set = variables(document).filter(|(_, value)| !value.is_empty());
     set.map(|(name, value)| format!("{name}={}\n", quote_env(&value))).collect()
 }
 
 /// The variables that U-Boot itself sets from the identity. Values end at the line's end; `env import` takes a
 /// backslash as a mark that the next character is meant as it is (`himport_r` in U-Boot's lib/hashtable.c).
-pub fn uboot(view: &View) -> String {
+pub fn uboot(document: &Document) -> String {
     let mut text = String::new();
     let mut add = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
             text.push_str(&format!("{name}={}\n", value.replace('\\', r"\\")));
         }
     };
-    for mac in &view.macs {
+    for mac in &document.macs {
         let name = if mac.index == 0 { "ethaddr".into() } else { format!("eth{}addr", mac.index) };
         add(&name, Some(&mac.address));
     }
-    add("identity_state", Some(&view.state));
-    add("identity_uuid", view.uuid.as_deref());
-    add("identity_profile", view.profile.as_deref());
-    add("identity_hostname", view.hostname.as_deref());
-    add("identity_serial", view.serial.as_deref());
-    for (key, value) in &view.variables {
+    add("identity_state", Some(&document.state));
+    add("identity_uuid", document.uuid.as_deref());
+    add("identity_profile", document.profile.as_deref());
+    add("identity_hostname", document.hostname.as_deref());
+    add("identity_serial", document.serial.as_deref());
+    for (key, value) in &document.variables {
         add(&format!("identity_var_{key}"), Some(value));
     }
-    add("pxeuuid", view.uuid.as_deref());
-    add("serial#", view.serial.as_deref());
+    add("pxeuuid", document.uuid.as_deref());
+    add("serial#", document.serial.as_deref());
     text
 }
 
-fn variables(view: &View) -> impl Iterator<Item = (String, String)> + '_ {
+fn variables(document: &Document) -> impl Iterator<Item = (String, String)> + '_ {
     let fixed = [
-        ("STATE", Some(view.state.clone())),
-        ("UUID", view.uuid.clone()),
-        ("PROFILE", view.profile.clone()),
-        ("HOSTNAME", view.hostname.clone()),
-        ("SERIAL", view.serial.clone()),
-        ("GENERATION", view.generation.map(|generation| generation.to_string())),
-        ("MACHINE_ID", view.machine_id.clone()),
+        ("STATE", Some(document.state.clone())),
+        ("UUID", document.uuid.clone()),
+        ("PROFILE", document.profile.clone()),
+        ("HOSTNAME", document.hostname.clone()),
+        ("SERIAL", document.serial.clone()),
+        ("GENERATION", document.generation.map(|generation| generation.to_string())),
+        ("MACHINE_ID", document.machine_id.clone()),
     ];
     let fixed =
         fixed.into_iter().map(|(name, value)| (format!("IDENTITY_{name}"), value.unwrap_or_default()));
-    let no_mac = view.macs.is_empty().then(|| ("IDENTITY_MAC0".to_owned(), String::new()));
-    let macs = view.macs.iter().map(|mac| (format!("IDENTITY_MAC{}", mac.index), mac.address.clone()));
-    let own = view.variables.iter().map(|(key, value)| (format!("IDENTITY_VAR_{key}"), value.clone()));
+    let no_mac = document.macs.is_empty().then(|| ("IDENTITY_MAC0".to_owned(), String::new()));
+    let macs = document.macs.iter().map(|mac| (format!("IDENTITY_MAC{}", mac.index), mac.address.clone()));
+    let own = document.variables.iter().map(|(key, value)| (format!("IDENTITY_VAR_{key}"), value.clone()));
     fixed.chain(no_mac).chain(macs).chain(own)
 }
 

@@ -5,15 +5,19 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use identity_host::device::info::DeviceInfo;
+use identity_host::document::Document;
+use identity_host::flash::choice::Choice;
+use identity_host::flash::plan::{FlashPlan, LAST_SECTORS};
+use identity_host::flash::write::Summary;
+use identity_ui::lines::Lines;
+use identity_ui::size::Size;
+use identity_ui::wording;
+
 use super::text;
-use crate::device::facts::{Facts as Device, Size};
-use crate::flash::choice::Choice;
-use crate::flash::plan::{FlashPlan, LAST_SECTORS};
-use crate::flash::write::Summary;
-use crate::view::View;
 
 /// What is known before anything is written.
-pub struct Facts<'a> {
+pub struct FlashSummary<'a> {
     /// The image's name.
     pub image: &'a str,
     /// How it is packed.
@@ -29,7 +33,7 @@ pub struct Facts<'a> {
     /// Its length.
     pub target_len: u64,
     /// What the kernel knows of it, if it is a block device.
-    pub device: Option<&'a Device>,
+    pub device: Option<&'a DeviceInfo>,
     /// Where copies of an identity were in the image.
     pub blanked: &'a [u32],
     /// The plan.
@@ -37,8 +41,8 @@ pub struct Facts<'a> {
 }
 
 /// For people, before they say yes.
-pub fn facts(facts: &Facts<'_>) -> String {
-    let mut lines = text::Lines::default();
+pub fn facts(facts: &FlashSummary<'_>) -> String {
+    let mut lines = Lines::default();
     let mut image = format!("{} ({}", facts.image, facts.format);
     if let (Some(len), true) = (facts.file_len, facts.format != "raw") {
         image.push_str(&format!(", {}", Size(len)));
@@ -92,7 +96,7 @@ fn list(lbas: &[u32]) -> String {
 }
 
 /// For people, instead of doing it.
-pub fn plan(known: &Facts<'_>) -> String {
+pub fn plan(known: &FlashSummary<'_>) -> String {
     let mut text = facts(known);
     text.push_str(
         "would write, in this order:\n  the record of the identity on this host, if there is one\n",
@@ -106,9 +110,7 @@ pub fn plan(known: &Facts<'_>) -> String {
     ));
     text.push_str(&format!("  LBA 1–{}  around the copies\n", LAST_SECTORS - 1));
     text.push_str("  LBA 0      which makes it a card with partitions\n");
-    if !known.plan.copies.why.is_empty() {
-        text.push_str(&format!("places: {}\n", known.plan.copies.why));
-    }
+    text.push_str(&text::slots(&known.plan.copies));
     text.push_str("nothing was written\n");
     text
 }
@@ -125,15 +127,15 @@ pub struct Planned<'a> {
     target: &'a Path,
     target_bytes: u64,
     action: &'static str,
-    identity: Option<View>,
+    identity: Option<Document>,
     places: &'a [u32],
-    why: &'a str,
+    why: Option<String>,
     left_out: &'a [u32],
-    given_up: Option<&'a str>,
+    given_up: Option<String>,
 }
 
 /// The plan as data.
-pub fn planned<'a>(facts: &Facts<'a>) -> Planned<'a> {
+pub fn planned<'a>(facts: &FlashSummary<'a>) -> Planned<'a> {
     let plan = facts.plan;
     Planned {
         event: "plan",
@@ -151,11 +153,11 @@ pub fn planned<'a>(facts: &Facts<'a>) -> Planned<'a> {
             (Choice::Restore(..), _) => "restore",
             (Choice::New(_), _) => "new",
         },
-        identity: plan.identity.as_ref().map(|identity| View::of_planned(identity, &plan.copies)),
+        identity: plan.identity.as_ref().map(|identity| Document::of_planned(identity, &plan.copies)),
         places: &plan.kept,
-        why: &plan.copies.why,
+        why: plan.copies.why.map(wording::why),
         left_out: facts.blanked,
-        given_up: plan.given_up.as_deref(),
+        given_up: plan.given_up.as_deref().map(wording::error),
     }
 }
 
@@ -172,9 +174,9 @@ pub struct Outcome<'a> {
     /// Whether everything was read back.
     pub verified: bool,
     /// The identity on it.
-    pub identity: Option<View>,
+    pub identity: Option<Document>,
     /// Why it is where it is.
-    pub why: &'a str,
+    pub why: Option<String>,
     /// Where the identity is that is not on it any more.
     pub record: Option<&'a Path>,
 }
@@ -202,8 +204,8 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
     let mut text = format!("flashed {target}: {} in {seconds:.1} s ({rate}/s), {proof}\n", Size(*image_len));
     if let Some(identity) = &outcome.identity {
         text.push_str(&text::identity(identity));
-        if !outcome.why.is_empty() {
-            text.push_str(&format!("places: {}\n", outcome.why));
+        if let Some(why) = &outcome.why {
+            text.push_str(&format!("slots: {why}\n"));
         }
     } else if let Some(record) = outcome.record {
         text.push_str(&format!("its identity is not on it any more, only in {}\n", record.display()));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A map as an SVG picture for a document: the first 64 sectors, the whole gap, a legend, and the slots.
 
-use crate::chart::{Chart, Slot, Span, Use, range, size};
+use super::model::map::{Chart, Slot, Span, Use, range, size};
 
 const WIDTH: u64 = 960;
 const MARGIN: u64 = 32;

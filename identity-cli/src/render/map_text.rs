@@ -3,7 +3,7 @@
 
 use anstyle::{AnsiColor, Style};
 
-use crate::chart::{Chart, Slot, Span, Use, range, size};
+use super::model::map::{Chart, Slot, Span, Use, range, size};
 
 /// Cells of a strip.
 const CELLS: u64 = 64;
@@ -106,7 +106,7 @@ fn slots(chart: &Chart) -> String {
         let names: Vec<_> = slots.iter().map(|slot| format!("{} ({})", slot.lba, slot.group)).collect();
         if names.is_empty() { "none".into() } else { names.join(", ") }
     };
-    let mut text = format!("\nidentity: {}\n", super::text::state(chart.state));
+    let mut text = format!("\nidentity: {}\n", identity_ui::lines::state(chart.state));
     text.push_str(&format!("slots with a copy: {}\n", names(&of("copy"))));
     text.push_str(&format!("slots free:        {}\n", names(&of("free"))));
     for slot in of("busy") {

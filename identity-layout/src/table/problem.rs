@@ -222,6 +222,11 @@ impl TableProblem {
             _ => true,
         }
     }
+
+    /// Whether there simply is no table, rather than a broken one or something else in its place.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::TooShort | Self::NoSignature)
+    }
 }
 
 impl fmt::Display for TableProblem {

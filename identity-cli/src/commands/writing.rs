@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the verbs that write have in common: they keep what they destroy, ask before they clear a sector in a partition, and
+//! show a plan instead of carrying it out.
+
+use std::path::Path;
+
+use identity_host::device::safety::{Allowed, InUse};
+use identity_host::device::{Access, Target};
+use identity_host::document::{Document, Planned};
+use identity_host::error::Error;
+use identity_host::plan::Plan;
+use identity_host::record::{self, CardKey, Record};
+use identity_host::scan::Scan;
+use identity_host::whole_card::check_consent;
+use identity_ui::output::{json, print, print_for_certain, say};
+use identity_ui::{Exit, Failure, Result, confirm};
+
+use crate::args::{Format, SafetyArgs};
+use crate::render::text;
+
+/// Opens the target of a verb that writes, or only plans to.
+///
+/// # Errors
+/// As [`Target::open`].
+pub fn open(path: &Path, safety: SafetyArgs, in_use: InUse, dry_run: bool) -> Result<Target, Error> {
+    let allowed = Allowed { fixed_disk: safety.allow_fixed_disk, in_use };
+    Target::open(path, if dry_run { Access::Plan(allowed) } else { Access::Write(allowed) })
+}
+
+/// Shows what would be written. `document` is the identity as it would be.
+///
+/// # Errors
+/// Exit 7 if it cannot be printed.
+pub fn show_plan(document: Document, plan: &Plan, format: Format) -> Result<Exit> {
+    print(&match format {
+        Format::Json => json(&Planned::new(document, plan)),
+        Format::Text => text::identity(&document) + &text::plan(plan),
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Lets a person, or `force`, agree to clearing copies that lie in a partition.
+///
+/// # Errors
+/// Exit 6 without either.
+pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
+    match check_consent(plan, path, force) {
+        Ok(()) => Ok(()),
+        Err(Error::CopiesInPartition { lbas, .. }) if confirm::can_ask() => {
+            let places = lbas.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+            let shown = path.display();
+            let facts = format!(
+                "{shown}: LBA {places} behind the start of a partition: copies that a smaller gap has left there\n"
+            );
+            confirm::ask(&facts, "Clear them?")
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Keeps what is going to be destroyed: a record in the state directory, else a line on standard output.
+///
+/// # Errors
+/// Exit 7 if neither works; nothing may be written then.
+pub fn retire(scan: &Scan, target: &Target) -> Result<()> {
+    for record in Record::retired(scan, &CardKey::of_target(target)) {
+        match record::directory().and_then(|directory| record.write(&directory)) {
+            Ok(file) => {
+                let undo = record.identity.as_ref().map_or_else(String::new, |_| {
+                    format!(
+                        "; the undo is `identity stamp --restore {} {}`",
+                        file.display(),
+                        target.path().display()
+                    )
+                });
+                say(&format!("what is replaced or erased is kept in {}{undo}", file.display()));
+            }
+            Err(error) => {
+                let line = format!("{{\"event\":\"replacing\",\"record\":{}}}\n", record.to_json());
+                print_for_certain(&line).map_err(|failure| {
+                    let kept = Failure::from(error);
+                    let why =
+                        format!("the identity can be kept nowhere ({kept}; {failure}); nothing was written");
+                    Failure::new(Exit::Device, why)
+                })?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The map of a card as it is shown: the same in text, JSON and SVG.
+
+use identity_core::State;
+use serde::Serialize;
+
+use identity_host::scan::Scan;
+use identity_layout::slot_rules::SlotVerdict;
+use identity_layout::{Basis, Map, Region};
+
+/// A card up to its first partition.
+#[derive(Clone, Debug, Serialize)]
+pub struct Chart {
+    /// What was looked at, as the user named it.
+    pub target: String,
+    /// Length of the card in sectors.
+    pub sectors: u64,
+    /// Which partition tables there are.
+    pub scheme: &'static str,
+    /// State of the identity.
+    pub state: &'static str,
+    /// First sector of the first partition.
+    pub first_partition_lba: Option<u64>,
+    /// First sector that was not looked at, or that belongs to the first partition.
+    pub end_lba: u64,
+    /// What is wrong with the tables.
+    pub problems: Vec<String>,
+    /// Partitions, by start.
+    pub partitions: Vec<Partition>,
+    /// Everything before `end_lba` without a hole, by start; claims lie over free space.
+    pub spans: Vec<Span>,
+    /// Slots, by LBA.
+    pub slots: Vec<Slot>,
+}
+
+/// A partition.
+#[derive(Clone, Debug, Serialize)]
+pub struct Partition {
+    /// Number in its table.
+    pub number: u32,
+    /// First sector.
+    pub start_lba: u64,
+    /// Length.
+    pub sectors: u64,
+    /// Its type in words.
+    pub kind: String,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+}
+
+/// What sectors are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Use {
+    /// Nobody's.
+    Free,
+    /// Nobody's yet: a loader that is on the card may need them.
+    Claimed,
+    /// A partition table.
+    Table,
+    /// A recognised image or environment.
+    Loader,
+    /// Data of nobody known.
+    Unknown,
+    /// A copy of the identity.
+    Copy,
+}
+
+impl Use {
+    /// All, in the order of a legend.
+    pub const ALL: [Self; 6] =
+        [Self::Table, Self::Loader, Self::Unknown, Self::Claimed, Self::Free, Self::Copy];
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Claimed => "reserved, blank",
+            Self::Table => "partition table",
+            Self::Loader => "boot loader or environment",
+            Self::Unknown => "unknown data",
+            Self::Copy => "identity",
+        }
+    }
+}
+
+/// Sectors with one use.
+#[derive(Clone, Debug, Serialize)]
+pub struct Span {
+    /// First sector.
+    pub start_lba: u64,
+    /// Length.
+    pub sectors: u64,
+    /// What for.
+    pub r#use: Use,
+    /// Whose and what; empty for free sectors.
+    pub owner: String,
+    /// One more line.
+    pub detail: String,
+}
+
+impl Span {
+    /// First sector behind it.
+    pub fn end_lba(&self) -> u64 {
+        self.start_lba + self.sectors
+    }
+}
+
+/// A slot.
+#[derive(Clone, Debug, Serialize)]
+pub struct Slot {
+    /// Where.
+    pub lba: u32,
+    /// Its group.
+    pub group: char,
+    /// `copy`, `free` or `busy`.
+    pub state: &'static str,
+    /// Why it is busy.
+    pub reason: Option<String>,
+}
+
+impl Chart {
+    /// Of what is known of a card.
+    pub fn new(target: String, sectors: u64, map: &Map, verdicts: &[SlotVerdict], scan: &Scan) -> Self {
+        let partition = |partition: &identity_layout::table::Partition| Partition {
+            number: partition.number,
+            start_lba: partition.start_lba,
+            sectors: partition.sectors,
+            kind: partition.kind.to_string(),
+            name: partition.name.clone().filter(|name| !name.is_empty()),
+        };
+        let mut slots: Vec<_> = verdicts.iter().map(|verdict| slot(verdict, scan)).collect();
+        slots.sort_by_key(|slot| slot.lba);
+        Self {
+            target,
+            sectors,
+            scheme: map.table.scheme.name(),
+            state: scan.state().name(),
+            first_partition_lba: map.table.first_partition_lba(),
+            end_lba: map.end_lba,
+            problems: map.table.problems.iter().map(ToString::to_string).collect(),
+            partitions: map.table.partitions.iter().map(partition).collect(),
+            spans: spans(map),
+            slots,
+        }
+    }
+
+    /// What most needs to be seen of the sectors from `start` up to `end`.
+    pub fn most_telling(&self, start: u64, end: u64) -> Use {
+        let touched = self.spans.iter().filter(|span| span.start_lba < end && span.end_lba() > start);
+        let rank = |used: &Use| match used {
+            Use::Copy => 5,
+            Use::Table => 4,
+            Use::Loader => 3,
+            Use::Unknown => 2,
+            Use::Claimed => 1,
+            Use::Free => 0,
+        };
+        touched.map(|span| span.r#use).max_by_key(rank).unwrap_or(Use::Free)
+    }
+
+    /// Whether the identity is one that a board may take.
+    pub fn is_usable(&self) -> bool {
+        State::ALL.into_iter().any(|state| state.name() == self.state && state.is_usable())
+    }
+}
+
+fn slot(slot: &SlotVerdict, scan: &Scan) -> Slot {
+    let is_copy = scan.ours().any(|sector| sector.lba == slot.lba);
+    let (state, reason) = match &slot.verdict {
+        _ if is_copy => ("copy", None),
+        Ok(()) => ("free", None),
+        Err(busy) => ("busy", Some(busy.to_string())),
+    };
+    Slot { lba: slot.lba, group: slot.group.letter(), state, reason }
+}
+
+/// Regions, with what lies between them made visible, and claims only where nothing else is.
+fn spans(map: &Map) -> Vec<Span> {
+    let mut spans = Vec::new();
+    let mut next = 0;
+    let owned = map.regions.iter().filter(|region| region.owner.basis != Basis::Claim);
+    for region in owned {
+        fill(&mut spans, map, next, region.start_lba);
+        spans.push(span_of(region, region.start_lba, region.end_lba()));
+        next = region.end_lba();
+    }
+    fill(&mut spans, map, next, map.end_lba);
+    spans
+}
+
+/// The space between two owned regions, cut where claims begin and end.
+fn fill(spans: &mut Vec<Span>, map: &Map, start: u64, end: u64) {
+    let mut at = start;
+    while at < end {
+        let claims = || map.regions.iter().filter(|region| region.owner.basis == Basis::Claim);
+        let covering = claims().find(|claim| claim.contains(at));
+        let edges = claims().flat_map(|claim| [claim.start_lba, claim.end_lba()]);
+        let next = edges.filter(|&edge| edge > at && edge < end).min().unwrap_or(end);
+        let stop = covering.map_or(next, |claim| claim.end_lba().min(end));
+        let span = match covering {
+            Some(claim) => span_of(claim, at, stop),
+            None => Span {
+                start_lba: at,
+                sectors: stop - at,
+                r#use: Use::Free,
+                owner: String::new(),
+                detail: String::new(),
+            },
+        };
+        spans.push(span);
+        at = stop;
+    }
+}
+
+fn span_of(region: &Region, start_lba: u64, end_lba: u64) -> Span {
+    let owner = &region.owner;
+    let (used, name) = match owner.basis {
+        Basis::Table => (Use::Table, format!("{} {}", owner.family, owner.what)),
+        Basis::Content => (Use::Loader, format!("{} {}", owner.family, owner.what)),
+        Basis::Claim => (Use::Claimed, format!("{} {}", owner.family, owner.what)),
+        Basis::Data => (Use::Unknown, "unknown data".to_owned()),
+        Basis::Copy(state) => (Use::Copy, format!("identity, {} copy", state.name())),
+    };
+    Span {
+        start_lba,
+        sectors: end_lba.saturating_sub(start_lba),
+        r#use: used,
+        owner: name.trim().to_owned(),
+        detail: owner.detail.clone(),
+    }
+}
+
+/// A run of sectors as people read it: `LBA 7`, `LBA 7–9`.
+pub fn range(start_lba: u64, sectors: u64) -> String {
+    match sectors {
+        0 | 1 => format!("LBA {start_lba}"),
+        _ => format!("LBA {start_lba}–{}", start_lba.saturating_add(sectors - 1)),
+    }
+}
+
+/// Sectors as a size that people read: `512 B`, `4 MiB`, `1.5 MiB`.
+pub fn size(sectors: u64) -> String {
+    const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+    let bytes = sectors.saturating_mul(512);
+    let (unit, in_bytes) = UNITS.into_iter().find(|(_, unit)| bytes >= *unit).unwrap_or(("B", 1));
+    let (whole, tenth) = (bytes / in_bytes, bytes % in_bytes * 10 / in_bytes);
+    if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (sectors, text) in [
+            (0, "0 B"),
+            (1, "512 B"),
+            (2, "1 KiB"),
+            (3, "1.5 KiB"),
+            (2047, "1023.5 KiB"),
+            (2048, "1 MiB"),
+            (8192, "4 MiB"),
+            (1 << 21, "1 GiB"),
+        ] {
+            assert_eq!(size(sectors), text);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Binding: an update that notes, or forgets, on which card and board the identity is.
+
+use std::path::Path;
+
+use identity_core::field::kind;
+use identity_core::{Identity, State};
+
+use crate::device::{Card, Cid};
+use crate::error::{Error, Result};
+use crate::plan::{self, Plan, Step};
+use crate::surroundings::Surroundings;
+use crate::whole_card::WholeCard;
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// To the card that it is on; with `unbind`, no longer.
+    pub card: bool,
+    /// To the card with this CID.
+    pub cid: Option<Cid>,
+    /// To the board with this serial number, or to the one that this runs on; with `unbind`, no longer.
+    pub board: Option<Option<String>>,
+    /// Whether the bindings go.
+    pub unbind: bool,
+    /// Whether to bind an identity that is bound to another card or board.
+    pub force: bool,
+    /// Whether the card is in use: then nothing but its two copies is written.
+    pub in_use: bool,
+    /// A place to look at before the slots.
+    pub hint_lba: Option<u32>,
+}
+
+/// A binding that may begin.
+pub struct Prepared {
+    /// What is on the card.
+    pub card: WholeCard,
+    /// The identity as it will be.
+    pub identity: Identity,
+    /// The steps; none if nothing is to be done.
+    pub plan: Plan,
+}
+
+/// What there is, the identity as it will be, and what to write to this card. `path` is for messages.
+///
+/// # Errors
+/// Whatever speaks against it.
+pub fn prepare(
+    request: &Request,
+    card: &dyn Card,
+    path: &Path,
+    surroundings: Surroundings,
+) -> Result<Prepared> {
+    let card = WholeCard::read(card, path, request.hint_lba, surroundings)?;
+    card.check_may_write(path, request.force)?;
+    let scan = &card.scan;
+    let latest = match (scan.state(), scan.latest()) {
+        (State::Valid | State::Degraded, Some(latest)) => latest,
+        (State::Cloned | State::Moved, Some(latest)) if request.force => latest,
+        _ => return Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) }),
+    };
+    let identity = bound(request, latest, scan.surroundings())?;
+    if identity.fields() == latest.fields() && scan.state() == State::Valid {
+        return Ok(Prepared { card, identity, plan: Plan::default() });
+    }
+    let pair = card.choose(&[], false, path)?;
+    let plan = plan::write(&identity, &pair, scan, card.partition_lba());
+    let plan = card.without_pending_flash(plan);
+    if request.in_use
+        && let Some(beside) = plan.steps.iter().find(|step| !matches!(step, Step::Write { .. }))
+    {
+        return Err(Error::CopyBesidePair { path: path.to_owned(), lba: beside.lba() });
+    }
+    Ok(Prepared { card, identity, plan })
+}
+
+/// The next generation, bound as asked.
+fn bound(request: &Request, latest: &Identity, surroundings: &Surroundings) -> Result<Identity> {
+    let mut draft = latest.next().map_err(Error::Generation)?;
+    let both = !request.card && request.cid.is_none() && request.board.is_none();
+    if request.unbind {
+        let (card, board) = (request.card || both, request.board.is_some() || both);
+        draft.remove(|kind, _| (card && kind == kind::CARD) || (board && kind == kind::BOARD));
+        return draft.finish().map_err(Error::Value);
+    }
+    if request.card || request.cid.is_some() || both {
+        let cid = request.cid.map_or(surroundings.card, Ok).map_err(Error::NoCid)?;
+        draft.set_card(*cid.bytes()).map_err(Error::Value)?;
+    }
+    if let Some(given) = &request.board {
+        let serial = given.as_deref().or(surroundings.board(latest)).ok_or(Error::NoBoard)?;
+        draft.set_text(kind::BOARD, serial).map_err(Error::Value)?;
+    }
+    draft.finish().map_err(Error::Value)
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The identity that the bootloader handed over in the device tree, and what of it is not as on the card.
+
+use identity_core::{Identity, State};
+use serde::Serialize;
+
+use crate::device::sysfs::Host;
+use crate::surroundings::DEVICE_TREE;
+
+/// `/chosen/identity`, as U-Boot filled it in when it started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FromBootloader {
+    /// The card's state then.
+    pub state: Option<String>,
+    /// UUID, if the state allowed to use it.
+    pub uuid: Option<String>,
+    /// Profile.
+    pub profile: Option<String>,
+    /// Hostname.
+    pub hostname: Option<String>,
+    /// Serial.
+    pub serial: Option<String>,
+    /// How often it had been written.
+    pub generation: Option<u32>,
+}
+
+impl FromBootloader {
+    /// What this system was started with; `None` if the bootloader knows nothing of identities.
+    pub fn read(host: &Host) -> Option<Self> {
+        let path = |name: &str| format!("{DEVICE_TREE}/chosen/identity/{name}");
+        let text = |name| host.text(&path(name));
+        let generation = host.bytes(&path("generation")).and_then(|bytes| bytes.try_into().ok());
+        let found = Self {
+            state: text("state"),
+            uuid: text("uuid"),
+            profile: text("profile"),
+            hostname: text("hostname"),
+            serial: text("serial"),
+            generation: generation.map(u32::from_be_bytes),
+        };
+        (found.state.is_some() || found.uuid.is_some()).then_some(found)
+    }
+
+    /// What is different on the card now, each in words.
+    pub fn differences(&self, state: State, identity: Option<&Identity>) -> Vec<String> {
+        let identity = identity.filter(|_| state.is_usable());
+        if identity.is_none() && self.uuid.is_none() {
+            return Vec::new();
+        }
+        let value = |pick: fn(&Identity) -> Option<String>| identity.and_then(pick);
+        let pairs = [
+            ("uuid", value(|identity| Some(identity.uuid().to_string())), self.uuid.clone()),
+            ("profile", value(|identity| Some(identity.profile().into())), self.profile.clone()),
+            ("hostname", value(|identity| identity.hostname().map(str::to_owned)), self.hostname.clone()),
+            ("serial", value(|identity| identity.serial().map(str::to_owned)), self.serial.clone()),
+            (
+                "generation",
+                value(|identity| Some(identity.generation().to_string())),
+                self.known_generation(identity),
+            ),
+        ];
+        let shown = |value: Option<String>| value.unwrap_or_else(|| "none".into());
+        pairs
+            .into_iter()
+            .filter(|(_, here, there)| here != there)
+            .map(|(name, here, there)| format!("{name} {}, not {}", shown(here), shown(there)))
+            .collect()
+    }
+}
+
+impl FromBootloader {
+    /// The generation to compare with: a later one on the card is no difference, for a board may have bound its card since.
+    fn known_generation(&self, identity: Option<&Identity>) -> Option<String> {
+        let own = identity.map(Identity::generation);
+        let generation = self.generation.map(|handed| own.filter(|&own| handed < own).unwrap_or(handed));
+        generation.map(|number| number.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use identity_core::field::kind;
+    use identity_core::{Draft, Uuid};
+
+    use super::*;
+
+    fn handed_over(properties: &[(&str, &[u8])]) -> Option<FromBootloader> {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join(DEVICE_TREE).join("chosen/identity");
+        fs::create_dir_all(&dir).unwrap();
+        for (name, bytes) in properties {
+            fs::write(dir.join(name), bytes).unwrap();
+        }
+        FromBootloader::read(&Host::at(root.path()))
+    }
+
+    fn panda(generation: u32) -> Identity {
+        let mut draft = Draft::new(Uuid::from_u128(1)).unwrap();
+        draft.set_text(kind::PROFILE, "panda").unwrap();
+        draft.set_generation(generation);
+        draft.finish().unwrap()
+    }
+
+    const UUID: &[u8] = b"00000000-0000-0000-0000-000000000001\0";
+
+    #[test]
+    fn the_same() {
+        let found = handed_over(&[
+            ("state", b"valid\0"),
+            ("uuid", UUID),
+            ("profile", b"panda\0"),
+            ("generation", &[0, 0, 1, 2]),
+        ])
+        .unwrap();
+        assert_eq!(found.differences(State::Valid, Some(&panda(258))), [""; 0]);
+        // Bound since, for example; an older one is another card, or a copy of this one.
+        assert_eq!(found.differences(State::Degraded, Some(&panda(259))), [""; 0]);
+        let differences = found.differences(State::Degraded, Some(&panda(257)));
+        assert_eq!(differences, ["generation 257, not 258"]);
+        // Nothing that a board may use is on the card now.
+        assert_eq!(found.differences(State::Cloned, Some(&panda(258))).len(), 3);
+        assert_eq!(found.differences(State::Blank, None).len(), 3);
+    }
+
+    #[test]
+    fn a_bootloader_that_found_none_or_said_nothing() {
+        assert_eq!(handed_over(&[]), None);
+        let found = handed_over(&[("state", b"blank\0")]).unwrap();
+        assert_eq!(found.differences(State::Blank, None), [""; 0]);
+        assert_eq!(found.differences(State::Valid, Some(&panda(1))).len(), 3);
+    }
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A card behind a path: a block device, or an image file.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+
+use super::buffer::{Buffer, DIRECT_ALIGN};
+use super::info::DeviceInfo;
+
+use super::safety;
+use super::safety::{Allowed, InUse, TargetProblem};
+use super::{Card, SECTOR_LEN, Sector, WritableCard};
+use crate::error::{Action, Error, Result};
+
+/// How long to wait for another program that holds the card, such as a udev probe.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Bytes that may wait in the host's cache, where it cannot be bypassed.
+const CACHED_MAX: u64 = 64 << 20;
+
+/// What a command is going to do with its target.
+#[derive(Clone, Copy, Debug)]
+pub enum Access {
+    /// Only read.
+    Read,
+    /// Only read, and refuse what writing would: for a dry run.
+    Plan(Allowed),
+    /// Write, unless it is unsafe to.
+    Write(Allowed),
+}
+
+/// An open card.
+#[derive(Debug)]
+pub struct Target {
+    path: PathBuf,
+    file: File,
+    sectors: u64,
+    /// A second handle that bypasses the host's cache, where the file system has that.
+    direct: Option<File>,
+    /// Bytes written through the cache since the last flush.
+    cached: u64,
+    /// What the kernel knows of it, if it is a block device.
+    info: Option<DeviceInfo>,
+}
+
+impl Target {
+    /// Opens a block device or image file; never makes one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be opened; [`Error::Target`] if it is neither, a part of a card, or, unless it is only
+    /// read, if writing is unsafe.
+    pub fn open(path: &Path, access: Access) -> Result<Self> {
+        let refused = |problem| Error::Target { path: path.to_owned(), problem };
+        let metadata = path.metadata().map_err(|error| Error::io(path, Action::Open, error))?;
+        let kind = metadata.file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            return Err(refused(if kind.is_dir() {
+                TargetProblem::Directory
+            } else {
+                TargetProblem::NoCard
+            }));
+        }
+        match access {
+            Access::Read => safety::check_to_read(&metadata),
+            Access::Plan(allowed) | Access::Write(allowed) => safety::check_to_write(&metadata, allowed),
+        }
+        .map_err(refused)?;
+        let file = match access {
+            Access::Read | Access::Plan(_) => File::open(path).map_err(|error| open_error(path, error))?,
+            Access::Write(allowed) => {
+                open_locked(path, kind.is_block_device() && allowed.in_use != InUse::Write)?
+            }
+        };
+        let bytes = if kind.is_file() {
+            metadata.len()
+        } else {
+            rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))
+                .map_err(|error| Error::io(path, Action::Measure, error.into()))?
+        };
+        let direct = match access {
+            Access::Read | Access::Plan(_) => None,
+            Access::Write(_) => open_direct(path),
+        };
+        let info = if kind.is_block_device() { DeviceInfo::find(metadata.rdev()) } else { None };
+        let sectors = bytes / SECTOR_LEN as u64;
+        Ok(Self { path: path.to_owned(), file, sectors, direct, cached: 0, info })
+    }
+
+    /// What the kernel knows of it, if it is a block device.
+    pub fn info(&self) -> Option<&DeviceInfo> {
+        self.info.as_ref()
+    }
+
+    /// Whether it is a block device.
+    pub fn is_block_device(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device())
+    }
+
+    /// Whether `other` is the same file or device.
+    pub fn is_same_as(&self, other: &File) -> bool {
+        let key = |file: &File| {
+            let metadata = file.metadata().ok()?;
+            let device = metadata.file_type().is_block_device();
+            Some(if device { (metadata.rdev(), None) } else { (metadata.dev(), Some(metadata.ino())) })
+        };
+        key(&self.file).is_some_and(|own| key(other) == Some(own))
+    }
+
+    /// Writes past the cache; `false` if that is not possible here.
+    fn write_direct(&self, lba: u64, bytes: &[u8]) -> io::Result<bool> {
+        let Some(direct) = &self.direct else { return Ok(false) };
+        match direct.write_all_at(bytes, lba * SECTOR_LEN as u64) {
+            // Some file systems accept the flag and refuse the write, or want it aligned to more than a sector.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
+            result => result.map(|()| true),
+        }
+    }
+
+    /// The path as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Card for Target {
+    fn sectors(&self) -> u64 {
+        self.sectors
+    }
+
+    fn read(&self, lba: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(out, lba * SECTOR_LEN as u64)
+    }
+}
+
+impl WritableCard for Target {
+    fn write(&mut self, lba: u64, sector: &Sector) -> io::Result<()> {
+        self.file.write_all_at(sector, lba * SECTOR_LEN as u64)
+    }
+
+    fn write_run(&mut self, lba: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.write_direct(lba, bytes)? {
+            return Ok(());
+        }
+        self.file.write_all_at(bytes, lba * SECTOR_LEN as u64)?;
+        self.cached += bytes.len() as u64;
+        if self.cached >= CACHED_MAX { self.flush() } else { Ok(()) }
+    }
+
+    fn discard(&mut self, lba: u64, sectors: u64) -> io::Result<bool> {
+        // On a block device Linux does this only where the device promises that the sectors read as zero afterwards
+        // (blkdev_fallocate); in a file it makes a hole, which does.
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let (at, len) = (lba * SECTOR_LEN as u64, sectors * SECTOR_LEN as u64);
+        match rustix::fs::fallocate(&self.file, flags, at, len) {
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.cached = 0;
+        self.file.sync_all()
+    }
+
+    fn read_back(&self, lba: u64) -> io::Result<Sector> {
+        if let Some(direct) = &self.direct {
+            match read_direct(direct, lba) {
+                // Some file systems accept the flag and refuse the read.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => (),
+                result => return result,
+            }
+        }
+        let mut sector = [0; SECTOR_LEN];
+        self.read_uncached(lba, &mut sector)?;
+        Ok(sector)
+    }
+
+    fn read_back_run(&self, lba: u64, out: &mut [u8]) -> io::Result<()> {
+        if let Some(direct) = &self.direct {
+            match direct.read_exact_at(out, lba * SECTOR_LEN as u64) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => (),
+                result => return result,
+            }
+        }
+        self.read_uncached(lba, out)
+    }
+}
+
+impl Target {
+    /// Without direct I/O: drops the clean pages, so that the next read comes from the medium.
+    fn read_uncached(&self, lba: u64, out: &mut [u8]) -> io::Result<()> {
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        self.read(lba, out)
+    }
+}
+
+fn open_error(path: &Path, error: io::Error) -> Error {
+    let refused = |problem| Error::Target { path: path.to_owned(), problem };
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOMEDIUM) => refused(TargetProblem::NoMedium),
+        Some(Errno::ROFS) if path.is_file() => refused(TargetProblem::ReadOnlyFileSystem),
+        Some(Errno::ROFS) => refused(TargetProblem::ReadOnly),
+        _ => Error::io(path, Action::Open, error),
+    }
+}
+
+/// Opens for writing so that no other program that asks the same way can have it at the same time, nor, if `exclusive`,
+/// any mount.
+fn open_locked(path: &Path, exclusive: bool) -> Result<File> {
+    // O_EXCL without O_CREAT is Linux's "nobody else" for block devices, open(2); for files it means nothing.
+    let flags = if exclusive { OFlags::EXCL } else { OFlags::empty() };
+    let flags = i32::try_from(flags.bits()).unwrap_or(0);
+    let open = || OpenOptions::new().read(true).write(true).custom_flags(flags).open(path);
+    let deadline = Instant::now() + PATIENCE;
+    let file = retry(deadline, open, |error| error.raw_os_error() == Some(Errno::BUSY.raw_os_error()))
+        .map_err(|error| busy_or(path, error))?;
+    // systemd.io/BLOCK_DEVICE_LOCKING: whoever writes takes the lock, so that udev does not probe meanwhile.
+    let lock = || flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from);
+    retry(deadline, lock, |error| error.kind() == io::ErrorKind::WouldBlock)
+        .map_err(|error| busy_or(path, error))?;
+    Ok(file)
+}
+
+fn busy_or(path: &Path, error: io::Error) -> Error {
+    let busy =
+        error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(Errno::BUSY.raw_os_error());
+    if busy {
+        Error::Target { path: path.to_owned(), problem: TargetProblem::Busy }
+    } else {
+        open_error(path, error)
+    }
+}
+
+fn retry<T>(
+    deadline: Instant,
+    mut attempt: impl FnMut() -> io::Result<T>,
+    is_transient: impl Fn(&io::Error) -> bool,
+) -> io::Result<T> {
+    loop {
+        match attempt() {
+            Err(error) if is_transient(&error) && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(50));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn open_direct(path: &Path) -> Option<File> {
+    let flags = i32::try_from(OFlags::DIRECT.bits()).ok()?;
+    OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).ok()
+}
+
+/// Reads the aligned block around a sector into aligned memory, and cuts the sector out.
+fn read_direct(file: &File, lba: u64) -> io::Result<Sector> {
+    let offset = lba * SECTOR_LEN as u64;
+    let start = offset - offset % DIRECT_ALIGN as u64;
+    let inside = usize::try_from(offset - start).map_err(io::Error::other)?;
+    let mut block = Buffer::new(DIRECT_ALIGN);
+    let mut filled = 0;
+    while filled < inside + SECTOR_LEN {
+        match file.read_at(&mut block[filled..], start + filled as u64)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => filled += read,
+        }
+    }
+    let mut sector = [0; SECTOR_LEN];
+    sector.copy_from_slice(&block[inside..inside + SECTOR_LEN]);
+    Ok(sector)
+}

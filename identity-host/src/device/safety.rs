@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which targets are never written to, and why.
+
+use std::fs::Metadata;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use super::sysfs::{Device, Host, Kind, Mount, user_area};
+
+/// Where a running system lives: a disk with one of these mounted is the system disk.
+const SYSTEM_MOUNTS: [&str; 7] = ["/", "/boot", "/boot/efi", "/boot/firmware", "/usr", "/var", "/home"];
+/// The sector size that the format is made for.
+const SECTOR_SIZE: &str = "512";
+
+/// What a person lets a verb write to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Allowed {
+    /// A disk that is neither removable nor SD/MMC nor a loop device.
+    pub fixed_disk: bool,
+    /// A card in use.
+    pub in_use: InUse,
+}
+
+/// What to do about a card that is mounted, or used in another way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InUse {
+    /// Refuse it.
+    #[default]
+    Refuse,
+    /// Write to it.
+    Write,
+}
+
+/// Why a device or file cannot be the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetProblem {
+    /// It is a directory.
+    Directory,
+    /// It is neither a block device nor a regular file.
+    NoCard,
+    /// The reader has no card in it.
+    NoMedium,
+    /// The file is on a file system that is mounted read-only.
+    ReadOnlyFileSystem,
+    /// The device is read-only.
+    ReadOnly,
+    /// Another program has it.
+    Busy,
+    /// `/sys` does not know the device with this number, so nothing tells whether it is in use.
+    NotInSysfs(String),
+    /// The file is attached to this loop device.
+    AttachedToLoop(String),
+    /// It is a partition.
+    Partition {
+        /// Its number.
+        number: String,
+        /// The whole device's name.
+        whole: String,
+    },
+    /// It is a hardware partition of an eMMC with this user area.
+    HardwarePartition(String),
+    /// It has sectors of so many bytes.
+    SectorSize(String),
+    /// It is a fixed disk; with vendor and model, where they are known.
+    FixedDisk(Option<String>),
+    /// The running system is on it.
+    SystemDisk {
+        /// The partition's name.
+        name: String,
+        /// Where it is mounted.
+        point: String,
+    },
+    /// It, or a partition of it, is mounted.
+    Mounted {
+        /// The partition's name.
+        name: String,
+        /// Where it is mounted.
+        point: String,
+    },
+    /// A partition is swap space.
+    Swap(String),
+    /// Another device is built upon it or a partition of it.
+    Held {
+        /// The partition's name.
+        name: String,
+        /// The other device's name.
+        by: String,
+    },
+}
+
+/// Refuses a part of a card, in which no slot is where it should be.
+///
+/// # Errors
+/// Why.
+pub fn check_to_read(metadata: &Metadata) -> Result<(), TargetProblem> {
+    match block_device(&Host::here(), metadata) {
+        Some((_, Some(device))) => check_whole(&device),
+        // Without /sys, as in a small initramfs, reading does no harm.
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what is no card, or is in use.
+///
+/// # Errors
+/// Why.
+pub fn check_to_write(metadata: &Metadata, allowed: Allowed) -> Result<(), TargetProblem> {
+    let host = Host::here();
+    match block_device(&host, metadata) {
+        None => check_image(&host, metadata),
+        Some((_, Some(device))) => check_device(&host, &device, allowed),
+        Some((number, None)) => Err(TargetProblem::NotInSysfs(number)),
+    }
+}
+
+/// A block device's number, and what `/sys` knows of it.
+fn block_device(host: &Host, metadata: &Metadata) -> Option<(String, Option<Device>)> {
+    let number = metadata.file_type().is_block_device().then(|| metadata.rdev())?;
+    let number = format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number));
+    let device = host.device(&number);
+    Some((number, device))
+}
+
+/// Refuses an image that the kernel serves as a disk: what it has cached of it would hide, or undo, the stamp.
+fn check_image(host: &Host, metadata: &Metadata) -> Result<(), TargetProblem> {
+    let is_it = |backing: &Path| {
+        let found = backing.metadata();
+        found.is_ok_and(|found| (found.dev(), found.ino()) == (metadata.dev(), metadata.ino()))
+    };
+    match host.loop_devices().into_iter().find(|(_, backing)| is_it(backing)) {
+        Some((name, _)) => Err(TargetProblem::AttachedToLoop(name)),
+        None => Ok(()),
+    }
+}
+
+fn check_whole(device: &Device) -> Result<(), TargetProblem> {
+    if let Some(whole) = device.whole() {
+        let number = device.attribute("partition").unwrap_or_default();
+        return Err(TargetProblem::Partition { number, whole: whole.name() });
+    }
+    if device.kind() == Kind::HardwarePartition {
+        return Err(TargetProblem::HardwarePartition(user_area(&device.name()).to_owned()));
+    }
+    Ok(())
+}
+
+fn check_device(host: &Host, device: &Device, allowed: Allowed) -> Result<(), TargetProblem> {
+    check_whole(device)?;
+    if allowed.in_use == InUse::Refuse {
+        check_use(host, device)?;
+    }
+    if device.attribute("ro").as_deref() == Some("1") {
+        return Err(TargetProblem::ReadOnly);
+    }
+    if let Some(size) = device.attribute("queue/logical_block_size").filter(|size| size != SECTOR_SIZE) {
+        return Err(TargetProblem::SectorSize(size));
+    }
+    if !is_card(device) && !allowed.fixed_disk {
+        return Err(TargetProblem::FixedDisk(model(device)));
+    }
+    Ok(())
+}
+
+fn is_card(device: &Device) -> bool {
+    matches!(device.kind(), Kind::Native | Kind::Removable | Kind::Loop)
+}
+
+fn model(device: &Device) -> Option<String> {
+    let words: Vec<_> =
+        ["device/vendor", "device/model"].iter().filter_map(|name| device.attribute(name)).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+/// Refuses a device that, or a part of which, is mounted, swapped to, or built upon.
+fn check_use(host: &Host, device: &Device) -> Result<(), TargetProblem> {
+    let (mounts, swaps) = (host.mounts(), host.swaps());
+    let parts: Vec<_> = std::iter::once(device.clone()).chain(device.partitions()).collect();
+
+    let mounted: Vec<(String, Mount)> = device.mounts(&mounts);
+    let system = mounted.iter().find(|(_, mount)| SYSTEM_MOUNTS.contains(&mount.point.as_str()));
+    if let Some((name, mount)) = system {
+        return Err(TargetProblem::SystemDisk { name: name.clone(), point: mount.point.clone() });
+    }
+    if let Some((name, mount)) = mounted.first() {
+        return Err(TargetProblem::Mounted { name: name.clone(), point: mount.point.clone() });
+    }
+    for part in &parts {
+        let name = part.name();
+        if swaps.iter().any(|swap| swap.ends_with(&name)) {
+            return Err(TargetProblem::Swap(name));
+        }
+        if let Some(holder) = part.holders().first() {
+            return Err(TargetProblem::Held { name, by: holder.name() });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const ALLOWED: Allowed = Allowed { allow_fixed_disk: true, in_use: InUse::Refuse };
+    const NOT_ALLOWED: Allowed = Allowed { allow_fixed_disk: false, in_use: InUse::Refuse };
+
+    /// A `/sys` and `/proc` made of files.
+    struct Fake {
+        root: TempDir,
+    }
+
+    impl Fake {
+        fn new() -> Self {
+            let fake = Self { root: TempDir::new().unwrap() };
+            fake.file("proc/self/mountinfo", "22 1 0:21 / /proc rw shared:1 - proc proc rw\n");
+            fake.file("proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+            fake
+        }
+
+        fn file(&self, path: &str, text: &str) -> &Self {
+            let path = self.root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+            self
+        }
+
+        fn append(&self, path: &str, line: &str) -> &Self {
+            let old = fs::read_to_string(self.root.path().join(path)).unwrap();
+            self.file(path, &format!("{old}{line}\n"))
+        }
+
+        fn device(&self, dir: &str, number: &str, attributes: &[(&str, &str)]) -> &Self {
+            let plain = [("dev", number), ("ro", "0")];
+            for (name, value) in plain.iter().chain(attributes) {
+                self.file(&format!("sys/devices/{dir}/{name}"), &format!("{value}\n"));
+            }
+            let links = self.root.path().join("sys/dev/block");
+            fs::create_dir_all(&links).unwrap();
+            symlink(self.root.path().join("sys/devices").join(dir), links.join(number)).unwrap();
+            self
+        }
+
+        /// A whole disk, fixed unless `attributes` say otherwise.
+        fn disk(&self, name: &str, number: &str, attributes: &[(&str, &str)]) -> &Self {
+            let plain = [("removable", "0"), ("queue/logical_block_size", "512")];
+            self.device(name, number, &[&plain, attributes].concat())
+        }
+
+        fn card() -> Self {
+            let fake = Self::new();
+            fake.disk("mmcblk0", "179:0", &[]);
+            fake.device("mmcblk0/mmcblk0p1", "179:1", &[("partition", "1")]);
+            fake.device("mmcblk0/mmcblk0p2", "179:2", &[("partition", "2")]);
+            fake
+        }
+
+        /// Something built on the card's second partition.
+        fn holder(&self) -> &Self {
+            self.disk("dm-0", "254:0", &[]);
+            let holders = self.root.path().join("sys/devices/mmcblk0/mmcblk0p2/holders");
+            fs::create_dir_all(&holders).unwrap();
+            symlink(self.root.path().join("sys/devices/dm-0"), holders.join("dm-0")).unwrap();
+            self
+        }
+
+        fn mounted(&self, number: &str, point: &str) -> &Self {
+            self.append(
+                "proc/self/mountinfo",
+                &format!("30 22 {number} / {point} rw,relatime - ext4 /dev/x rw"),
+            )
+        }
+
+        fn check(&self, number: &str, allowed: Allowed) -> Result<()> {
+            let host = Host::at(self.root.path());
+            let device = host.device(number).expect("a device of this test");
+            check_device(&host, Path::new("/dev/given"), &device, allowed)
+        }
+
+        /// Refused, with or without the permission, for a reason that says all of `parts`.
+        #[track_caller]
+        fn refuses(&self, number: &str, parts: &[&str]) {
+            for allowed in [NOT_ALLOWED, ALLOWED] {
+                let error = self.check(number, allowed).expect_err("refused");
+                assert_eq!(error.exit(), crate::error::Exit::Refused);
+                let message = error.to_string();
+                for part in parts {
+                    assert!(message.contains(part), "{part:?} in {message:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn cards_by_whatever_reader_are_accepted() {
+        assert!(Fake::card().check("179:0", NOT_ALLOWED).is_ok());
+        let fake = Fake::new();
+        fake.disk("sdb", "8:16", &[("removable", "1")]).disk("loop3", "7:3", &[]);
+        for number in ["8:16", "7:3"] {
+            assert!(fake.check(number, NOT_ALLOWED).is_ok());
+        }
+    }
+
+    #[test]
+    fn fixed_disks_only_by_order() {
+        let fake = Fake::new();
+        fake.disk("sda", "8:0", &[("device/vendor", "ATA     "), ("device/model", "Big Disk 4000")]);
+        fake.disk("nvme0n1", "259:0", &[("device/model", "Fast One")]).disk("vda", "254:16", &[]);
+        for (number, model) in [("8:0", "Big Disk 4000"), ("259:0", "Fast One"), ("254:16", "")] {
+            let message = fake.check(number, NOT_ALLOWED).expect_err("refused").to_string();
+            assert!(message.contains("fixed disk") && message.contains("--allow-fixed-disk"), "{message}");
+            assert!(message.contains(model), "{message}");
+            assert!(fake.check(number, ALLOWED).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_card_is_not_the_card() {
+        let fake = Fake::card();
+        fake.disk("mmcblk0boot0", "179:8", &[]).disk("mmcblk12rpmb", "179:16", &[]);
+        for (number, parts) in [
+            ("179:1", ["partition 1 of /dev/mmcblk0", "give the whole card"]),
+            ("179:8", ["hardware partition", "give /dev/mmcblk0"]),
+            ("179:16", ["hardware partition", "give /dev/mmcblk12"]),
+        ] {
+            fake.refuses(number, &parts);
+            let device = Host::at(fake.root.path()).device(number).unwrap();
+            assert!(check_whole(Path::new("/dev/given"), &device).is_err(), "not even to read");
+        }
+    }
+
+    #[test]
+    fn a_lock_tab_and_large_sectors() {
+        let fake = Fake::new();
+        fake.disk("mmcblk0", "179:0", &[("ro", "1")]);
+        fake.disk("sdb", "8:16", &[("removable", "1"), ("queue/logical_block_size", "4096")]);
+        fake.refuses("179:0", &["/dev/given is read-only", "lock tab"]);
+        fake.refuses("8:16", &["sectors of 4096 bytes", "512"]);
+    }
+
+    #[test]
+    fn a_mounted_partition_or_disk() {
+        let fake = Fake::card();
+        fake.mounted("179:2", "/media/me/my\\040card");
+        fake.refuses("179:0", &["/dev/mmcblk0p2 is mounted on /media/me/my card", "umount"]);
+        let fake = Fake::card();
+        fake.mounted("179:0", "/mnt");
+        fake.refuses("179:0", &["/dev/mmcblk0 is mounted on /mnt"]);
+        // Another disk's mount is nobody's business.
+        let fake = Fake::card();
+        fake.mounted("179:10", "/mnt").mounted("8:1", "/");
+        assert!(fake.check("179:0", NOT_ALLOWED).is_ok());
+    }
+
+    #[test]
+    fn the_system_disk() {
+        for point in ["/", "/boot", "/boot/firmware", "/usr", "/home"] {
+            let fake = Fake::card();
+            fake.mounted("179:1", "/mnt").mounted("179:2", point);
+            fake.refuses("179:0", &["/dev/given is the system disk", point, "/dev/mmcblk0p2", "never"]);
+        }
+    }
+
+    #[test]
+    fn the_system_disk_below_a_mapping() {
+        let fake = Fake::card();
+        fake.holder().mounted("254:0", "/");
+        fake.refuses("179:0", &["system disk", "/dev/dm-0"]);
+    }
+
+    #[test]
+    fn something_is_built_on_it() {
+        let fake = Fake::card();
+        fake.holder();
+        fake.refuses("179:0", &["/dev/mmcblk0p2 is used by /dev/dm-0", "take that down"]);
+        fake.mounted("254:0", "/mnt");
+        fake.refuses("179:0", &["/dev/dm-0 is mounted on /mnt"]);
+    }
+
+    #[test]
+    fn swap_space() {
+        let fake = Fake::card();
+        fake.append("proc/swaps", "/dev/mmcblk0p1                          partition\t4091900\t\t0\t\t-2");
+        fake.refuses("179:0", &["/dev/mmcblk0p1 is swap space", "swapoff /dev/mmcblk0p1"]);
+        let fake = Fake::card();
+        fake.append("proc/swaps", "/dev/mmcblk0p11                         partition\t4091900\t\t0\t\t-2");
+        assert!(fake.check("179:0", NOT_ALLOWED).is_ok(), "another device whose name starts the same");
+    }
+
+    #[test]
+    fn an_image_that_a_loop_device_serves() {
+        let fake = Fake::new();
+        let image = fake.root.path().join("card.img");
+        fs::write(&image, [0; 512]).unwrap();
+        let host = Host::at(fake.root.path());
+        let check = || check_image(&host, &image, &image.metadata().unwrap());
+        fake.file("sys/block/loop0/loop/backing_file", "/elsewhere/card.img\n");
+        assert!(check().is_ok());
+        fake.file("sys/block/loop1/loop/backing_file", &format!("{}\n", image.display()));
+        let message = check().expect_err("refused").to_string();
+        assert!(message.contains("attached to /dev/loop1") && message.contains("losetup -d"), "{message}");
+    }
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What can go wrong, as facts: what was found, and where. The crate `identity-ui` makes sentences and exit codes of them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use identity_core::identity::DraftError;
+use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
+
+use crate::default_card::NoDefaultCard;
+use crate::device::Cid;
+use crate::device::safety::TargetProblem;
+#[cfg(feature = "flash")]
+use crate::flash::FlashProblem;
+#[cfg(feature = "stamp")]
+use crate::new_image::NewImageProblem;
+#[cfg(feature = "stamp")]
+use crate::record::RecordProblem;
+use crate::scan::Scan;
+
+/// Result of everything that can fail here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something was not done.
+#[derive(Debug)]
+pub enum Error {
+    /// The device or file cannot be the target of this.
+    Target {
+        /// The device or file.
+        path: PathBuf,
+        /// Why.
+        problem: TargetProblem,
+    },
+    /// The system failed.
+    Io {
+        /// The device or file.
+        path: PathBuf,
+        /// What was tried.
+        action: Action,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The state of the card does not allow it.
+    State {
+        /// The card.
+        path: PathBuf,
+        /// What is on it.
+        scan: Box<Scan>,
+    },
+    /// The card has an identity, and nobody has asked to replace it.
+    IdentityPresent {
+        /// The card.
+        path: PathBuf,
+        /// What is on it.
+        scan: Box<Scan>,
+    },
+    /// An intact copy of a later version would have to be overwritten or cleared.
+    NewerCopy {
+        /// The card.
+        path: PathBuf,
+        /// Where the copy is.
+        lba: u32,
+        /// Whether it lies behind the start of a partition, where it is never cleared.
+        in_partition: bool,
+    },
+    /// A place that may hold a copy cannot be read, so that what is erased today could come back.
+    UnreadablePlace {
+        /// The card.
+        path: PathBuf,
+        /// The place.
+        lba: u32,
+    },
+    /// Copies lie behind the start of the first partition; to clear them takes a person's word.
+    CopiesInPartition {
+        /// The card.
+        path: PathBuf,
+        /// Where they are.
+        lbas: Vec<u32>,
+    },
+    /// A valid copy lies outside of the slots, and nobody has named its place.
+    CopyElsewhere {
+        /// The card.
+        path: PathBuf,
+        /// Where it is.
+        lba: u32,
+    },
+    /// Only one copy was found: it may be a piece of another card.
+    LoneCopy {
+        /// The card.
+        path: PathBuf,
+        /// Where it is.
+        lba: u32,
+    },
+    /// A copy lies beside the pair, and the card is in use.
+    CopyBesidePair {
+        /// The card.
+        path: PathBuf,
+        /// Where it is.
+        lba: u32,
+    },
+    /// Two copies fit the UUID or LBA that was named, or none does.
+    NothingToKeep {
+        /// The card.
+        path: PathBuf,
+        /// What is on it.
+        scan: Box<Scan>,
+    },
+    /// A value breaks its rule.
+    Value(DraftError),
+    /// A new identity needs a profile.
+    NoProfile,
+    /// The identity cannot be written once more.
+    Generation(DraftError),
+    /// No two slots are free.
+    NoSlots {
+        /// The card.
+        path: PathBuf,
+        /// Every slot, and why it is not free.
+        verdicts: Vec<SlotVerdict>,
+    },
+    /// Places that were named make no sense.
+    Places(PlacesProblem),
+    /// A place that was named may not be taken.
+    Place {
+        /// The card.
+        path: PathBuf,
+        /// The place.
+        lba: u32,
+        /// Why.
+        busy: SlotBusy,
+        /// Whether force would take it all the same.
+        by_force: bool,
+    },
+    /// What stands where the second copy belongs is somebody's, and no other slot is free.
+    ForeignAtPeer {
+        /// The card.
+        path: PathBuf,
+        /// The place.
+        lba: u32,
+    },
+    /// A step of a plan failed; the steps behind it were not begun.
+    Step {
+        /// The card.
+        path: PathBuf,
+        /// Where the step writes.
+        lba: u32,
+        /// What failed.
+        problem: StepProblem,
+    },
+    /// After writing, something else is on the card than should be.
+    NotProved {
+        /// The card.
+        path: PathBuf,
+        /// What is on it.
+        scan: Box<Scan>,
+    },
+    /// The identity is bound to another card, or another board, than the one it would be written to.
+    BoundElsewhere {
+        /// The card.
+        path: PathBuf,
+        /// What it is bound to.
+        binding: Binding,
+    },
+    /// The CID of the card is not known.
+    NoCid(&'static str),
+    /// No serial number of the board is known.
+    NoBoard,
+    /// A record, or the place for it.
+    #[cfg(feature = "stamp")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: RecordProblem,
+    },
+    /// A new image.
+    #[cfg(feature = "stamp")]
+    NewImage {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: NewImageProblem,
+    },
+    /// No card was named, and which is meant is not clear.
+    DefaultCard(NoDefaultCard),
+    /// A flash.
+    #[cfg(feature = "flash")]
+    Flash {
+        /// The card.
+        path: PathBuf,
+        /// What is wrong.
+        problem: FlashProblem,
+    },
+    /// What `flash` refuses, in words. Goes as its own errors come.
+    Refused(String),
+    /// What fails in `flash`, in words. Goes as its own errors come.
+    Failed(String),
+    /// Stopped by a signal.
+    Interrupted(String),
+}
+
+/// What was tried with a file or device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Open it.
+    Open,
+    /// Find its length.
+    Measure,
+    /// Read it.
+    Read,
+    /// Read its first sectors.
+    ReadFirstSectors,
+    /// Create it.
+    Create,
+    /// Remove it.
+    Remove,
+    /// Write the record of an identity.
+    WriteRecord,
+}
+
+/// What is wrong with places for the copies that a person names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlacesProblem {
+    /// Neither one nor two.
+    Count,
+    /// Twice the same sector, or LBA 0.
+    NotTwo,
+}
+
+/// Why a step of a plan failed.
+#[derive(Debug)]
+pub enum StepProblem {
+    /// The card ends before the sector.
+    BehindEnd,
+    /// The sector that was to be cleared is not what it was when it was looked at.
+    Changed,
+    /// The sector cannot be read before it is cleared.
+    Read(io::Error),
+    /// The sector cannot be written.
+    Write(io::Error),
+    /// The card cannot be flushed.
+    Flush(io::Error),
+    /// The sector cannot be read back.
+    ReadBack(io::Error),
+    /// The sector reads back differently, from this byte on.
+    Differs(usize),
+}
+
+/// What an identity is bound to, and what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// A card.
+    Card {
+        /// The one it is bound to.
+        bound: Cid,
+        /// The one that is there.
+        found: Cid,
+    },
+    /// A board.
+    Board {
+        /// The one it is bound to.
+        bound: String,
+        /// The one that is there.
+        found: String,
+    },
+}
+
+impl Error {
+    /// The system failed at `action` with `path`.
+    pub fn io(path: &Path, action: Action, error: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), action, error }
+    }
+
+    /// Refused by `flash`.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::Refused(message.into())
+    }
+
+    /// Failed in `flash`.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(message.into())
+    }
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The first sectors of a card, each read once, and whose they are: what every plan starts from.
+
+use std::cell::OnceCell;
+use std::io;
+use std::ops::Range;
+
+use identity_core::{SECTOR_LEN, StoredCopy};
+use identity_layout::slot_rules::{self, SlotBusy, SlotVerdict};
+use identity_layout::table::{self, PartitionTable};
+use identity_layout::{Gap, Inspection, Map};
+
+use crate::device::{Card, Sector};
+
+/// A card up to its first partition, what else its partition tables consist of, and the map of both.
+pub struct FirstSectors {
+    inspection: Inspection,
+    /// Sectors that cannot be read, in ascending order.
+    unreadable: Vec<u64>,
+    table: PartitionTable,
+    /// Where the gap ends.
+    end_lba: u64,
+    /// Drawn when it is asked for: a plain reader asks for the table alone.
+    map: OnceCell<Map>,
+}
+
+impl FirstSectors {
+    /// Reads what the map of a card needs.
+    ///
+    /// # Errors
+    /// If not even LBA 0 can be read; any other unreadable sector counts as data.
+    pub fn read(card: &dyn Card) -> io::Result<Self> {
+        Self::complete(Inspection::new(card.sectors()), card)
+    }
+
+    /// The same of a card that will begin with `head`, for example with an image: what is behind is read from `card`.
+    ///
+    /// # Errors
+    /// As with [`FirstSectors::read`], if `head` is empty.
+    pub fn with_head(head: Vec<u8>, card: &dyn Card) -> io::Result<Self> {
+        Self::complete(Inspection::with_head(head, card.sectors()), card)
+    }
+
+    fn complete(mut inspection: Inspection, card: &dyn Card) -> io::Result<Self> {
+        let mut unreadable = Vec::new();
+        while let Some(range) = inspection.next() {
+            read(card, range, &mut inspection, &mut unreadable)?;
+        }
+        unreadable.sort_unstable();
+        let (table, end_lba) = (table::read(&inspection.gap()), inspection.gap().end_lba());
+        Ok(Self { inspection, unreadable, table, end_lba, map: OnceCell::new() })
+    }
+
+    /// The bytes from LBA 0 on, when everything has been asked.
+    pub fn into_head(self) -> Vec<u8> {
+        self.inspection.into_head()
+    }
+
+    /// Who owns each sector.
+    pub fn map(&self) -> &Map {
+        self.map.get_or_init(|| identity_layout::map(&self.gap()))
+    }
+
+    /// First sector of the first partition of any table.
+    pub fn first_partition_lba(&self) -> Option<u64> {
+        self.table.first_partition_lba()
+    }
+
+    /// Whether a sector lies behind the start of the first partition.
+    pub fn is_in_partition(&self, lba: u32) -> bool {
+        self.first_partition_lba().is_some_and(|first| u64::from(lba) >= first)
+    }
+
+    /// The sector at `lba`, if it is one of those that were read; `Err` if it cannot be read.
+    pub fn sector(&self, lba: u64) -> Option<Result<&Sector, ()>> {
+        if self.unreadable.binary_search(&lba).is_ok() {
+            return Some(Err(()));
+        }
+        self.gap().sector(lba).map(Ok)
+    }
+
+    /// Valid copies before the first partition, slots or not, by LBA.
+    pub fn copies(&self) -> Vec<u32> {
+        let is_copy = |lba: &u32| {
+            let sector = self.sector(u64::from(*lba)).and_then(Result::ok);
+            sector.is_some_and(|sector| StoredCopy::parse(sector, *lba).is_ok())
+        };
+        (0..u32::try_from(self.end_lba).unwrap_or(u32::MAX)).filter(is_copy).collect()
+    }
+
+    /// All slots with their verdicts, in reading order.
+    pub fn verdicts(&self) -> Vec<SlotVerdict> {
+        slot_rules::verdicts(|lba| self.check(lba))
+    }
+
+    /// Whether a copy may be put at `lba` by all rules.
+    pub fn check(&self, lba: u32) -> Result<(), SlotBusy> {
+        slot_rules::check_slot(self.map(), &self.gap(), lba)
+    }
+
+    /// Whether a copy may be put back at `lba`, where a valid copy says that the other one belongs. A damaged copy, or a
+    /// sector that cannot be read, does not stand in the way there; with `force` nor does other data.
+    pub fn check_own(&self, lba: u32, force: bool) -> Result<(), SlotBusy> {
+        let is_lost = self.sector(lba.into()).is_some_and(|sector| sector.is_err());
+        if !is_lost && !force {
+            return self.check(lba);
+        }
+        let blanked = self.inspection.with_blank(lba.into());
+        slot_rules::check_slot(&identity_layout::map(&blanked.gap()), &blanked.gap(), lba)
+    }
+
+    /// Whether a copy may be put at `lba`, which a person has named.
+    ///
+    /// # Errors
+    /// Why not, and whether force would do it.
+    pub fn check_at(&self, lba: u32, force: bool) -> Result<(), (SlotBusy, bool)> {
+        slot_rules::check_named(self.map(), &self.gap(), lba, force)
+    }
+
+    fn gap(&self) -> Gap<'_> {
+        self.inspection.gap()
+    }
+}
+
+/// Reads what an inspection asks for, at once or, where that fails, one by one.
+fn read(
+    card: &dyn Card,
+    range: Range<u64>,
+    inspection: &mut Inspection,
+    unreadable: &mut Vec<u64>,
+) -> io::Result<()> {
+    let len = usize::try_from(range.end - range.start).ok().and_then(|count| count.checked_mul(SECTOR_LEN));
+    let mut bytes = vec![0; len.ok_or(io::ErrorKind::OutOfMemory)?];
+    if card.read(range.start, &mut bytes).is_ok() {
+        inspection.give(range.start, bytes);
+        return Ok(());
+    }
+    for (lba, sector) in range.zip(bytes.chunks_exact_mut(SECTOR_LEN)) {
+        match card.read(lba, sector) {
+            Err(error) if lba == 0 => return Err(error),
+            Err(_) => {
+                inspection.give_unreadable(lba..lba + 1);
+                unreadable.push(lba);
+            }
+            Ok(()) => inspection.give(lba, sector.to_vec()),
+        }
+    }
+    Ok(())
+}

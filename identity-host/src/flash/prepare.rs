@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Everything that can be refused before the first byte is written, and the plan.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use identity_core::{Identity, State};
+use identity_layout::Gap;
+use identity_layout::mark::Mark;
+
+use super::choice::{self, Choice, Wanted};
+use super::head::{self, Head};
+use super::plan::{self, FlashPlan};
+use super::{Note, write};
+use crate::device::{Card, SECTOR_LEN, Sector};
+use crate::error::{Action, Error, Result};
+use crate::first_sectors::FirstSectors;
+use crate::image::bmap::{Bmap, Checker};
+use crate::image::container::{self, Format};
+use crate::image::source::{self, Source};
+use crate::record::{self, CardKey, Matches};
+use crate::scan::Scan;
+use crate::surroundings::Surroundings;
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The identity of a card that has none.
+    pub fresh: Option<Identity>,
+    /// The identity of a record that was named, and the file.
+    pub restore: Option<(PathBuf, Identity)>,
+    /// Whether records of unfinished flashes are ignored.
+    pub no_restore: bool,
+    /// Places for the copies that were named.
+    pub at: Vec<u32>,
+    /// Go on without identity where there is no place for it, or its state is doubtful.
+    pub force: bool,
+}
+
+/// A flash that may begin.
+pub struct Prepared {
+    /// What to do with the identity.
+    pub plan: FlashPlan,
+    /// The image's first bytes, without copies of any identity.
+    pub head: Vec<u8>,
+    /// The block map, and how much of it has been checked.
+    pub checker: Option<Checker>,
+    /// Where copies of an identity were in the image.
+    pub blanked: Vec<u32>,
+    /// What was on the card.
+    pub scan: Scan,
+    /// The mark that the card gets: with the number that it has, or a new one.
+    pub mark: Mark,
+    /// What a person should know.
+    pub notes: Vec<Note>,
+}
+
+/// The card that is going to be written.
+pub struct FlashTarget<'a> {
+    /// The card.
+    pub card: &'a dyn Card,
+    /// For messages.
+    pub path: &'a Path,
+    /// What tells it from others.
+    pub key: &'a CardKey,
+    /// Where records are.
+    pub records: &'a Path,
+    /// The card and the board.
+    pub surroundings: Surroundings,
+}
+
+/// Reads the image's first bytes and what is on the card, and plans.
+///
+/// # Errors
+/// [`Error::Flash`] if the image does not fit or a person has to decide about the identity; what else is wrong with the
+/// image, or the card.
+pub fn prepare(
+    target: &FlashTarget<'_>,
+    source: &mut Source,
+    bmap: Option<Arc<Bmap>>,
+    request: Request,
+) -> Result<Prepared> {
+    let sectors = target.card.sectors();
+    check_lengths(source, bmap.as_deref(), target)?;
+    let mut head = head::read(source, |bytes| Gap::new(bytes, sectors).end_lba())?;
+    check_head(&head, source, target)?;
+    let mut checker = bmap.map(Checker::new);
+    if let Some(checker) = &mut checker {
+        let given = checker.give(0, &head.bytes);
+        given.map_err(|reason| Error::refused(format!("{}: {reason}", source.name)))?;
+    }
+    let first_partition_lba = Gap::new(&head.bytes, sectors).end_lba();
+    let blanked = head::blank_copies(&mut head.bytes, first_partition_lba);
+
+    let scan = look(target, &request.at).judged_in(target.surroundings.clone());
+    let mut notes = Vec::new();
+    let Request { fresh, restore, no_restore, at, force } = request;
+    let old_mark = read_mark(target.card);
+    let wanted = Wanted { fresh, restore, no_restore, force };
+    let choice = choose(target, &scan, old_mark.as_ref(), wanted, &mut notes)?;
+    let plan = make_plan(target, choice, &scan, &mut head, &at, force)?;
+    if let Some(error) = &plan.given_up {
+        notes.push(Note::GivenUp(error.clone()));
+    }
+    let number = old_mark.and_then(|mark| mark.number()).unwrap_or_else(record::new_number);
+    let mark = Mark::new(&image_name(&source.name), Some(number));
+    Ok(Prepared { plan, head: head.bytes, checker, blanked, scan, mark, notes })
+}
+
+/// The image's name without its directory.
+fn image_name(name: &str) -> String {
+    Path::new(name).file_name().map_or_else(|| name.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn read_mark(card: &dyn Card) -> Option<Mark> {
+    let mut lba0: Sector = [0; SECTOR_LEN];
+    card.read(0, &mut lba0).ok().and_then(|()| Mark::parse(&lba0))
+}
+
+/// What can be said of the image's length before it is unpacked.
+fn check_lengths(source: &Source, bmap: Option<&Bmap>, target: &FlashTarget<'_>) -> Result<()> {
+    let exact = source.exact_len().into_iter().chain(bmap.map(|bmap| bmap.image_len));
+    for len in source.stated_len.into_iter().chain(exact.clone()) {
+        write::check_len(len, target.card.sectors(), target.path)?;
+    }
+    for len in exact {
+        if !len.is_multiple_of(SECTOR_LEN as u64) {
+            return Err(write::ragged(len));
+        }
+    }
+    match (source.exact_len(), bmap) {
+        (Some(len), Some(bmap)) if len != bmap.image_len => Err(Error::refused(format!(
+            "{} is {len} bytes long, but {} by its block map; fetch both again, or say --no-bmap",
+            source.name, bmap.image_len
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What can be said of the image when its first bytes are known, or all of a small one.
+fn check_head(head: &Head, source: &Source, target: &FlashTarget<'_>) -> Result<()> {
+    if head.bytes.is_empty() {
+        return Err(Error::refused(format!("{} holds nothing; give an image", source.name)));
+    }
+    write::check_len(head.bytes.len() as u64, target.card.sectors(), target.path)?;
+    if !head.bytes.len().is_multiple_of(SECTOR_LEN) {
+        return Err(write::ragged(head.bytes.len() as u64));
+    }
+    // Packed twice, or an archive in an archive: nothing that a board could read.
+    let inside = match container::recognise(&head.bytes) {
+        Ok(Format::Raw) => return Ok(()),
+        Ok(format) => format!("a {} file with a {} file in it", source.format.name(), format.name()),
+        Err(what) => format!("a {} file with {what} in it", source.format.name()),
+    };
+    Err(source::foreign(&source.name, &inside))
+}
+
+/// What is on the card. A copy that a person has put elsewhere than in a slot counts where no slot holds any.
+fn look(target: &FlashTarget<'_>, at: &[u32]) -> Scan {
+    let hint = at.first().copied();
+    // A power cut may leave LBA 0 unreadable until it is written again, which is what comes next.
+    let Ok(first_sectors) = FirstSectors::read(target.card) else { return Scan::read(target.card, hint) };
+    let scan = Scan::with_first_sectors(&first_sectors, target.card, hint);
+    match first_sectors.copies().first() {
+        Some(&lba) if scan.state() == State::Blank && hint.is_none() => {
+            Scan::with_first_sectors(&first_sectors, target.card, Some(lba))
+        }
+        _ => scan,
+    }
+}
+
+fn choose(
+    target: &FlashTarget<'_>,
+    scan: &Scan,
+    mark: Option<&Mark>,
+    wanted: Wanted,
+    notes: &mut Vec<Note>,
+) -> Result<Choice> {
+    let mut matches = Matches::default();
+    if !scan.state().is_usable() {
+        matches = record::find(target.records, target.key, mark);
+        notes.extend(matches.broken.drain(..).map(Note::BrokenRecord));
+    } else if scan.state() == State::Degraded {
+        notes.push(Note::Degraded(Box::new(scan.clone())));
+    }
+    let choice = choice::decide(scan, matches, wanted, target.path)?;
+    if let Choice::Restore(identity, file) = &choice {
+        notes.push(Note::Restored(identity.clone(), file.clone()));
+    }
+    Ok(choice)
+}
+
+/// The plan; `head` loses what lies where the copies will be.
+fn make_plan(
+    target: &FlashTarget<'_>,
+    choice: Choice,
+    scan: &Scan,
+    head: &mut Head,
+    at: &[u32],
+    force: bool,
+) -> Result<FlashPlan> {
+    let len = head.bytes.len();
+    let first = FirstSectors::with_head(std::mem::take(&mut head.bytes), target.card);
+    let first = first.map_err(|error| Error::io(target.path, Action::ReadFirstSectors, error))?;
+    let room = plan::Room {
+        verdicts: first.verdicts(),
+        check: &|lba| first.check(lba),
+        check_named: &|lba| first.check_at(lba, force),
+    };
+    let plan = plan::plan(choice, scan, &room, at, force, target.path)?;
+    head.bytes = first.into_head();
+    head.bytes.truncate(len);
+    for &lba in &plan.kept {
+        let start = lba as usize * SECTOR_LEN;
+        if let Some(sector) = head.bytes.get_mut(start..start + SECTOR_LEN) {
+            sector.fill(0);
+        }
+    }
+    Ok(plan)
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Writes an image to a card, in an order by which the power may go at any moment.
+//!
+//! 1. LBA 0 gets the mark of an unfinished card. From here on nobody takes the card for what it was, or for finished.
+//!    One sector, so it is there or not; neither a partition table nor a boot sector, so nothing mounts or starts
+//!    the mixture of two systems that follows.
+//! 2. Both copies of the identity are written to where they will stay, each proved before the next, then what is left
+//!    of old ones is cleared: the same steps in the same order as `identity stamp`, and nothing at all where the
+//!    copies already are where they can stay. At every moment a good copy is on the card.
+//! 3. The image from LBA 2048 on, around the copies, which are never written again. Then all of it is read back.
+//! 4. The first 2048 sectors but LBA 0: where GPTs and most loaders are. Read back.
+//! 5. LBA 0, which makes the card one with a partition table, in one sector again. Read back.
+//!
+//! A copy is in danger only by what a failing power supply does to its neighbours in the flash chip; for that the two
+//! are in different groups, and there is the record on the host.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::interrupt::Stop;
+use super::pipeline::{Delivery, Pipeline};
+use super::plan::{FlashPlan, LAST_SECTORS};
+use super::progress::{Phase, Progress, Quiet};
+use super::read_back::{self, Written};
+use super::{CHUNK_LEN, FlashProblem};
+use crate::device::plain;
+use crate::device::{Buffer, SECTOR_LEN, WritableCard};
+use crate::error::{Error, Result};
+use crate::execute;
+use crate::image::bmap::Checker;
+use crate::image::source::Source;
+use identity_layout::mark::Mark;
+
+/// What to write, and how.
+pub struct Job<'a> {
+    /// What was planned.
+    pub plan: &'a FlashPlan,
+    /// The card.
+    pub card: &'a mut dyn WritableCard,
+    /// For messages.
+    pub path: &'a Path,
+    /// What stands in LBA 0 until the end.
+    pub mark: &'a Mark,
+    /// The image's first bytes, without the copies that were in it.
+    pub head: Vec<u8>,
+    /// The rest of the image.
+    pub source: Source,
+    /// Its block map, and how much of it has been checked.
+    pub checker: Option<Checker>,
+    /// Whether to read everything back.
+    pub verify: bool,
+    /// Where progress is shown.
+    pub progress: &'a mut dyn Progress,
+    /// Whether somebody wants to stop.
+    pub stop: Stop,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Summary {
+    /// Length of the image in bytes.
+    #[serde(rename = "image_bytes")]
+    pub image_len: u64,
+    /// Bytes that were sent to the card.
+    #[serde(rename = "written_bytes")]
+    pub written_len: u64,
+    /// Bytes that are zero on the card without having been sent to it.
+    #[serde(rename = "zero_bytes")]
+    pub zero_len: u64,
+    /// Time for writing, without reading back.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub write_time: Duration,
+}
+
+fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+/// Does it.
+///
+/// # Errors
+/// Exit 7 when the card fails, 6 when the image turns out to be wrong, 130 when interrupted. The card is unfinished
+/// then, and says so.
+pub fn run(mut job: Job<'_>) -> Result<Summary> {
+    let started = Instant::now();
+    let head = std::mem::take(&mut job.head);
+    let last_len = head.len().min(LAST_SECTORS as usize * SECTOR_LEN);
+    let mut last = Buffer::new(CHUNK_LEN.max(last_len));
+    last[..last_len].copy_from_slice(&head[..last_len]);
+
+    let mut writer = Writer {
+        path: job.path,
+        kept: kept(job.plan),
+        written: job.verify.then(Vec::new),
+        discards: Discards::Untried,
+        written_len: 0,
+        zero_len: 0,
+    };
+    let card = &mut *job.card;
+    writer.write_proved(card, 0, &job.mark.encode())?;
+    execute::run(&job.plan.copies, card, job.path)?;
+
+    job.progress.begin(Phase::Write);
+    let mapped_len = job.checker.as_ref().map(|checker| {
+        let rest: u64 =
+            checker.bmap().parts(head.len() as u64..u64::MAX).map(|part| part.end - part.start).sum();
+        head.len() as u64 + rest
+    });
+    let checker_map = job.checker.as_ref().map(Checker::shared);
+    let pipeline = Pipeline::start(job.source, job.checker, head.len() as u64);
+    writer.write_head(card, &head, last_len, &job.stop)?;
+    drop(head);
+    let image_len = loop {
+        match pipeline.next(&job.stop)? {
+            Delivery::End(len) => break len,
+            Delivery::Chunk(chunk) => {
+                let end = chunk.at + chunk.len as u64;
+                check_end(end, card, job.path)?;
+                let whole = chunk.at..end;
+                let parts: Vec<_> = match &checker_map {
+                    Some(bmap) => bmap.parts(whole).collect(),
+                    None => vec![whole],
+                };
+                for part in parts {
+                    let bytes =
+                        &chunk.buffer[(part.start - chunk.at) as usize..(part.end - chunk.at) as usize];
+                    writer.write(card, part.start / SECTOR_LEN as u64, bytes)?;
+                }
+                let done = writer.written_len + writer.zero_len;
+                job.progress.at(done, mapped_len.or_else(|| pipeline.total(end)));
+                pipeline.reuse(chunk.buffer);
+            }
+        }
+    };
+    writer.flush(card)?;
+    job.progress.end(writer.written_len + writer.zero_len);
+    let mut write_time = started.elapsed();
+    if let Some(written) = &writer.written {
+        read_back::check(written, card, job.path, job.progress, &job.stop)?;
+    }
+    job.stop.check()?;
+
+    // From here on it is a matter of moments: no more stopping.
+    let started = Instant::now();
+    writer.write_last(card, &last[..last_len])?;
+    write_time += started.elapsed();
+    let (written_len, zero_len) = (writer.written_len, writer.zero_len);
+    Ok(Summary { image_len, written_len, zero_len, write_time })
+}
+
+fn kept(plan: &FlashPlan) -> Vec<u64> {
+    let mut kept: Vec<u64> = plan.kept.iter().map(|&lba| lba.into()).collect();
+    kept.sort_unstable();
+    kept
+}
+
+/// What is wrong with an image of `len` bytes, or of more.
+fn check_end(len: u64, card: &dyn WritableCard, path: &Path) -> Result<()> {
+    check_len(len, card.sectors(), path)?;
+    if len.is_multiple_of(SECTOR_LEN as u64) { Ok(()) } else { Err(ragged(len)) }
+}
+
+/// Whether so many bytes fit.
+///
+/// # Errors
+/// Exit 6.
+pub fn check_len(len: u64, sectors: u64, path: &Path) -> Result<()> {
+    let card_len = sectors * SECTOR_LEN as u64;
+    if len <= card_len {
+        return Ok(());
+    }
+    let problem = FlashProblem::TooLong { image_len: len, card_len };
+    Err(Error::Flash { path: path.to_owned(), problem })
+}
+
+/// An image that is no whole number of sectors.
+pub fn ragged(len: u64) -> Error {
+    Error::refused(format!(
+        "the image has {len} bytes, not a multiple of 512: it was cut off; fetch it again"
+    ))
+}
+
+enum Discards {
+    Untried,
+    Work,
+    DoNot,
+}
+
+struct Writer<'a> {
+    path: &'a Path,
+    /// In order.
+    kept: Vec<u64>,
+    /// What is to be read back; `None` if nothing is.
+    written: Option<Vec<Written>>,
+    discards: Discards,
+    written_len: u64,
+    zero_len: u64,
+}
+
+impl Writer<'_> {
+    fn error(&self, doing: &str, lba: u64, error: &std::io::Error) -> Error {
+        Error::failed(format!("{}: cannot {doing} LBA {lba}: {}", self.path.display(), plain(error)))
+    }
+
+    fn flush(&self, card: &mut dyn WritableCard) -> Result<()> {
+        card.flush().map_err(|error| {
+            Error::failed(format!("{}: cannot be flushed: {}", self.path.display(), plain(&error)))
+        })
+    }
+
+    /// The head behind the last sectors, in chunks from aligned memory.
+    fn write_head(
+        &mut self,
+        card: &mut dyn WritableCard,
+        head: &[u8],
+        last_len: usize,
+        stop: &Stop,
+    ) -> Result<()> {
+        let mut buffer = Buffer::new(CHUNK_LEN);
+        for (number, bytes) in head.chunks(CHUNK_LEN).enumerate() {
+            stop.check()?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            let at = number * CHUNK_LEN;
+            let from = last_len.saturating_sub(at).min(bytes.len());
+            self.write(card, ((at + from) / SECTOR_LEN) as u64, &buffer[from..bytes.len()])?;
+        }
+        Ok(())
+    }
+
+    /// Writes sectors from `lba` on, but for the copies among them.
+    fn write(&mut self, card: &mut dyn WritableCard, lba: u64, bytes: &[u8]) -> Result<()> {
+        let end = lba + (bytes.len() / SECTOR_LEN) as u64;
+        let inside: Vec<u64> = self.kept.iter().copied().filter(|kept| (lba..end).contains(kept)).collect();
+        let mut from = lba;
+        for stop in inside.into_iter().chain([end]) {
+            let span = (from - lba) as usize * SECTOR_LEN..(stop - lba) as usize * SECTOR_LEN;
+            if !span.is_empty() {
+                self.write_piece(card, from, &bytes[span])?;
+            }
+            from = stop + 1;
+        }
+        Ok(())
+    }
+
+    fn write_piece(&mut self, card: &mut dyn WritableCard, lba: u64, bytes: &[u8]) -> Result<()> {
+        if let Some(written) = &mut self.written {
+            written.push(Written::new(lba, bytes));
+        }
+        if is_zero(bytes) && self.discard(card, lba, bytes.len())? {
+            self.zero_len += bytes.len() as u64;
+            return Ok(());
+        }
+        self.written_len += bytes.len() as u64;
+        card.write_run(lba, bytes).map_err(|error| self.error("write", lba, &error))
+    }
+
+    /// Whether sectors are zero without having been written: because the card made them so, having shown once that
+    /// it does; or, until it has, because they were.
+    fn discard(&mut self, card: &mut dyn WritableCard, lba: u64, len: usize) -> Result<bool> {
+        if matches!(self.discards, Discards::DoNot) {
+            return Ok(false);
+        }
+        let is_untried = matches!(self.discards, Discards::Untried);
+        if is_untried && self.reads_zero(card, lba, len)? {
+            return Ok(true);
+        }
+        let done = card.discard(lba, (len / SECTOR_LEN) as u64);
+        let done = done.map_err(|error| self.error("discard", lba, &error))?;
+        if is_untried {
+            let works = done && self.reads_zero(card, lba, len)?;
+            self.discards = if works { Discards::Work } else { Discards::DoNot };
+        } else if !done {
+            self.discards = Discards::DoNot;
+        }
+        Ok(matches!(self.discards, Discards::Work))
+    }
+
+    fn reads_zero(&self, card: &dyn WritableCard, lba: u64, len: usize) -> Result<bool> {
+        let mut back = Buffer::new(len);
+        card.read_back_run(lba, &mut back).map_err(|error| self.error("read back", lba, &error))?;
+        Ok(is_zero(&back))
+    }
+
+    /// The first sectors, LBA 0 at the very end; each part proved, whatever else is not.
+    fn write_last(&mut self, card: &mut dyn WritableCard, bytes: &[u8]) -> Result<()> {
+        let Some((lba0, rest)) = bytes.split_first_chunk::<SECTOR_LEN>() else { return Ok(()) };
+        self.written = Some(Vec::new());
+        self.discards = Discards::DoNot;
+        // Not `rest`: that is not aligned.
+        let mut buffer = Buffer::new(CHUNK_LEN);
+        buffer[..rest.len()].copy_from_slice(rest);
+        self.write(card, 1, &buffer[..rest.len()])?;
+        self.flush(card)?;
+        let written = self.written.as_deref().unwrap_or_default();
+        read_back::check(written, card, self.path, &mut Quiet, &Stop::default())?;
+        self.written_len += SECTOR_LEN as u64;
+        self.write_proved(card, 0, lba0)
+    }
+
+    fn write_proved(&self, card: &mut dyn WritableCard, lba: u64, sector: &[u8; SECTOR_LEN]) -> Result<()> {
+        card.write(lba, sector).map_err(|error| self.error("write", lba, &error))?;
+        self.flush(card)?;
+        let back = card.read_back(lba).map_err(|error| self.error("read back", lba, &error))?;
+        if back == *sector {
+            return Ok(());
+        }
+        let shown = self.path.display();
+        Err(Error::failed(format!(
+            "{shown}: LBA {lba} reads back differently than written; replace the card"
+        )))
+    }
+}
+
+/// By words of 16 bytes, which compilers turn into vector instructions.
+fn is_zero(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<16>();
+    words.iter().all(|word| u128::from_ne_bytes(*word) == 0) && rest.iter().all(|&byte| byte == 0)
+}

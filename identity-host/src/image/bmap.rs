@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Block maps, versions 1.0 to 2.0: which blocks of an image hold anything, and their checksums.
+//!
+//! Source: `BmapCreate.py` and `BmapCopy.py` of bmap-tools 3.6, which is the format's only description.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha512};
+
+use crate::device::SECTOR_LEN;
+use crate::error::{Error, Result};
+
+/// Longest block map that is read, in bytes: some 200,000 ranges.
+const LEN_MAX: u64 = 16 << 20;
+
+/// A range of an image that holds something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// In bytes; the last one may be cut by the image's end.
+    pub bytes: Range<u64>,
+    /// Its checksum.
+    pub sum: Option<Box<[u8]>>,
+}
+
+/// A checked block map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bmap {
+    /// Length of the image in bytes.
+    pub image_len: u64,
+    /// In order, apart, inside the image.
+    pub ranges: Vec<Mapped>,
+    algorithm: Algorithm,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    Sha1,
+    Sha256,
+    Sha512,
+}
+
+impl Algorithm {
+    fn parse(name: &str) -> Result<Self, String> {
+        Ok(match name {
+            "sha1" => Self::Sha1,
+            "sha256" => Self::Sha256,
+            "sha512" => Self::Sha512,
+            _ => return Err(format!("its checksums are {name}; only sha1, sha256 and sha512 are known")),
+        })
+    }
+
+    fn len(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+
+    fn start(self) -> Hasher {
+        match self {
+            Self::Sha1 => Hasher::Sha1(Sha1::new()),
+            Self::Sha256 => Hasher::Sha256(Sha256::new()),
+            Self::Sha512 => Hasher::Sha512(Sha512::new()),
+        }
+    }
+
+    fn parse_sum(self, text: &str) -> Result<Box<[u8]>, String> {
+        let sum = crate::hex::decode(text.trim()).filter(|sum| sum.len() == self.len());
+        sum.map(Vec::into_boxed_slice).ok_or_else(|| format!("{text:?} is not a checksum"))
+    }
+}
+
+enum Hasher {
+    Sha1(Sha1),
+    Sha256(Sha256),
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha1(hasher) => hasher.update(bytes),
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Sha512(hasher) => hasher.update(bytes),
+        }
+    }
+
+    fn finish(self) -> Box<[u8]> {
+        match self {
+            Self::Sha1(hasher) => hasher.finalize().to_vec(),
+            Self::Sha256(hasher) => hasher.finalize().to_vec(),
+            Self::Sha512(hasher) => hasher.finalize().to_vec(),
+        }
+        .into_boxed_slice()
+    }
+}
+
+/// The block map beside an image, as `bmaptool` looks for it: `IMAGE.bmap`, and the same with one extension after the
+/// other taken off IMAGE.
+pub fn find_beside(image: &Path) -> Option<PathBuf> {
+    let mut stem = image.to_owned();
+    loop {
+        let mut path = stem.clone().into_os_string();
+        path.push(".bmap");
+        let path = PathBuf::from(path);
+        if path.is_file() {
+            return Some(path);
+        }
+        stem.extension()?;
+        stem.set_extension("");
+    }
+}
+
+/// Reads a block map and checks everything about it that can be checked without the image.
+///
+/// # Errors
+/// Exit 7 if it cannot be read, 6 if it is wrong.
+pub fn read(path: &Path) -> Result<Bmap> {
+    let mut text = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(LEN_MAX + 1).read_to_end(&mut text));
+    read.map_err(|error: io::Error| Error::io(path, crate::error::Action::Read, error))?;
+    let refused = |reason: String| {
+        Error::refused(format!("{}: {reason}; fetch it again, or say --no-bmap", path.display()))
+    };
+    if text.len() as u64 > LEN_MAX {
+        return Err(refused(format!("longer than {} MiB", LEN_MAX >> 20)));
+    }
+    parse(&text).map_err(refused)
+}
+
+/// What the elements say, before it is put together.
+#[derive(Default)]
+struct Elements {
+    version: String,
+    image_len: Option<u64>,
+    block_len: Option<u64>,
+    blocks: Option<u64>,
+    mapped_blocks: Option<u64>,
+    algorithm: Option<String>,
+    file_sum: Option<String>,
+    /// First block, last block, checksum.
+    ranges: Vec<(u64, u64, Option<String>)>,
+}
+
+/// Of the text of a block map.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn parse(text: &[u8]) -> Result<Bmap, String> {
+    let elements = read_elements(text)?;
+    let major = elements.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if !matches!(major, Some(1 | 2)) {
+        return Err(format!("its version is {:?}; 1 and 2 are known", elements.version));
+    }
+    // Version 1.3 and before had SHA-1 only, and did not say so.
+    let algorithm = Algorithm::parse(elements.algorithm.as_deref().unwrap_or("sha1"))?;
+    match &elements.file_sum {
+        Some(sum) => check_file_sum(text, algorithm, sum)?,
+        None if major == Some(2) => return Err("it has no BmapFileChecksum".into()),
+        None => (),
+    }
+    let need = |value: Option<u64>, name: &str| value.ok_or_else(|| format!("it has no {name}"));
+    let image_len = need(elements.image_len, "ImageSize")?;
+    let block_len = need(elements.block_len, "BlockSize")?;
+    if block_len == 0 || !block_len.is_multiple_of(SECTOR_LEN as u64) {
+        return Err(format!("its BlockSize is {block_len}, not a multiple of 512"));
+    }
+    let blocks = image_len.div_ceil(block_len);
+    if elements.blocks.is_some_and(|said| said != blocks) {
+        return Err(format!("its BlocksCount is not the {blocks} blocks that ImageSize and BlockSize make"));
+    }
+
+    let (mut ranges, mut mapped, mut next) = (Vec::new(), 0, 0);
+    for (first, last, sum) in elements.ranges {
+        if first < next || last < first {
+            return Err(format!("the range {first}-{last} overlaps the one before, or runs backwards"));
+        }
+        if last >= blocks {
+            return Err(format!("the range {first}-{last} is beyond the image, which has {blocks} blocks"));
+        }
+        next = last + 1;
+        mapped += next - first;
+        let sum = sum.map(|sum| algorithm.parse_sum(&sum)).transpose()?;
+        // Inside the image, so no product is longer than it, but for the last block's rest.
+        let end = next.saturating_mul(block_len).min(image_len);
+        ranges.push(Mapped { bytes: first * block_len..end, sum });
+    }
+    match elements.mapped_blocks {
+        Some(said) if said != mapped => {
+            Err(format!("its MappedBlocksCount is {said}, but its ranges have {mapped} blocks"))
+        }
+        _ => Ok(Bmap { image_len, ranges, algorithm }),
+    }
+}
+
+/// Entities have no place in a block map, so none is ever expanded.
+fn read_elements(text: &[u8]) -> Result<Elements, String> {
+    let wrong = |error: &dyn fmt::Display| format!("not a block map: {error}");
+    let mut reader = Reader::from_reader(text);
+    let mut elements = Elements::default();
+    // Element, its text so far, the checksum in its attributes.
+    let mut open: Option<(String, String, Option<String>)> = None;
+    loop {
+        match reader.read_event().map_err(|error| wrong(&error))? {
+            Event::Start(start) => {
+                let name = start.name().as_ref().to_owned();
+                let attribute = |wanted: &[&str]| attribute(&start, wanted);
+                if name == "bmap" {
+                    elements.version = attribute(&["version"])?.unwrap_or_default();
+                }
+                let sum = if name == "Range" { attribute(&["chksum", "sha1"])? } else { None };
+                open = Some((name, String::new(), sum));
+            }
+            Event::Text(text) => {
+                if let Some((_, value, _)) = &mut open {
+                    value.push_str(&text);
+                }
+            }
+            Event::End(_) => {
+                if let Some((name, value, sum)) = open.take() {
+                    elements.set(&name, value.trim(), sum)?;
+                }
+            }
+            Event::DocType(_) | Event::GeneralRef(_) | Event::CData(_) => {
+                return Err("not a block map: it has a document type, an entity or character data".into());
+            }
+            Event::Eof => return Ok(elements),
+            Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => (),
+        }
+    }
+}
+
+fn attribute(start: &BytesStart<'_>, wanted: &[&str]) -> Result<Option<String>, String> {
+    for attribute in start.attributes() {
+        let attribute = attribute.map_err(|error| format!("not a block map: {error}"))?;
+        if wanted.contains(&attribute.key.as_ref()) {
+            return Ok(Some(attribute.value.trim().to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+impl Elements {
+    fn set(&mut self, name: &str, value: &str, sum: Option<String>) -> Result<(), String> {
+        let number = |text: &str| {
+            text.trim().parse::<u64>().map_err(|_| format!("{name} is {text:?}, which is not a number"))
+        };
+        match name {
+            "ImageSize" => self.image_len = Some(number(value)?),
+            "BlockSize" => self.block_len = Some(number(value)?),
+            "BlocksCount" => self.blocks = Some(number(value)?),
+            "MappedBlocksCount" => self.mapped_blocks = Some(number(value)?),
+            "ChecksumType" => self.algorithm = Some(value.to_owned()),
+            "BmapFileChecksum" | "BmapFileSHA1" => self.file_sum = Some(value.to_owned()),
+            "Range" => {
+                let (first, last) = value.split_once('-').unwrap_or((value, value));
+                self.ranges.push((number(first)?, number(last)?, sum));
+            }
+            _ => (),
+        }
+        Ok(())
+    }
+}
+
+/// The file's own checksum is over the file with zeros ('0') in the checksum's place.
+fn check_file_sum(text: &[u8], algorithm: Algorithm, sum: &str) -> Result<(), String> {
+    let wanted = algorithm.parse_sum(sum)?;
+    let at = text.windows(sum.len()).position(|window| window == sum.as_bytes()).unwrap_or(text.len());
+    let mut hasher = algorithm.start();
+    hasher.update(&text[..at]);
+    hasher.update("0".repeat(sum.len()).as_bytes());
+    hasher.update(text.get(at + sum.len()..).unwrap_or_default());
+    if hasher.finish() == wanted { Ok(()) } else { Err("its own checksum is wrong".into()) }
+}
+
+impl Bmap {
+    /// Bytes in all ranges.
+    pub fn mapped_len(&self) -> u64 {
+        self.ranges.iter().map(|range| range.bytes.end - range.bytes.start).sum()
+    }
+
+    /// The parts of `bytes` that hold something.
+    pub fn parts(&self, bytes: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let first = self.ranges.partition_point(|range| range.bytes.end <= bytes.start);
+        let inside = self.ranges[first..].iter().take_while(move |range| range.bytes.start < bytes.end);
+        inside.map(move |range| range.bytes.start.max(bytes.start)..range.bytes.end.min(bytes.end))
+    }
+
+    /// Where the next part at or behind `at` starts.
+    pub fn next_part(&self, at: u64) -> Option<u64> {
+        let first = self.ranges.partition_point(|range| range.bytes.end <= at);
+        self.ranges.get(first).map(|range| range.bytes.start.max(at))
+    }
+}
+
+/// Checks the ranges of an image that comes by from front to back.
+pub struct Checker {
+    bmap: Arc<Bmap>,
+    /// The range under way or next, and what has been seen of it.
+    range: usize,
+    hasher: Option<Hasher>,
+}
+
+impl Checker {
+    /// What is checked.
+    pub fn bmap(&self) -> &Bmap {
+        &self.bmap
+    }
+
+    /// What is checked, to be kept.
+    pub fn shared(&self) -> Arc<Bmap> {
+        self.bmap.clone()
+    }
+
+    /// At the image's start.
+    pub fn new(bmap: Arc<Bmap>) -> Self {
+        Self { bmap, range: 0, hasher: None }
+    }
+
+    /// The image's bytes from `at` on. Between two calls only what is in no range may be left out.
+    ///
+    /// # Errors
+    /// The range whose checksum differs.
+    pub fn give(&mut self, at: u64, bytes: &[u8]) -> Result<(), String> {
+        let end = at + bytes.len() as u64;
+        while let Some(range) = self.bmap.ranges.get(self.range).filter(|range| range.bytes.start < end) {
+            let (from, to) = (range.bytes.start.max(at), range.bytes.end.min(end));
+            if from < to {
+                let hasher = self.hasher.get_or_insert_with(|| self.bmap.algorithm.start());
+                hasher.update(&bytes[(from - at) as usize..(to - at) as usize]);
+            }
+            if range.bytes.end > end {
+                break;
+            }
+            let sum = self.hasher.take().map(Hasher::finish);
+            if range.sum.is_some() && sum != range.sum {
+                return Err(format!(
+                    "the checksum of bytes {} to {} is not the one in its block map",
+                    range.bytes.start,
+                    range.bytes.end - 1
+                ));
+            }
+            self.range += 1;
+        }
+        Ok(())
+    }
+
+    /// At the image's end.
+    ///
+    /// # Errors
+    /// If its length is not the one in the block map.
+    pub fn finish(&self, image_len: u64) -> Result<(), String> {
+        if image_len != self.bmap.image_len {
+            return Err(format!("is {image_len} bytes long, but {} by its block map", self.bmap.image_len));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A block map as bmap-tools writes it, for an image of 4096-byte blocks.
+    pub fn xml(image: &[u8], ranges: &[(usize, usize)]) -> String {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let mapped: usize = ranges.iter().map(|(first, last)| last - first + 1).sum();
+        let lines: String = ranges
+            .iter()
+            .map(|&(first, last)| {
+                let part = &image[first * 4096..((last + 1) * 4096).min(image.len())];
+                let blocks = if first == last { first.to_string() } else { format!("{first}-{last}") };
+                format!("        <Range chksum=\"{}\"> {blocks} </Range>\n", hex(&Sha256::digest(part)))
+            })
+            .collect();
+        let zeros = "0".repeat(64);
+        let text = format!(
+            "<?xml version=\"1.0\" ?>\n<!-- A comment -->\n<bmap version=\"2.0\">\n\
+             <ImageSize> {} </ImageSize>\n<BlockSize> 4096 </BlockSize>\n<BlocksCount> {} </BlocksCount>\n\
+             <MappedBlocksCount> {mapped} </MappedBlocksCount>\n<ChecksumType> sha256 </ChecksumType>\n\
+             <BmapFileChecksum> {zeros} </BmapFileChecksum>\n<BlockMap>\n{lines}</BlockMap>\n</bmap>\n",
+            image.len(),
+            image.len().div_ceil(4096)
+        );
+        let sum = hex(&Sha256::digest(&text));
+        text.replace(&zeros, &sum)
+    }
+
+    /// Makes the file's own checksum right again.
+    fn sealed(text: &str) -> String {
+        let start = text.find("<BmapFileChecksum> ").unwrap() + 19;
+        let zeros = format!("{}{}{}", &text[..start], "0".repeat(64), &text[start + 64..]);
+        let sum: String = Sha256::digest(&zeros).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}{sum}{}", &text[..start], &text[start + 64..])
+    }
+
+    fn image() -> Vec<u8> {
+        (0..10 * 4096 + 512).map(|at| (at / 512) as u8).collect()
+    }
+
+    #[test]
+    fn reads_what_bmaptool_writes() {
+        let bmap = Arc::new(parse(xml(&image(), &[(0, 1), (4, 4), (10, 10)]).as_bytes()).unwrap());
+        let ranges: Vec<_> = bmap.ranges.iter().map(|range| range.bytes.clone()).collect();
+        assert_eq!(ranges, [0..8192, 16384..20480, 40960..41472]);
+        assert_eq!(bmap.mapped_len(), 8192 + 4096 + 512);
+        assert_eq!(bmap.parts(4096..20000).collect::<Vec<_>>(), [4096..8192, 16384..20000]);
+        assert_eq!(bmap.next_part(8192), Some(16384));
+        assert_eq!(bmap.next_part(41472), None);
+        for step in [512, 1000, 41472] {
+            let mut checker = Checker::new(bmap.clone());
+            let image = image();
+            for (number, part) in image.chunks(step).enumerate() {
+                checker.give((number * step) as u64, part).unwrap();
+            }
+            checker.finish(image.len() as u64).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_old_one() {
+        let text = "<bmap version=\"1.2\"><ImageSize>8192</ImageSize><BlockSize>4096</BlockSize>\
+                    <BlockMap><Range>1</Range></BlockMap></bmap>";
+        assert_eq!(parse(text.as_bytes()).unwrap().ranges, [Mapped { bytes: 4096..8192, sum: None }]);
+    }
+
+    #[test]
+    fn another_image() {
+        let bmap = Arc::new(parse(xml(&image(), &[(0, 1), (4, 4)]).as_bytes()).unwrap());
+        let mut other = image();
+        other[17000] ^= 1;
+        let error = Checker::new(bmap.clone()).give(0, &other).unwrap_err();
+        assert!(error.contains("16384 to 20479"), "{error}");
+        assert!(Checker::new(bmap.clone()).finish(4096).is_err());
+    }
+
+    #[test]
+    fn wrong_ones() {
+        let good = xml(&image(), &[(0, 1), (4, 4)]);
+        for (from, to, reason) in [
+            ("> 4 <", "> 4-11 <", "beyond the image"),
+            ("> 4 <", "> 4-18446744073709551615 <", "beyond the image"),
+            ("> 4 <", "> 1-4 <", "overlaps"),
+            ("> 4 <", "> 5-4 <", "runs backwards"),
+            ("> 4 <", "> x <", "not a number"),
+            ("> 4 <", "> 4-5 <", "MappedBlocksCount"),
+            ("<BlockSize> 4096", "<BlockSize> 0", "BlockSize"),
+            ("<BlockSize> 4096", "<BlockSize> 1000", "BlockSize"),
+            ("<BlocksCount> 11", "<BlocksCount> 12", "BlocksCount"),
+            ("<ImageSize> 41472", "<ImageSize> 18446744073709551615", "BlocksCount"),
+            ("version=\"2.0\"", "version=\"3.0\"", "version"),
+            (" sha256 ", " md5 ", "md5"),
+            ("<!-- A comment -->", "<!DOCTYPE bmap [<!ENTITY a \"b\">]>", "document type"),
+            ("<bmap ", "<xmap ", "not a block map"),
+            ("</bmap>", "", ""),
+        ] {
+            let bad = good.replace(from, to);
+            assert_ne!(bad, good);
+            match parse(sealed(&bad).as_bytes()) {
+                Ok(_) => assert_eq!(reason, ""),
+                Err(error) => assert!(error.contains(reason), "{reason}: {error}"),
+            }
+            let unsealed = parse(bad.as_bytes());
+            assert!(unsealed.is_err(), "{from}");
+        }
+        for cut in 0..good.len() {
+            let _ = parse(&good.as_bytes()[..cut]);
+        }
+    }
+}

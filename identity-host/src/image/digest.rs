@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The SHA-256 that an image is published with: of the file as distributed, so of the packed one.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+
+/// A SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Sum([u8; 32]);
+
+impl Sum {
+    /// Of 64 hex digits.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let bytes = crate::hex::decode(text).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| "a SHA-256 has 64 hex digits".into())
+    }
+
+    /// Of what a hasher was given.
+    pub fn of(hasher: Sha256) -> Self {
+        Self(hasher.finalize().into())
+    }
+
+    /// Of everything that can be read.
+    pub fn of_all(input: &mut impl Read) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match input.read(&mut buffer) {
+                Ok(0) => return Ok(Self::of(hasher)),
+                Ok(read) => hasher.update(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A sum, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The sum.
+    pub sum: Sum,
+    /// For messages: a file's name, or the option.
+    pub origin: String,
+}
+
+/// Longest `.sha256` file that is read.
+const SUMS_LEN_MAX: u64 = 1 << 20;
+
+/// What `IMAGE.sha256` says, if there is one.
+///
+/// # Errors
+/// Exit 6 if the file says nothing about this image: it would be wrong to take that for no file; 7 if it cannot be
+/// read.
+pub fn find_beside(image: &Path) -> Result<Option<Expected>> {
+    let mut path = image.as_os_str().to_owned();
+    path.push(".sha256");
+    let path = PathBuf::from(path);
+    let file = match fs::File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(|error| Error::io(&path, crate::error::Action::Read, error))?,
+    };
+    let mut bytes = Vec::new();
+    file.take(SUMS_LEN_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::io(&path, crate::error::Action::Read, error))?;
+    let name = image.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let sum = find_line(&String::from_utf8_lossy(&bytes), &name).map_err(|reason| {
+        Error::refused(format!(
+            "{}: {reason}; give the sum with --sha256, or remove that file",
+            path.display()
+        ))
+    })?;
+    Ok(Some(Expected { sum, origin: path.display().to_string() }))
+}
+
+/// The sum of `name` among lines as `sha256sum` prints them, with or without `--tag`, or the only sum.
+fn find_line(text: &str, name: &str) -> Result<Sum, String> {
+    let mut others = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (hash, named) = split_line(line);
+        let sum = Sum::parse(hash).map_err(|_| format!("{line:?} is not a line of sha256sum"))?;
+        let base = named.rsplit('/').next().unwrap_or(named);
+        if base.is_empty() || base == name {
+            return Ok(sum);
+        }
+        others.push(base.to_owned());
+    }
+    Err(match others.as_slice() {
+        [] => "it is empty".into(),
+        [other] => format!("it is about {other}, not about {name}"),
+        _ => format!("none of its {} lines is about {name}", others.len()),
+    })
+}
+
+/// `HASH`, `HASH  NAME`, `HASH *NAME`, `SHA256 (NAME) = HASH`.
+fn split_line(line: &str) -> (&str, &str) {
+    if let Some((name, hash)) = line.strip_prefix("SHA256 (").and_then(|rest| rest.rsplit_once(") = ")) {
+        return (hash, name);
+    }
+    let (hash, name) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let name = name.trim_start();
+    (hash, name.strip_prefix('*').unwrap_or(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn of_nothing() {
+        assert_eq!(Sum::of_all(&mut io::empty()).unwrap(), Sum::parse(EMPTY).unwrap());
+        assert_eq!(Sum::parse(&EMPTY.to_uppercase()).unwrap().to_string(), EMPTY);
+        for bad in ["", "e3", &EMPTY[1..], &EMPTY.replace('e', "g"), &"é".repeat(32)] {
+            assert!(Sum::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lines() {
+        let other = EMPTY.replace('e', "0");
+        for text in [
+            EMPTY.to_owned(),
+            format!("{EMPTY}\n"),
+            format!("{EMPTY}  a.img.xz\n"),
+            format!("{EMPTY} *release/a.img.xz\r\n"),
+            format!("SHA256 (a.img.xz) = {EMPTY}"),
+            format!("# comment\n{other}  b.img\n{EMPTY}  a.img.xz"),
+        ] {
+            assert_eq!(find_line(&text, "a.img.xz"), Sum::parse(EMPTY), "{text}");
+        }
+        for (text, reason) in [
+            ("", "it is empty".to_owned()),
+            (&format!("{EMPTY}  a.img"), "it is about a.img, not about a.img.xz".into()),
+            ("<html>", "\"<html>\" is not a line of sha256sum".into()),
+        ] {
+            assert_eq!(find_line(text, "a.img.xz"), Err(reason));
+        }
+    }
+}

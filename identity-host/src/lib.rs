@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! SD card identities on a Linux host: what is on a card, what to write, and writing it safely. No words for people: facts
+//! and errors as types.
+//!
+//! ```text
+//! device ──▶ first_sectors (each sector once) ──▶ scan ──▶ whole_card ──▶ stamp, bind, repair, erase ──▶ plan (pure)
+//!            surroundings (card, board) ─────────────┘                    flash (image ──▶ choice, plan)    │
+//!                                                                                                           ▼
+//! document (JSON) ◀── scan                 record (on the host) ◀── update ◀── execute, flash::write (the only writers)
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod attached;
+#[cfg(feature = "stamp")]
+pub mod bind;
+pub mod boot_handover;
+pub mod default_card;
+pub mod device;
+pub mod document;
+#[cfg(feature = "stamp")]
+pub mod erase;
+pub mod error;
+#[cfg(feature = "stamp")]
+pub mod execute;
+pub mod first_sectors;
+#[cfg(feature = "flash")]
+pub mod flash;
+mod hex;
+#[cfg(feature = "flash")]
+pub mod image;
+#[cfg(feature = "stamp")]
+pub mod new_image;
+#[cfg(feature = "stamp")]
+pub mod plan;
+#[cfg(feature = "stamp")]
+pub mod record;
+#[cfg(feature = "stamp")]
+pub mod repair;
+pub mod scan;
+#[cfg(feature = "stamp")]
+pub mod stamp;
+pub mod surroundings;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(feature = "stamp")]
+pub mod update;
+pub mod whole_card;
+
+pub use error::{Error, Result};

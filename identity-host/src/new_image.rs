@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A new card image: an MBR and one empty FAT partition at 4 MiB, so that every slot is free.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+
+use byteorder::{ByteOrder, LittleEndian};
+use fatfs::{FatType, FormatVolumeOptions};
+use tempfile::NamedTempFile;
+use uuid::Uuid;
+
+use crate::device::SECTOR_LEN;
+use crate::error::{Action, Error, Result};
+
+/// Start of the partition in sectors: 4 MiB, past every slot, and aligned for SD cards.
+const PARTITION_LBA: u32 = 8192;
+/// Smallest image in bytes: the gap and a FAT that every system accepts.
+const SIZE_MIN: u64 = 8 << 20;
+
+/// Why a new image is not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewImageProblem {
+    /// The file is there already.
+    Exists,
+    /// No card has this size in bytes: it is at least 8 MiB and less than 2 TiB, in whole sectors.
+    Size(u64),
+}
+
+/// Makes the image under a temporary name beside `path`; [`NewImage::keep`] gives it its name.
+#[derive(Debug)]
+pub struct NewImage {
+    file: NamedTempFile,
+}
+
+impl NewImage {
+    /// Makes an image of `size` bytes.
+    ///
+    /// # Errors
+    /// [`Error::NewImage`] for a size that makes no card, or if `path` exists; [`Error::Io`].
+    pub fn make(path: &Path, size: u64) -> Result<Self> {
+        if path.symlink_metadata().is_ok() {
+            return Err(exists(path));
+        }
+        let sectors = u32::try_from(size / SECTOR_LEN as u64)
+            .ok()
+            .filter(|_| size >= SIZE_MIN && size.is_multiple_of(SECTOR_LEN as u64))
+            .ok_or_else(|| Error::NewImage { path: path.to_owned(), problem: NewImageProblem::Size(size) })?;
+        let error = |error: io::Error| Error::io(path, Action::Create, error);
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = tempfile::Builder::new()
+            .prefix(".identity-")
+            // As any new file: less the umask.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(dir)
+            .map_err(error)?;
+        file.as_file().set_len(size).map_err(error)?;
+        let partition = Partition { file: file.as_file(), sectors: sectors - PARTITION_LBA, at: 0 };
+        let kind = format(partition).map_err(error)?;
+        file.as_file().write_all_at(&boot_record(kind, sectors), 0).map_err(error)?;
+        Ok(Self { file })
+    }
+
+    /// Where it is until it is kept.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Gives it its name.
+    ///
+    /// # Errors
+    /// [`Error::NewImage`] if the name has been taken meanwhile; [`Error::Io`].
+    pub fn keep(self, path: &Path) -> Result<()> {
+        let error = |error: io::Error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(path),
+            _ => Error::io(path, Action::Create, error),
+        };
+        self.file.as_file().sync_all().map_err(error)?;
+        self.file.persist_noclobber(path).map(|_| ()).map_err(|failed| error(failed.error))
+    }
+}
+
+fn exists(path: &Path) -> Error {
+    Error::NewImage { path: path.to_owned(), problem: NewImageProblem::Exists }
+}
+
+/// Formats and returns the MBR's partition type for the FAT that was made.
+fn format(mut partition: Partition<'_>) -> io::Result<u8> {
+    let sectors = partition.sectors;
+    let options = FormatVolumeOptions::new().volume_label(*b"BOOT       ").total_sectors(sectors);
+    fatfs::format_volume(&mut partition, options)?;
+    partition.seek(SeekFrom::Start(0))?;
+    let made = fatfs::FileSystem::new(partition, fatfs::FsOptions::new())?;
+    Ok(match made.fat_type() {
+        FatType::Fat12 => 0x01,
+        FatType::Fat16 => 0x0e,
+        FatType::Fat32 => 0x0c,
+    })
+}
+
+/// An MBR with one partition; offsets as in the UEFI specification 2.10, tables 5-1 and 5-2.
+fn boot_record(kind: u8, sectors: u32) -> [u8; SECTOR_LEN] {
+    /// Addressed by LBA: the CHS fields say "beyond", as other tools write it.
+    const BEYOND: [u8; 3] = [0xfe, 0xff, 0xff];
+    let mut record = [0; SECTOR_LEN];
+    record[440..444].copy_from_slice(&Uuid::new_v4().as_bytes()[..4]);
+    let entry = &mut record[446..462];
+    entry[1..4].copy_from_slice(&BEYOND);
+    entry[4] = kind;
+    entry[5..8].copy_from_slice(&BEYOND);
+    LittleEndian::write_u32(&mut entry[8..12], PARTITION_LBA);
+    LittleEndian::write_u32(&mut entry[12..16], sectors - PARTITION_LBA);
+    record[510..].copy_from_slice(&[0x55, 0xaa]);
+    record
+}
+
+/// The part of a file that is the partition, as a stream.
+struct Partition<'a> {
+    file: &'a File,
+    sectors: u32,
+    at: u64,
+}
+
+impl Partition<'_> {
+    fn len(&self) -> u64 {
+        u64::from(self.sectors) * SECTOR_LEN as u64
+    }
+
+    fn offset(&self) -> u64 {
+        u64::from(PARTITION_LBA) * SECTOR_LEN as u64 + self.at
+    }
+}
+
+impl Read for Partition<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let room = usize::try_from(self.len() - self.at).unwrap_or(usize::MAX).min(out.len());
+        let read = self.file.read_at(&mut out[..room], self.offset())?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Write for Partition<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = usize::try_from(self.len() - self.at).unwrap_or(usize::MAX).min(bytes.len());
+        let written = self.file.write_at(&bytes[..room], self.offset())?;
+        self.at += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Partition<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.len().checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = target.filter(|&at| at <= self.len()).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}

@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Records on the host: the third copy of an identity, off the card, whose two share one flash chip.
+//!
+//! A *pending* record is what an unfinished flash leaves. It carries the number of the mark on the card, and is given back
+//! by itself only to a card with that mark. A *retired* record is written before an identity is erased or replaced; it is
+//! never used by itself, only when a person names it.
+
+use std::env;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use identity_core::{Identity, StoredCopy, Uuid};
+use identity_layout::mark::Mark;
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+
+use crate::device::{Cid, Sector, Target};
+use crate::document::{Document, DocumentProblem};
+use crate::error::{Action, Error, Result};
+use crate::hex;
+use crate::scan::Scan;
+
+/// Version of the file format.
+const VERSION: u32 = 2;
+/// Longest record that is read, in bytes.
+const LEN_MAX: u64 = 64 << 10;
+
+/// What is wrong with a record, or with the place for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordProblem {
+    /// No environment variable says where records are.
+    NoPlace,
+    /// It is none: in the parser's words.
+    Syntax(String),
+    /// It is of another version.
+    Version(u32),
+    /// A sector is not 512 bytes in hexadecimal digits.
+    Sector,
+    /// No sector holds a valid copy.
+    NoCopy,
+    /// It is a directory, a pipe or the like.
+    NoFile,
+    /// It is a document of `read` that gives no whole identity.
+    Document(DocumentProblem),
+}
+
+/// What tells a card from others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardKey {
+    /// Where it was, without symbolic links.
+    pub path: PathBuf,
+    /// Its length in sectors.
+    pub sectors: u64,
+    /// Its CID in hexadecimal digits, where the host tells.
+    pub cid: Option<String>,
+}
+
+impl CardKey {
+    /// Of an open target.
+    pub fn of_target(target: &Target) -> Self {
+        use crate::device::Card;
+        Self {
+            path: target.path().canonicalize().unwrap_or_else(|_| target.path().to_owned()),
+            sectors: target.sectors(),
+            cid: target.info().and_then(|info| info.cid).map(|cid: Cid| cid.to_string()),
+        }
+    }
+}
+
+/// What a record is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// A flash was begun and not finished.
+    Pending,
+    /// The identity was erased or replaced.
+    Retired,
+}
+
+/// A record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// What for.
+    pub purpose: Purpose,
+    /// The identity; `None` if no copy of it was valid.
+    pub identity: Option<Identity>,
+    /// The card that had it, or was getting it.
+    pub card: CardKey,
+    /// The number in the card's mark, of a pending one.
+    pub number: Option<u128>,
+    /// Name of the image that was being written.
+    pub image: Option<String>,
+    /// Sectors with our magic, by LBA, whether or not they parse.
+    pub sectors: Vec<(u32, Sector)>,
+}
+
+/// A record as it lies in its file.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    record: u32,
+    purpose: Purpose,
+    /// For people; what counts are the sectors.
+    #[serde(skip_deserializing)]
+    identity: Option<Document>,
+    uuid: Option<String>,
+    card: CardKey,
+    number: Option<String>,
+    image: Option<String>,
+    sectors: Vec<StoredSector>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredSector {
+    lba: u32,
+    hex: String,
+}
+
+/// Where records are kept: `$XDG_STATE_HOME/identity`, else `/var/lib/identity` for root and
+/// `~/.local/state/identity` for others.
+///
+/// # Errors
+/// If there is no such place.
+pub fn directory() -> Result<PathBuf> {
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if let Some(state) = absolute("XDG_STATE_HOME") {
+        return Ok(state.join("identity"));
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/identity"));
+    }
+    match absolute("HOME") {
+        Some(home) => Ok(home.join(".local/state/identity")),
+        None => Err(Error::Record { path: "identity".into(), problem: RecordProblem::NoPlace }),
+    }
+}
+
+impl Record {
+    /// Of a flash of `image` that begins: `identity` is what the card will have, and its two copies go to `lbas`.
+    pub fn pending(identity: &Identity, lbas: [u32; 2], card: CardKey, number: u128, image: &str) -> Self {
+        let [lba, peer_lba] = lbas;
+        Self {
+            purpose: Purpose::Pending,
+            identity: Some(identity.clone()),
+            card,
+            number: Some(number),
+            image: Some(image.to_owned()),
+            sectors: vec![(lba, identity.encode(lba, peer_lba))],
+        }
+    }
+
+    /// Of everything of ours on a card: a record for each identity, each with all sectors; one without identity if no
+    /// copy is valid; none if there is nothing of ours.
+    pub fn retired(scan: &Scan, card: &CardKey) -> Vec<Self> {
+        let sectors: Vec<_> =
+            scan.ours().filter_map(|sector| Some((sector.lba, **sector.bytes.as_ref()?))).collect();
+        let mut identities: Vec<&Identity> = Vec::new();
+        for (_, identity, _) in scan.valid() {
+            match identities.iter_mut().find(|known| known.uuid() == identity.uuid()) {
+                Some(known) if known.generation() < identity.generation() => *known = identity,
+                Some(_) => (),
+                None => identities.push(identity),
+            }
+        }
+        let record = |identity: Option<&Identity>| Self {
+            purpose: Purpose::Retired,
+            identity: identity.cloned(),
+            card: card.clone(),
+            number: None,
+            image: None,
+            sectors: sectors.clone(),
+        };
+        match identities[..] {
+            [] if sectors.is_empty() => Vec::new(),
+            [] => vec![record(None)],
+            _ => identities.into_iter().map(|identity| record(Some(identity))).collect(),
+        }
+    }
+
+    /// The record in one line of JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&self.stored()).unwrap_or_default()
+    }
+
+    fn stored(&self) -> Stored {
+        let sector = |(lba, bytes): &(u32, Sector)| StoredSector { lba: *lba, hex: hex::encode(bytes) };
+        Stored {
+            record: VERSION,
+            purpose: self.purpose,
+            identity: self.identity.as_ref().map(Document::of_recorded),
+            uuid: self.identity.as_ref().map(|identity| identity.uuid().to_string()),
+            card: self.card.clone(),
+            number: self.number.map(|number| format!("{number:032x}")),
+            image: self.image.clone(),
+            sectors: self.sectors.iter().map(sector).collect(),
+        }
+    }
+
+    /// The file's name: a pending record's is the same in a rerun, a retired one's is new.
+    fn file_name(&self) -> String {
+        let uuid = self.identity.as_ref().map_or_else(|| "unknown".to_owned(), |own| own.uuid().to_string());
+        match self.purpose {
+            Purpose::Pending => format!("{uuid}.json"),
+            Purpose::Retired => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                format!("retired-{uuid}-{}.json", now.as_nanos())
+            }
+        }
+    }
+
+    /// Writes it, so that it is whole or not there, and survives a power cut. Only its owner can read it. Returns where it
+    /// is.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, directory: &Path) -> Result<PathBuf> {
+        let path = directory.join(self.file_name());
+        let write = || -> io::Result<()> {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+            let part = directory.join(format!(".{}.part", self.file_name()));
+            // A link that somebody has put there is not followed, and what a killed run has left goes.
+            match fs::remove_file(&part) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => (),
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+            serde_json::to_writer_pretty(&mut file, &self.stored())?;
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            fs::rename(&part, &path)?;
+            File::open(directory)?.sync_all()
+        };
+        write().map_err(|error| Error::io(&path, Action::WriteRecord, error))?;
+        Ok(path)
+    }
+
+    /// Reads a file that [`Record::write`] wrote.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no record.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = read_text(path)?;
+        Self::parse(&text).map_err(|problem| Error::Record { path: path.to_owned(), problem })
+    }
+
+    /// Reads what stands in such a file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, RecordProblem> {
+        let stored: Stored =
+            serde_json::from_str(text).map_err(|error| RecordProblem::Syntax(error.to_string()))?;
+        if stored.record != VERSION {
+            return Err(RecordProblem::Version(stored.record));
+        }
+        let mut sectors = Vec::new();
+        for sector in &stored.sectors {
+            let bytes: Option<Sector> = hex::decode(&sector.hex).and_then(|bytes| bytes.try_into().ok());
+            sectors.push((sector.lba, bytes.ok_or(RecordProblem::Sector)?));
+        }
+        let copies = sectors.iter().filter_map(|(lba, sector)| StoredCopy::parse(sector, *lba).ok());
+        let own = copies.filter(|copy| stored.uuid.as_ref() == Some(&copy.uuid().to_string()));
+        let identity = own.max_by_key(StoredCopy::generation).map(|copy| copy.identity());
+        if identity.is_none() && (stored.uuid.is_some() || stored.purpose == Purpose::Pending) {
+            return Err(RecordProblem::NoCopy);
+        }
+        let number = stored.number.and_then(|hex| u128::from_str_radix(&hex, 16).ok());
+        let Stored { purpose, card, image, .. } = stored;
+        Ok(Self { purpose, identity, card, number, image, sectors })
+    }
+}
+
+/// A small regular file, without following a link or waiting for a pipe.
+fn read_text(path: &Path) -> Result<String> {
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
+    let open = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = open.map_err(|error| Error::io(path, Action::Open, error))?;
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Err(Error::Record { path: path.to_owned(), problem: RecordProblem::NoFile });
+    }
+    let mut text = String::new();
+    let read = file.take(LEN_MAX).read_to_string(&mut text);
+    read.map_err(|error| Error::io(path, Action::Read, error))?;
+    Ok(text)
+}
+
+/// The identity in a file: a record, or what `identity read --format json` prints.
+///
+/// # Errors
+/// If it cannot be read, or is neither.
+pub fn read_identity(path: &Path) -> Result<Identity> {
+    let text = read_text(path)?;
+    let problem = |problem| Error::Record { path: path.to_owned(), problem };
+    let is_record =
+        serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value.get("record").is_some());
+    if is_record {
+        return Record::parse(&text).map_err(problem)?.identity.ok_or_else(|| problem(RecordProblem::NoCopy));
+    }
+    let document: Document =
+        serde_json::from_str(&text).map_err(|error| problem(RecordProblem::Syntax(error.to_string())))?;
+    document.identity().map_err(|reason| problem(RecordProblem::Document(reason)))
+}
+
+/// Removes a record that is no longer needed; it is as if it had never been there.
+///
+/// # Errors
+/// If it stays.
+pub fn remove(path: &Path) -> Result<()> {
+    let sync = || path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all());
+    fs::remove_file(path).and_then(|()| sync()).map_err(|error| Error::io(path, Action::Remove, error))
+}
+
+/// Removes a record that has been given back, if it is a pending one in the place for records, rather than a copy that
+/// somebody keeps elsewhere.
+///
+/// # Errors
+/// If it stays.
+pub fn remove_if_kept(file: &Path) -> Result<()> {
+    let is_pending = Record::read(file).is_ok_and(|record| record.purpose == Purpose::Pending);
+    let parent = file.canonicalize().ok().and_then(|file| file.parent().map(Path::to_owned));
+    let is_kept = is_pending && parent.is_some() && parent == directory()?.canonicalize().ok();
+    if is_kept { remove(file) } else { Ok(()) }
+}
+
+/// Pending records that may be about a card.
+#[derive(Debug, Default)]
+pub struct Matches {
+    /// About this card: the mark on it has the record's number, and nothing else speaks against it.
+    pub certain: Vec<(PathBuf, Record)>,
+    /// Perhaps: the CID is the same, or path and size are, or the mark is of another card.
+    pub possible: Vec<(PathBuf, Record)>,
+    /// Not to be read.
+    pub broken: Vec<Error>,
+}
+
+/// Looks for pending records about a card; `mark` is that in its LBA 0.
+pub fn find(directory: &Path, card: &CardKey, mark: Option<&Mark>) -> Matches {
+    let mut matches = Matches::default();
+    let Ok(entries) = fs::read_dir(directory) else { return matches };
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let is_record = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.ends_with(".json") && !name.starts_with("retired-") && !name.starts_with('.')
+    };
+    paths.retain(is_record);
+    paths.sort();
+    for path in paths {
+        match Record::read(&path) {
+            Err(error) => matches.broken.push(error),
+            Ok(record) if record.purpose == Purpose::Retired => (),
+            Ok(record) => match compare(&record, card, mark) {
+                Some(true) => matches.certain.push((path, record)),
+                Some(false) => matches.possible.push((path, record)),
+                None => (),
+            },
+        }
+    }
+    matches
+}
+
+/// Whether a record is about a card for certain, or possibly, or not.
+fn compare(record: &Record, card: &CardKey, mark: Option<&Mark>) -> Option<bool> {
+    let same_number = record.number.is_some() && mark.and_then(Mark::number) == record.number;
+    let cids = record.card.cid.as_ref().zip(card.cid.as_ref());
+    match cids {
+        Some((one, other)) if one == other => Some(same_number),
+        // The mark was copied to another card.
+        Some(_) => same_number.then_some(false),
+        None if same_number => Some(true),
+        None => (record.card.path == card.path && record.card.sectors == card.sectors).then_some(false),
+    }
+}
+
+/// A number for a mark.
+pub fn new_number() -> u128 {
+    Uuid::new_v4().as_u128()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use identity_core::Draft;
+    use identity_core::field::kind;
+
+    fn record(uuid: u128, cid: Option<&str>) -> Record {
+        let mut draft = Draft::new(Uuid::from_u128(uuid)).unwrap();
+        draft.set_text(kind::PROFILE, "panda").unwrap();
+        draft.set_generation(7);
+        let card = CardKey { path: "/dev/sdx".into(), sectors: 1000, cid: cid.map(str::to_owned) };
+        Record::pending(&draft.finish().unwrap(), [52, 6607], card, 5, "x.img")
+    }
+
+    #[test]
+    fn there_and_back() {
+        let state = tempfile::tempdir().unwrap();
+        let directory = state.path().join("deep/identity");
+        let written = record(1, Some("aa"));
+        let path = written.write(&directory).unwrap();
+        assert_eq!(Record::read(&path).unwrap(), written);
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+
+        let text = fs::read_to_string(&path).unwrap();
+        for bad in [&text[..100], &text.replace("\"lba\": 52", "\"lba\": 53"), "[]", ""] {
+            assert!(Record::parse(bad).is_err());
+        }
+        remove(&path).unwrap();
+        assert!(Record::read(&path).is_err());
+    }
+
+    #[test]
+    fn only_its_owner_reads_it_and_no_link_is_followed() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let state = tempfile::tempdir().unwrap();
+        let written = record(1, None);
+        let victim = state.path().join("victim");
+        fs::write(&victim, "mine").unwrap();
+        symlink(&victim, state.path().join(format!(".{}.part", written.file_name()))).unwrap();
+        let path = written.write(state.path()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+        let link = state.path().join("link.json");
+        symlink(&path, &link).unwrap();
+        assert!(Record::read(&link).is_err());
+    }
+
+    #[test]
+    fn whose_record() {
+        let (own, other) = (Mark::new("x", Some(5)), Mark::new("x", Some(6)));
+        let card = |cid: Option<&str>| record(1, cid).card;
+        let elsewhere = CardKey { path: "/dev/sdy".into(), ..card(None) };
+        for (record_cid, card, mark, result) in [
+            (Some("aa"), card(Some("aa")), Some(&own), Some(true)),
+            (Some("aa"), card(Some("aa")), None, Some(false)),
+            (Some("aa"), card(Some("aa")), Some(&other), Some(false)),
+            (Some("aa"), card(Some("bb")), Some(&own), Some(false)),
+            (Some("aa"), card(Some("bb")), None, None),
+            (Some("aa"), card(None), Some(&own), Some(true)),
+            (None, card(None), None, Some(false)),
+            (None, card(None), Some(&other), Some(false)),
+            (None, elsewhere.clone(), None, None),
+            (None, elsewhere.clone(), Some(&other), None),
+            (None, elsewhere, Some(&own), Some(true)),
+        ] {
+            assert_eq!(
+                compare(&record(1, record_cid), &card, mark),
+                result,
+                "{record_cid:?} {card:?} {mark:?}"
+            );
+        }
+    }
+}

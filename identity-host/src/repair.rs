@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Repairing: a degraded identity becomes whole, a copy in a partition is moved, and of two identities one is kept.
+
+use std::path::Path;
+
+use identity_core::identity::DraftError;
+use identity_core::search::Condition;
+use identity_core::{Identity, State, Uuid};
+
+use crate::device::Card;
+use crate::error::{Error, Result};
+use crate::plan::{self, Pair, Plan};
+use crate::surroundings::Surroundings;
+use crate::whole_card::{WholeCard, no_slots};
+
+/// Which identity of a conflict is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// The latest version of the one with this UUID.
+    Uuid(Uuid),
+    /// The one at this LBA.
+    Lba(u32),
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request {
+    /// A place to look at before the slots.
+    pub hint_lba: Option<u32>,
+    /// What to keep of a conflict.
+    pub keep: Option<Keep>,
+    /// Whether to complete a lone copy, and to write over what is not ours where the second copy belongs.
+    pub force: bool,
+}
+
+/// A repair that may begin.
+pub struct Prepared {
+    /// What is on the card.
+    pub card: WholeCard,
+    /// The identity that is left.
+    pub identity: Identity,
+    /// The steps; none if nothing is to be done.
+    pub plan: Plan,
+    /// Whether another identity goes.
+    pub is_replacement: bool,
+    /// A sector of somebody's that will be written over.
+    pub foreign: Option<u32>,
+}
+
+impl Prepared {
+    /// Whether there is nothing to repair.
+    pub fn is_whole(&self) -> bool {
+        self.plan.steps.is_empty()
+    }
+}
+
+/// What there is, and what to write to this card. The latest version wins, so that an interrupted update is completed.
+/// `path` is for messages.
+///
+/// # Errors
+/// Whatever speaks against it.
+pub fn prepare(
+    request: &Request,
+    card: &dyn Card,
+    path: &Path,
+    surroundings: Surroundings,
+) -> Result<Prepared> {
+    let card = WholeCard::read(card, path, request.hint_lba, surroundings)?;
+    card.check_may_write(path, request.force)?;
+    match (card.scan.state(), request.keep) {
+        (State::Conflict, Some(keep)) => keep_one(card, keep, request, path),
+        (State::Valid | State::Degraded, keep) => {
+            if keep.is_some_and(|keep| find(&card, keep).is_none()) {
+                return Err(Error::NothingToKeep { path: path.to_owned(), scan: Box::new(card.scan) });
+            }
+            make_whole(card, request, path)
+        }
+        _ => Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) }),
+    }
+}
+
+fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepared> {
+    let scan = &card.scan;
+    let latest = scan.latest().cloned();
+    let latest =
+        latest.ok_or_else(|| Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) })?;
+    if scan.state() == State::Valid && card.copies_in_partition().is_empty() {
+        return Ok(prepared(card, latest, Plan::default(), None));
+    }
+    if let Some(lba) = scan.lone_copy()
+        && !request.force
+        && !is_bound_here(&card, &latest)
+    {
+        return Err(Error::LoneCopy { path: path.to_owned(), lba });
+    }
+    let (pair, foreign) = choose(&card, &latest, request, path)?;
+    let plan = plan::write_missing(&latest, &pair, scan, card.partition_lba());
+    let plan = card.without_pending_flash(plan);
+    Ok(prepared(card, latest, plan, foreign))
+}
+
+fn prepared(card: WholeCard, identity: Identity, plan: Plan, foreign: Option<u32>) -> Prepared {
+    Prepared { card, identity, plan, is_replacement: false, foreign }
+}
+
+/// A card that is bound, and is the one: its lone copy is no piece of another card.
+fn is_bound_here(card: &WholeCard, identity: &Identity) -> bool {
+    let bound = identity.fields().card();
+    bound.is_some_and(|bound| card.scan.surroundings().card.is_ok_and(|cid| *cid.bytes() == bound))
+}
+
+/// Where the copies go, and whose sector is written over by force.
+fn choose(
+    card: &WholeCard,
+    latest: &Identity,
+    request: &Request,
+    path: &Path,
+) -> Result<(Pair, Option<u32>)> {
+    let (scan, first) = (&card.scan, &card.first_sectors);
+    let copies = || scan.valid().filter(|(_, identity, _)| *identity == latest);
+    // A copy in the gap rather than one in a partition.
+    let copy = copies().find(|(lba, ..)| !first.is_in_partition(*lba)).or_else(|| copies().next());
+    let Some((lba, _, peer_lba)) = copy else {
+        return Err(Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) });
+    };
+    let belongs = |lba| first.check_own(lba, false).is_ok();
+    let verdicts = first.verdicts();
+    let is_foreign = scan.at(peer_lba).is_some_and(|peer| peer.condition == Condition::Foreign);
+    if is_foreign && request.force && belongs(lba) && first.check_own(peer_lba, true).is_ok() {
+        return Ok((Pair::new(lba, peer_lba, plan::Why::Belongs), Some(peer_lba)));
+    }
+    let pair = plan::choose_for_repair(lba, peer_lba, &verdicts, scan, belongs);
+    let pair = pair.map_err(|error| match is_foreign {
+        true => Error::ForeignAtPeer { path: path.to_owned(), lba: peer_lba },
+        false => no_slots(path, error),
+    })?;
+    Ok((pair, None))
+}
+
+/// The identity that is named, in its latest version; `None` if there is none, or two that cannot both be right.
+fn find(card: &WholeCard, keep: Keep) -> Option<Identity> {
+    let valid = || card.scan.valid().map(|(lba, identity, _)| (lba, identity));
+    match keep {
+        Keep::Lba(wanted) => valid().find(|(lba, _)| *lba == wanted).map(|(_, identity)| identity.clone()),
+        Keep::Uuid(uuid) => {
+            let versions =
+                || valid().map(|(_, identity)| identity).filter(|identity| identity.uuid() == uuid);
+            let latest = versions().max_by_key(|identity| identity.generation())?;
+            let same = |other: &&Identity| other.generation() == latest.generation();
+            versions().filter(same).all(|other| other == latest).then(|| latest.clone())
+        }
+    }
+}
+
+fn keep_one(card: WholeCard, keep: Keep, request: &Request, path: &Path) -> Result<Prepared> {
+    let Some(kept) = find(&card, keep) else {
+        return Err(Error::NothingToKeep { path: path.to_owned(), scan: Box::new(card.scan) });
+    };
+    card.check_may_destroy(path, request.force)?;
+    // Above every version of it that is on the card: the next generation of the highest.
+    let versions =
+        card.scan.valid().map(|(_, identity, _)| identity).filter(|identity| identity.uuid() == kept.uuid());
+    let highest = versions.map(Identity::generation).max().unwrap_or(kept.generation());
+    let next = highest.checked_add(1).ok_or(Error::Generation(DraftError::Generation))?;
+    let mut draft = kept.next().map_err(Error::Generation)?;
+    draft.set_generation(next);
+    let identity = draft.finish().map_err(Error::Generation)?;
+    let pair = card.choose(&[], request.force, path)?;
+    let plan = plan::write(&identity, &pair, &card.scan, card.partition_lba());
+    let plan = card.without_pending_flash(plan);
+    Ok(Prepared { card, identity, plan, is_replacement: true, foreign: None })
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is on a card: the one answer that every verb, the map, Linux and the lab take.
+//!
+//! The search itself, which sectors and what they say together, is `identity_core::search`, as in the bootloader. It asks
+//! no partition table. A [`Scan`] keeps what was read.
+
+use identity_core::copy::{Defect, Newer, NotACopy};
+use identity_core::search::{Condition, Reading};
+use identity_core::slot::reading_position;
+use identity_core::{Identity, Search, State, StoredCopy};
+
+use crate::device::{Card, SECTOR_LEN, Sector, plain};
+use crate::first_sectors::FirstSectors;
+use crate::surroundings::Surroundings;
+
+/// One sector that was looked at.
+#[derive(Clone, Debug)]
+pub struct ScannedSector {
+    /// Its LBA.
+    pub lba: u32,
+    /// What it was found to be.
+    pub condition: Condition,
+    /// Why it is neither blank nor a valid copy.
+    pub reason: Option<Reason>,
+    /// The identity and the other copy's LBA, if it is a valid copy.
+    pub copy: Option<(Identity, u32)>,
+    /// The sector, if it has our magic.
+    pub bytes: Option<Box<Sector>>,
+}
+
+/// Why a sector that is not blank is no valid copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It is something else's data.
+    Foreign,
+    /// It is damaged, or was copied from elsewhere.
+    Corrupt(Defect),
+    /// It is intact, and beyond this program.
+    Newer(Newer),
+    /// It cannot be read; in the system's words.
+    Unreadable(String),
+}
+
+/// Everything that was looked at, and what it says together.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    sectors: Vec<ScannedSector>,
+    state: State,
+    surroundings: Surroundings,
+}
+
+impl Scan {
+    /// Looks at `hint_lba`, if there is one, at all slots, and at the places that copies name.
+    pub fn read(card: &dyn Card, hint_lba: Option<u32>) -> Self {
+        Self::search(hint_lba, |lba| read_one(card, lba))
+    }
+
+    /// The same, without reading once more what is in `first_sectors`.
+    pub fn with_first_sectors(first_sectors: &FirstSectors, card: &dyn Card, hint_lba: Option<u32>) -> Self {
+        Self::search(hint_lba, |lba| match first_sectors.sector(lba.into()) {
+            Some(Ok(sector)) => Read::Sector(*sector),
+            _ => read_one(card, lba),
+        })
+    }
+
+    fn search(hint_lba: Option<u32>, read: impl Fn(u32) -> Read) -> Self {
+        let mut search = Search::new(hint_lba);
+        let mut sectors = Vec::new();
+        while let Some(lba) = search.next() {
+            let read = read(lba);
+            let (reading, sector) = scan_one(lba, &read);
+            // Always taken: it is what was asked for, and parsed for that place.
+            if search.give(lba, reading).is_err() {
+                break;
+            }
+            sectors.push(sector);
+        }
+        Self { sectors, state: search.state(), surroundings: Surroundings::unknown("not looked for") }
+    }
+
+    /// The same, judged by the card and the board where it was read: the state may become cloned or moved.
+    #[must_use]
+    pub fn judged_in(mut self, surroundings: Surroundings) -> Self {
+        if let Some(identity) = self.identity() {
+            self.state = surroundings.judge(self.state, identity);
+        }
+        Self { surroundings, ..self }
+    }
+
+    /// The card and the board where it was read.
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
+    /// The card's state.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// All sectors looked at, in that order.
+    pub fn sectors(&self) -> &[ScannedSector] {
+        &self.sectors
+    }
+
+    /// What was found at `lba`, if it was looked at.
+    pub fn at(&self, lba: u32) -> Option<&ScannedSector> {
+        self.sectors.iter().find(|sector| sector.lba == lba)
+    }
+
+    /// The copy that readers use.
+    pub fn primary(&self) -> Option<&ScannedSector> {
+        self.sectors.iter().find(|sector| matches!(sector.condition, Condition::Valid | Condition::Newer))
+    }
+
+    /// The identity that readers use.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.primary()?.copy.as_ref().map(|(identity, _)| identity)
+    }
+
+    /// The same identity in its latest version: after an interrupted update a later copy may have it.
+    pub fn latest(&self) -> Option<&Identity> {
+        let uuid = self.identity()?.uuid();
+        let versions = self.valid().map(|(_, identity, _)| identity);
+        versions.filter(|identity| identity.uuid() == uuid).max_by_key(|identity| identity.generation())
+    }
+
+    /// Valid copies: (LBA, identity, LBA of the other copy).
+    pub fn valid(&self) -> impl Iterator<Item = (u32, &Identity, u32)> {
+        self.sectors.iter().filter_map(|sector| {
+            let (identity, peer_lba) = sector.copy.as_ref()?;
+            Some((sector.lba, identity, *peer_lba))
+        })
+    }
+
+    /// Sectors with our magic: valid, damaged, or newer.
+    pub fn ours(&self) -> impl Iterator<Item = &ScannedSector> {
+        self.sectors.iter().filter(|sector| {
+            matches!(sector.condition, Condition::Valid | Condition::Corrupt | Condition::Newer)
+        })
+    }
+
+    /// LBAs of the sectors in one condition.
+    pub fn lbas(&self, condition: Condition) -> impl Iterator<Item = u32> {
+        self.sectors.iter().filter(move |sector| sector.condition == condition).map(|sector| sector.lba)
+    }
+
+    /// Sectors that cannot be read and that a valid copy names as the other one. What is in them may be readable again
+    /// one day, and would then be an identity.
+    pub fn lost(&self) -> impl Iterator<Item = u32> {
+        let is_named = |lba| self.valid().any(|(_, _, peer_lba)| peer_lba == lba);
+        self.lbas(Condition::Unreadable).filter(move |&lba| is_named(lba))
+    }
+
+    /// The only sector with our magic on the card, if it is a valid copy of which no other one can have been: it may have
+    /// come here as a piece of another card.
+    pub fn lone_copy(&self) -> Option<u32> {
+        let mut ours = self.ours();
+        let (Some(one), None) = (ours.next(), ours.next()) else { return None };
+        let (_, peer_lba) = one.copy.as_ref()?;
+        let is_lost = self.at(*peer_lba).is_some_and(|peer| peer.condition == Condition::Unreadable);
+        (!is_lost).then_some(one.lba)
+    }
+
+    /// What a sector is worth beside the copy that readers use: its condition's name, `other` for a copy of another
+    /// identity, or `older`.
+    pub fn label(&self, sector: &ScannedSector) -> &'static str {
+        match (&sector.copy, self.identity(), self.latest()) {
+            (Some((identity, _)), Some(primary), _) if identity.uuid() != primary.uuid() => "other",
+            (Some((identity, _)), _, Some(latest)) if identity.generation() < latest.generation() => "older",
+            _ => sector.condition.name(),
+        }
+    }
+
+    /// The copies that make up the identity: the primary and the one it names; else whatever copies there are. In reading
+    /// order.
+    pub fn pair(&self) -> Vec<&ScannedSector> {
+        let peer_lba =
+            self.primary().and_then(|primary| primary.copy.as_ref()).map(|(_, peer_lba)| *peer_lba);
+        let mut pair: Vec<_> = match (self.primary(), peer_lba) {
+            (Some(primary), Some(peer_lba)) => {
+                [Some(primary), self.at(peer_lba)].into_iter().flatten().collect()
+            }
+            _ => self.ours().collect(),
+        };
+        pair.sort_by_key(|sector| reading_position(sector.lba));
+        pair
+    }
+}
+
+/// What reading one sector gave.
+enum Read {
+    Sector(Sector),
+    Absent,
+    Failed(String),
+}
+
+fn read_one(card: &dyn Card, lba: u32) -> Read {
+    let mut sector = [0; SECTOR_LEN];
+    if u64::from(lba) >= card.sectors() {
+        return Read::Absent;
+    }
+    match card.read(lba.into(), &mut sector) {
+        Ok(()) => Read::Sector(sector),
+        Err(error) => Read::Failed(plain(&error)),
+    }
+}
+
+fn scan_one(lba: u32, read: &Read) -> (Reading<'_>, ScannedSector) {
+    let scanned = |condition, reason| ScannedSector { lba, condition, reason, copy: None, bytes: None };
+    let sector = match read {
+        Read::Sector(sector) => sector,
+        Read::Absent => return (Reading::Absent, scanned(Condition::Absent, None)),
+        Read::Failed(error) => {
+            let reason = Reason::Unreadable(error.clone());
+            return (Reading::Unreadable, scanned(Condition::Unreadable, Some(reason)));
+        }
+    };
+    let parsed = StoredCopy::parse(sector, lba);
+    let bytes = Some(Box::new(*sector));
+    let scanned = match &parsed {
+        Ok(copy) => {
+            let copy = Some((copy.identity(), copy.peer_lba()));
+            ScannedSector { copy, bytes, ..scanned(Condition::Valid, None) }
+        }
+        Err(NotACopy::Blank) => scanned(Condition::Blank, None),
+        Err(NotACopy::Foreign) => scanned(Condition::Foreign, Some(Reason::Foreign)),
+        Err(NotACopy::Corrupt(defect)) => {
+            ScannedSector { bytes, ..scanned(Condition::Corrupt, Some(Reason::Corrupt(*defect))) }
+        }
+        Err(NotACopy::Newer(newer)) => {
+            ScannedSector { bytes, ..scanned(Condition::Newer, Some(Reason::Newer(*newer))) }
+        }
+    };
+    (Reading::Sector(parsed), scanned)
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stamping: a new identity, an update of the one that the card has, or, by force, a replacement.
+
+use std::path::Path;
+
+use identity_core::field::{FIELD_HEADER_LEN, kind};
+use identity_core::identity::DraftError;
+use identity_core::mac::MAC_LEN;
+use identity_core::sector::FIELDS_CAPACITY;
+use identity_core::{Draft, Identity, Mac, State, Uuid};
+
+use crate::device::Card;
+use crate::error::{Error, Result};
+use crate::plan::{self, Plan};
+use crate::surroundings::Surroundings;
+use crate::whole_card::WholeCard;
+
+/// A field that an update removes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unset {
+    /// The hostname.
+    Hostname,
+    /// The serial number.
+    Serial,
+    /// The assigned MAC address of an interface.
+    Mac(u8),
+    /// A variable, by its key.
+    Variable(String),
+}
+
+/// What an identity is to have.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    /// Profile.
+    pub profile: Option<String>,
+    /// Hostname.
+    pub hostname: Option<String>,
+    /// Serial number.
+    pub serial: Option<String>,
+    /// Assigned MAC addresses, by interface index.
+    pub macs: Vec<(u8, Mac)>,
+    /// Variables, by key.
+    pub variables: Vec<(String, String)>,
+    /// Fields that go.
+    pub unset: Vec<Unset>,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Fields.
+    pub values: Values,
+    /// The UUID: of a new identity, or that of the card for an update. Random if not given.
+    pub uuid: Option<Uuid>,
+    /// An identity from a record or a document, in place of values.
+    pub restore: Option<Identity>,
+    /// Places for the copies, instead of slots.
+    pub at: Vec<u32>,
+    /// Whether to bind the identity to the card, where its CID is known.
+    pub bind: bool,
+    /// Whether to replace another identity.
+    pub force: bool,
+}
+
+/// What a stamp does to the card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It had no identity.
+    New,
+    /// The same identity, one generation on.
+    Update,
+    /// Whatever copies it had go.
+    Replacement,
+}
+
+/// A stamp that may begin.
+pub struct Prepared {
+    /// What is on the card.
+    pub card: WholeCard,
+    /// The identity to write.
+    pub identity: Identity,
+    /// The steps.
+    pub plan: Plan,
+    /// What becomes of the card's identity.
+    pub effect: Effect,
+    /// Why the identity is not bound to the card although that was asked for.
+    pub unbound: Option<&'static str>,
+}
+
+impl Request {
+    /// The identity that a blank card gets; `None` if only an update is possible, for want of a profile. To be called once,
+    /// before anything is opened or made: a UUID is drawn.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if a value breaks its rule.
+    pub fn new_identity(&self) -> Result<Option<Identity>> {
+        if let Some(restored) = &self.restore {
+            let mut draft = restored.next().map_err(Error::Generation)?;
+            // A binding names the old card and the board that it was in: the new card is bound anew, if at all.
+            draft.remove(|field, _| field == kind::CARD || field == kind::BOARD);
+            return draft.finish().map(Some).map_err(Error::Generation);
+        }
+        let mut draft = Draft::new(self.uuid.unwrap_or_else(Uuid::new_v4)).map_err(Error::Value)?;
+        self.values.put_into(&mut draft)?;
+        match draft.finish() {
+            Err(DraftError::NoProfile) => Ok(None),
+            result => result.map(Some).map_err(Error::Value),
+        }
+    }
+}
+
+impl Values {
+    /// Puts the values into a draft.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if one breaks its rule, or they do not fit.
+    pub fn put_into(&self, draft: &mut Draft) -> Result<()> {
+        for field in &self.unset {
+            unset(draft, field);
+        }
+        let texts =
+            [(kind::PROFILE, &self.profile), (kind::HOSTNAME, &self.hostname), (kind::SERIAL, &self.serial)];
+        for (kind, text) in texts {
+            if let Some(text) = text {
+                draft.set_text(kind, text).map_err(Error::Value)?;
+            }
+        }
+        // A draft stops counting at the first field that it has no room for; what is named is known whole.
+        let value = |error| match error {
+            DraftError::TooLarge { over } => Error::Value(DraftError::TooLarge {
+                over: over.max(self.len().saturating_sub(FIELDS_CAPACITY)),
+            }),
+            error => Error::Value(error),
+        };
+        for &(index, mac) in &self.macs {
+            draft.set_mac(index, mac).map_err(value)?;
+        }
+        for (key, text) in &self.variables {
+            draft.set_variable(key, text).map_err(value)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that the fields take.
+    fn len(&self) -> usize {
+        let texts = [&self.profile, &self.hostname, &self.serial].into_iter().flatten().map(String::len);
+        let macs = self.macs.iter().map(|_| 1 + MAC_LEN);
+        let variables = self.variables.iter().map(|(key, value)| key.len() + 1 + value.len());
+        texts.chain(macs).chain(variables).map(|len| FIELD_HEADER_LEN + len).sum()
+    }
+}
+
+fn unset(draft: &mut Draft, field: &Unset) {
+    match field {
+        Unset::Hostname => draft.remove(|kind, _| kind == kind::HOSTNAME),
+        Unset::Serial => draft.remove(|kind, _| kind == kind::SERIAL),
+        Unset::Mac(index) => {
+            draft.remove(|kind, value| kind == kind::MAC && value.first() == Some(index));
+        }
+        Unset::Variable(key) => {
+            let start = format!("{key}=");
+            draft.remove(|kind, value| kind == kind::VARIABLE && value.starts_with(start.as_bytes()));
+        }
+    }
+}
+
+/// What to write to this card; `fresh` is [`Request::new_identity`]'s. `path` is for messages.
+///
+/// # Errors
+/// Whatever speaks against it.
+pub fn prepare(
+    request: &Request,
+    fresh: Option<Identity>,
+    card: &dyn Card,
+    path: &Path,
+    surroundings: Surroundings,
+) -> Result<Prepared> {
+    let card = WholeCard::read(card, path, request.at.first().copied(), surroundings)?;
+    card.check_may_write(path, request.force)?;
+    let (identity, effect) = decide(request, &card, fresh, path)?;
+    let (identity, unbound) = bind(request, identity, card.scan.surroundings())?;
+    if effect == Effect::Replacement {
+        card.check_may_destroy(path, request.force)?;
+    }
+    let pair = card.choose(&request.at, request.force, path)?;
+    let plan = plan::write(&identity, &pair, &card.scan, card.partition_lba());
+    let plan = card.without_pending_flash(plan);
+    Ok(Prepared { card, identity, plan, effect, unbound })
+}
+
+/// The identity to write: a new one on a blank card, the next generation of the one it has, or, by force, a new one.
+fn decide(
+    request: &Request,
+    card: &WholeCard,
+    fresh: Option<Identity>,
+    path: &Path,
+) -> Result<(Identity, Effect)> {
+    let scan = &card.scan;
+    let refused = || Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) };
+    let fresh = |effect| fresh.map(|fresh| (fresh, effect)).ok_or(Error::NoProfile);
+    match (scan.state(), scan.latest()) {
+        (State::Blank, _) => fresh(Effect::New),
+        (State::Valid | State::Degraded, Some(latest)) if request.uuid == Some(latest.uuid()) => {
+            let mut draft = latest.next().map_err(Error::Generation)?;
+            request.values.put_into(&mut draft)?;
+            Ok((draft.finish().map_err(Error::Value)?, Effect::Update))
+        }
+        (State::Unreadable, _) => Err(refused()),
+        _ if request.force => fresh(Effect::Replacement),
+        (State::Valid | State::Degraded, Some(_)) => {
+            Err(Error::IdentityPresent { path: path.to_owned(), scan: Box::new(scan.clone()) })
+        }
+        _ => Err(refused()),
+    }
+}
+
+fn bind(
+    request: &Request,
+    identity: Identity,
+    surroundings: &Surroundings,
+) -> Result<(Identity, Option<&'static str>)> {
+    match surroundings.card {
+        _ if !request.bind => Ok((identity, None)),
+        Err(reason) => Ok((identity, Some(reason))),
+        Ok(cid) => {
+            let mut draft = identity.next().map_err(Error::Generation)?;
+            draft.set_generation(identity.generation());
+            draft.set_card(*cid.bytes()).map_err(Error::Value)?;
+            Ok((draft.finish().map_err(Error::Value)?, None))
+        }
+    }
+}

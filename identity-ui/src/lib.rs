@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the two programs share with people: sentences, exit codes, questions, progress.
+//!
+//! ```text
+//! identity_host::Error ──▶ wording (a sentence with a way out), exit (a code) ──▶ failure
+//! identity_host::flash::progress ──▶ progress (a bar, or lines of JSON)
+//! confirm (a question before harm)   lines (aligned, coloured)   output (standard output and error)
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod confirm;
+pub mod exit;
+pub mod failure;
+pub mod lines;
+pub mod output;
+#[cfg(feature = "flash")]
+pub mod progress;
+pub mod size;
+pub mod wording;
+
+pub use exit::Exit;
+pub use failure::{Failure, Result};

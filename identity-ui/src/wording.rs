@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Facts as sentences: what was found, where, and what to do.
+
+use std::io;
+use std::path::Path;
+
+use identity_core::field::kind;
+use identity_core::identity::DraftError;
+use identity_core::search::Condition;
+use identity_core::slot::COUNT;
+use identity_core::{Identity, State};
+use identity_host::default_card::{Candidate, NoDefaultCard, Summary};
+use identity_host::device::safety::TargetProblem;
+use identity_host::device::{Cid, plain};
+use identity_host::error::{Action, Binding, Error, PlacesProblem, StepProblem};
+#[cfg(feature = "flash")]
+use identity_host::flash::{FlashProblem, Note};
+#[cfg(feature = "stamp")]
+use identity_host::new_image::NewImageProblem;
+#[cfg(feature = "stamp")]
+use identity_host::plan::Why;
+#[cfg(feature = "stamp")]
+use identity_host::record::RecordProblem;
+use identity_host::scan::{Reason, Scan, ScannedSector};
+use identity_layout::slot_rules::SlotVerdict;
+
+/// An error.
+pub fn error(error: &Error) -> String {
+    match error {
+        Error::Target { path, problem } => target(path, problem),
+        Error::Io { path, action, error } => failed(path, *action, error),
+        Error::State { path, scan } => {
+            state(scan, path).unwrap_or_else(|| format!("{} is valid", path.display()))
+        }
+        Error::IdentityPresent { path, scan } => {
+            let has = scan.latest().map_or_else(String::new, |identity| has(path, identity));
+            format!("{has}; give that --uuid to update it, or --force to replace it")
+        }
+        Error::NewerCopy { path, lba, in_partition } => {
+            let shown = path.display();
+            let way_out = if *in_partition {
+                "it lies in a partition, where this program never clears it: update `identity`, or write an image over \
+                 it with `identity flash`"
+            } else {
+                "update `identity`; --force writes over it"
+            };
+            format!(
+                "{shown}: LBA {lba} holds a copy of a later format version, which this program cannot read; {way_out}"
+            )
+        }
+        Error::UnreadablePlace { path, lba } => format!(
+            "{}: LBA {lba} cannot be read, and may hold a copy that comes back when it can; nothing was written: try \
+             another reader, or say --force",
+            path.display()
+        ),
+        Error::CopiesInPartition { path, lbas } => format!(
+            "{}: {} behind the start of a partition, where a smaller gap has left {}, would be cleared; nothing was \
+             written: --dry-run lists the steps, --force carries them out",
+            path.display(),
+            copies_at(lbas),
+            if lbas.len() == 1 { "it" } else { "them" }
+        ),
+        Error::CopyElsewhere { path, lba } => format!(
+            "{}: LBA {lba}, which is no slot, holds a valid copy that no reader finds by itself; name it with --at {lba}",
+            path.display()
+        ),
+        Error::LoneCopy { path, lba } => format!(
+            "{0}: LBA {lba} holds the only copy; it may be a piece of another card, and then two cards would share one \
+             identity; if it is this card's, say --force; else remove it: `identity erase {0}`",
+            path.display()
+        ),
+        Error::CopyBesidePair { path, lba } => format!(
+            "{0}: LBA {lba} is not one of the two copies and would have to be written, which is not done while the card is \
+             in use; run `identity repair {0}` in a card reader first",
+            path.display()
+        ),
+        Error::NothingToKeep { path, scan } => {
+            format!(
+                "{} holds no such identity, or two versions of it ({}); --keep takes the LBA of a copy, too",
+                path.display(),
+                valid_copies(scan)
+            )
+        }
+        Error::Value(error) => value(*error),
+        Error::NoProfile => "a card without this identity needs --profile".into(),
+        Error::Generation(error) => error.to_string(),
+        Error::NoSlots { path, verdicts } => no_slots(path, verdicts),
+        Error::Places(PlacesProblem::Count) => "--at takes one LBA or two, joined by a comma".into(),
+        Error::Places(PlacesProblem::NotTwo) => {
+            "--at: the copies need two different sectors, and not LBA 0".into()
+        }
+        Error::Place { path, lba, busy, by_force } => {
+            let force = if *by_force { "; --force writes there all the same" } else { "" };
+            format!("{}: --at {lba}: {busy}{force}", path.display())
+        }
+        Error::ForeignAtPeer { path, lba } => format!(
+            "{}: LBA {lba}, where the second copy belongs, holds other data, and no other slot is free; --force shows that \
+             sector and writes over it",
+            path.display()
+        ),
+        Error::Step { path, lba, problem } => format!(
+            "{}: LBA {lba}: {}; nothing behind this step was written: replace the card, or try again",
+            path.display(),
+            step_problem(problem)
+        ),
+        Error::NotProved { path, scan } => {
+            let found =
+                state(scan, path).unwrap_or_else(|| format!("another identity ({})", valid_copies(scan)));
+            format!("after writing, something else reads back than was written: {found}")
+        }
+        Error::BoundElsewhere { path, binding } => {
+            let shown = path.display();
+            match binding {
+                Binding::Card { bound, found } => format!(
+                    "{shown}: the identity is bound to the card with CID {bound}, and this card's is {found}"
+                ),
+                Binding::Board { bound, found } => {
+                    format!(
+                        "{shown}: the identity is bound to the board {bound}, and this is the board {found}"
+                    )
+                }
+            }
+        }
+        Error::NoCid(reason) => format!(
+            "the card's CID is {reason}; bind it in a native slot, or give --cid HEX as Linux has it in \
+             /sys/block/mmcblkN/device/cid where the card is in one"
+        ),
+        Error::NoBoard => {
+            "no serial number of the board that this card belongs to is known here; bind it on the board, or \
+                           give --board=SERIAL"
+                .into()
+        }
+        #[cfg(feature = "stamp")]
+        Error::Record { path, problem } => record(path, problem),
+        #[cfg(feature = "stamp")]
+        Error::NewImage { path, problem: NewImageProblem::Exists } => {
+            format!("{} exists; leave out --create to stamp it, or remove it", path.display())
+        }
+        #[cfg(feature = "stamp")]
+        Error::NewImage { problem: NewImageProblem::Size(_), .. } => {
+            "--create: a card has at least 8M and less than 2048G, in whole sectors".into()
+        }
+        Error::DefaultCard(problem) => no_default_card(problem),
+        #[cfg(feature = "flash")]
+        Error::Flash { path, problem } => flash(path, problem),
+        Error::Refused(message) | Error::Failed(message) | Error::Interrupted(message) => message.clone(),
+    }
+}
+
+/// What a state means for this card, and what to do about it; `None` for valid.
+pub fn state(scan: &Scan, path: &Path) -> Option<String> {
+    let shown = path.display();
+    Some(match scan.state() {
+        State::Valid => return None,
+        State::Blank if scan.sectors().iter().all(|sector| sector.condition == Condition::Absent) => {
+            format!("{shown} is blank, and too short for any slot; give the whole card, or its whole image")
+        }
+        State::Blank => {
+            format!("{shown} is blank: no slot holds an identity; give it one with `identity stamp`")
+        }
+        State::Degraded => match scan.lone_copy() {
+            Some(lba) => format!(
+                "{shown} is degraded (LBA {lba} holds the only copy; it may be a piece of another card); if it is this \
+                 card's, make it whole with `identity repair --force {shown}`, else remove it with `identity erase {shown}`"
+            ),
+            None => format!(
+                "{shown} is degraded ({}); make it whole with `identity repair {shown}`",
+                sectors(scan, |label| label != "valid")
+            ),
+        },
+        State::Corrupt => format!(
+            "{shown} is corrupt: there are copies and none is valid ({}); `identity stamp --force --profile NAME {shown}` \
+             replaces them",
+            sectors(scan, |label| label != "valid")
+        ),
+        State::Conflict => format!(
+            "{shown} is in conflict: it holds two identities ({}); keep one of them: `identity repair --keep UUID {shown}`, \
+             or with the LBA of its copy",
+            valid_copies(scan)
+        ),
+        State::Newer => format!(
+            "{shown} holds an identity that this program is too old for ({}); update `identity`",
+            sectors(scan, |label| label == "newer")
+        ),
+        State::Unreadable => format!("{shown}: {}", unreadable(scan)),
+        State::Cloned | State::Moved => format!("{shown} {}", elsewhere(scan, path)?),
+    })
+}
+
+/// `/dev/sdb has the identity UUID (PROFILE)`.
+fn has(path: &Path, identity: &Identity) -> String {
+    format!("{} has the identity {}", path.display(), named(identity))
+}
+
+/// An identity in a sentence.
+pub fn named(identity: &Identity) -> String {
+    format!("{} ({})", identity.uuid(), identity.profile())
+}
+
+/// Where valid copies are, and of which identity.
+fn valid_copies(scan: &Scan) -> String {
+    let copies = scan.valid().map(|(lba, identity, _)| {
+        format!("LBA {lba} {} generation {}", named(identity), identity.generation())
+    });
+    copies.collect::<Vec<_>>().join(", ")
+}
+
+fn copies_at(lbas: &[u32]) -> String {
+    match lbas {
+        [lba] => format!("a copy at LBA {lba}"),
+        _ => format!("copies at LBA {}", lbas.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Why a sector that is not blank is no valid copy.
+pub fn reason(sector: &ScannedSector) -> Option<String> {
+    Some(match sector.reason.as_ref()? {
+        Reason::Foreign => "data of something else".into(),
+        Reason::Corrupt(defect) => defect.to_string(),
+        Reason::Newer(newer) => newer.to_string(),
+        Reason::Unreadable(error) => error.clone(),
+    })
+}
+
+/// Sectors of ours, and the pair's, whose label is wanted.
+fn sectors(scan: &Scan, wanted: impl Fn(&str) -> bool) -> String {
+    let ours = scan.ours().chain(scan.pair());
+    let mut lines: Vec<(u32, String)> = ours
+        .filter(|sector| wanted(scan.label(sector)))
+        .map(|sector| {
+            let label = scan.label(sector);
+            let line = match reason(sector) {
+                None => format!("LBA {} is {label}", sector.lba),
+                Some(reason) => format!("LBA {} is {label}: {reason}", sector.lba),
+            };
+            (sector.lba, line)
+        })
+        .collect();
+    lines.sort();
+    lines.dedup();
+    if lines.is_empty() {
+        return "there is a copy too many".into();
+    }
+    lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>().join("; ")
+}
+
+fn unreadable(scan: &Scan) -> String {
+    let bad = scan.sectors().iter().find(|sector| sector.condition == Condition::Unreadable);
+    bad.map_or_else(String::new, |sector| {
+        format!(
+            "LBA {} cannot be read ({}); try another reader, or replace the card",
+            sector.lba,
+            reason(sector).unwrap_or_default()
+        )
+    })
+}
+
+/// What the identity is bound to, what was found, and what to do.
+fn elsewhere(scan: &Scan, path: &Path) -> Option<String> {
+    let (shown, identity) = (path.display(), scan.identity()?);
+    let name = named(identity);
+    let own = format!("give it an identity of its own: `identity stamp --force --profile NAME {shown}`");
+    if scan.state() == State::Cloned {
+        let (bound, card) = (Cid::new(identity.fields().card()?), scan.surroundings().card.ok()?);
+        return Some(format!(
+            "is cloned: its identity {name} is bound to the card with CID {bound}, and this one's is {card}; {own}"
+        ));
+    }
+    let (bound, board) = (identity.fields().text(kind::BOARD)?, scan.surroundings().board(identity)?);
+    Some(format!(
+        "is moved: its identity {name} is bound to the board {bound}, and this is the board {board}; \
+         put it back, bind it to this one: `identity bind --force --board={board} {shown}`, or {own}"
+    ))
+}
+
+fn target(path: &Path, problem: &TargetProblem) -> String {
+    let shown = path.display();
+    match problem {
+        TargetProblem::Directory => {
+            format!("{shown} is a directory; give the card's block device or an image file")
+        }
+        TargetProblem::NoCard => {
+            format!(
+                "{shown} is neither a block device nor a file; give the card's block device or an image file"
+            )
+        }
+        TargetProblem::NoMedium => format!("{shown} has no card in it; insert one"),
+        TargetProblem::ReadOnlyFileSystem => {
+            format!("{shown} is on a file system that is mounted read-only; remount that, or copy the image")
+        }
+        TargetProblem::ReadOnly => {
+            format!("{shown} is read-only; slide the card's lock tab back, or use another reader")
+        }
+        TargetProblem::Busy => format!(
+            "{shown} is in use by another program; wait for it or stop it (`fuser -v {shown}` names it)"
+        ),
+        TargetProblem::NotInSysfs(number) => format!(
+            "{shown} (device {number}) is not under /sys, so nothing tells whether it is in use; mount sysfs"
+        ),
+        TargetProblem::AttachedToLoop(name) => {
+            format!("{shown} is attached to /dev/{name}; give that, or detach it: losetup -d /dev/{name}")
+        }
+        TargetProblem::Partition { number, whole } => {
+            format!("{shown} is partition {number} of /dev/{whole}; give the whole card, /dev/{whole}")
+        }
+        TargetProblem::HardwarePartition(user_area) => {
+            format!("{shown} is a hardware partition of an eMMC, not its user area; give /dev/{user_area}")
+        }
+        TargetProblem::SectorSize(size) => {
+            format!("{shown} has sectors of {size} bytes; the format is made for cards with 512")
+        }
+        TargetProblem::FixedDisk(model) => {
+            let model = model.as_ref().map_or_else(String::new, |model| format!(" ({model})"));
+            format!(
+                "{shown} is a fixed disk{model}, neither removable nor SD/MMC nor a loop device; check the name, or say \
+                 --allow-fixed-disk"
+            )
+        }
+        TargetProblem::SystemDisk { name, point } => {
+            format!("{shown} is the system disk ({point} is on /dev/{name}); it is never written to")
+        }
+        TargetProblem::Mounted { name, point } => {
+            format!("/dev/{name} is mounted on {point}; unmount it first: umount {point}")
+        }
+        TargetProblem::Swap(name) => format!("/dev/{name} is swap space; swapoff /dev/{name} first"),
+        TargetProblem::Held { name, by } => {
+            format!("/dev/{name} is used by /dev/{by}; take that down first")
+        }
+    }
+}
+
+fn failed(path: &Path, action: Action, error: &io::Error) -> String {
+    let doing = match action {
+        Action::Open => "open",
+        Action::Measure => "find the size of",
+        Action::Read => "read",
+        Action::ReadFirstSectors => "read the first sectors of",
+        Action::Create => "create",
+        Action::Remove => "remove",
+        Action::WriteRecord => "write the record of the identity",
+    };
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "; check the name, nothing is created",
+        io::ErrorKind::PermissionDenied => "; run as root or as a member of the device's group",
+        _ => "",
+    };
+    format!("cannot {doing} {}: {}{hint}", path.display(), plain(error))
+}
+
+fn step_problem(problem: &StepProblem) -> String {
+    match problem {
+        StepProblem::BehindEnd => "is behind the end".into(),
+        StepProblem::Changed => "is not what it was a moment ago".into(),
+        StepProblem::Read(error) => format!("cannot be read ({})", plain(error)),
+        StepProblem::Write(error) => format!("cannot be written ({})", plain(error)),
+        StepProblem::Flush(error) => format!("cannot be flushed ({})", plain(error)),
+        StepProblem::ReadBack(error) => format!("cannot be read back ({})", plain(error)),
+        StepProblem::Differs(at) => format!("reads back differently from byte {at} on"),
+    }
+}
+
+/// What is wrong with a value, and the rule for its field.
+fn value(error: DraftError) -> String {
+    let rule = match error {
+        DraftError::Value { kind: kind::PROFILE, .. } => {
+            "; it is 1-63 of A-Z a-z 0-9 . _ + - and starts with a letter or digit"
+        }
+        DraftError::Value { kind: kind::HOSTNAME, .. } => {
+            "; it is labels of A-Z a-z 0-9 and inner hyphens, joined by dots, at most 63 characters in all"
+        }
+        DraftError::Value { kind: kind::SERIAL, .. } => "; it is 1-63 of printable ASCII without space",
+        _ => "",
+    };
+    format!("{error}{rule}")
+}
+
+fn no_slots(path: &Path, verdicts: &[SlotVerdict]) -> String {
+    let shown = path.display();
+    let reason =
+        |slot: &SlotVerdict| slot.verdict.as_ref().map_or_else(ToString::to_string, |()| "free".into());
+    let reasons: Vec<_> = verdicts.iter().map(reason).collect();
+    if let Some(one) = reasons.first().filter(|one| reasons.iter().all(|reason| reason == *one)) {
+        return format!(
+            "{shown}: no slot is free: {one}; a card with its first partition at 4 MiB and nothing before it has free \
+             slots, or name two sectors with --at"
+        );
+    }
+    let mut message = format!("{shown}: no two of the {COUNT} slots are free:");
+    for (slot, reason) in verdicts.iter().zip(reasons) {
+        message.push_str(&format!("\n  LBA {:<5} {reason}", slot.lba));
+    }
+    message.push_str(
+        "\nmove the first partition up (4 MiB leaves most slots free), or name two sectors with --at",
+    );
+    message
+}
+
+fn no_default_card(problem: &NoDefaultCard) -> String {
+    let list = |all: &[Candidate]| all.iter().map(candidate).collect::<Vec<_>>().join(", ");
+    match problem {
+        NoDefaultCard::None => {
+            "there is no card: no SD or MMC device, and the system runs from no disk of this machine; \
+                                give the device"
+                .into()
+        }
+        NoDefaultCard::Blank(all) => {
+            format!("no identity was found: {}; give one with `identity stamp`", list(all))
+        }
+        NoDefaultCard::Unreadable(all) => {
+            format!("no identity was found, and not all could be read: {}", list(all))
+        }
+        NoDefaultCard::Several(all) => {
+            format!("several cards have an identity, give the one that is meant: {}", list(all))
+        }
+    }
+}
+
+fn candidate(one: &Candidate) -> String {
+    let content = match &one.content {
+        Summary::Blank => "blank".into(),
+        Summary::Unreadable(None) => "cannot be read".into(),
+        Summary::Unreadable(Some(reason)) => error(reason),
+        Summary::Copies(state, None) => state.to_string(),
+        Summary::Copies(state, Some((uuid, profile))) => format!("{state} {uuid} {profile}"),
+    };
+    let holds = one.holds.as_ref().map_or(String::new(), |point| format!(", holds {point}"));
+    format!("{} ({content}{holds})", one.path.display())
+}
+
+/// Why the copies go where they go.
+#[cfg(feature = "stamp")]
+pub fn why(why: Why) -> String {
+    match why {
+        Why::InPlace => "where the copies are".into(),
+        Why::Belongs => "where the copies belong".into(),
+        Why::TwoGroups(one, other) => format!(
+            "the first two free ones in different groups ({} and {}), so that one tool cannot wipe both",
+            one.letter(),
+            other.letter()
+        ),
+        Why::OneGroup(group) => format!("the only two free ones, both of group {}", group.letter()),
+        Why::Named => "as named with --at".into(),
+    }
+}
+
+#[cfg(feature = "stamp")]
+fn record(path: &Path, problem: &RecordProblem) -> String {
+    let shown = path.display();
+    let what = match problem {
+        RecordProblem::NoPlace => {
+            return "neither XDG_STATE_HOME nor HOME says where a record of the identity can be kept; set one".into();
+        }
+        RecordProblem::Syntax(error) => error.clone(),
+        RecordProblem::Version(version) => {
+            format!("its version is {version}, which this program does not know")
+        }
+        RecordProblem::Sector => "a sector is not 512 bytes in hex".into(),
+        RecordProblem::NoCopy => "no sector holds a valid copy of the identity".into(),
+        RecordProblem::NoFile => "it is no regular file".into(),
+        RecordProblem::Document(problem) => problem.to_string(),
+    };
+    format!("{shown} is neither a record nor what `identity read --format json` prints: {what}")
+}
+
+#[cfg(feature = "flash")]
+fn flash(path: &Path, problem: &FlashProblem) -> String {
+    let shown = path.display();
+    let list = |records: &[(std::path::PathBuf, Identity)]| -> String {
+        let line = |(file, identity): &(std::path::PathBuf, Identity)| {
+            format!("\n  {} ({})", file.display(), identity.profile())
+        };
+        records.iter().map(line).collect()
+    };
+    match problem {
+        FlashProblem::Doubtful(scan) => format!(
+            "{}; `identity flash --force` goes on without them",
+            state(scan, path).unwrap_or_else(|| format!("{shown} is in doubt"))
+        ),
+        FlashProblem::OtherRecord { present, record } => format!(
+            "{}, the record is of {record}; leave out --restore to keep it, or say --force to replace it",
+            has(path, present)
+        ),
+        FlashProblem::IdentityPresent(present) => format!(
+            "{}; leave out --profile, --hostname and --serial to keep it as it is, `identity stamp` changes it, and --force \
+             replaces it by a new one",
+            has(path, present)
+        ),
+        FlashProblem::SeveralRecords(records) => format!(
+            "{shown} has no identity, and there are {} records of it; choose one with --restore FILE, or none with \
+             --no-restore:{}",
+            records.len(),
+            list(records)
+        ),
+        FlashProblem::PossibleRecords(records) => format!(
+            "{shown} has no identity, and there are records of unfinished flashes that may be of this card, or of another \
+             one; give the identity back with --restore FILE, or say --no-restore if this is another card:{}",
+            list(records)
+        ),
+        FlashProblem::NoPlace(cause) => {
+            format!("{}; with --force the image is written and the identity is lost", error(cause))
+        }
+        FlashProblem::TooLong { image_len, card_len } => {
+            format!("the image has {image_len} bytes or more, {shown} only {card_len}; take a larger card")
+        }
+        FlashProblem::Unfinished { cause, identity, on_card, record } => {
+            let place = match (identity, on_card, record) {
+                (None, ..) => String::new(),
+                (Some(uuid), true, Some(file)) => {
+                    format!("; its identity {uuid} is on it, and in {}", file.display())
+                }
+                (Some(uuid), true, None) => format!("; its identity {uuid} is on it"),
+                (Some(uuid), false, Some(file)) => format!("; its identity {uuid} is in {}", file.display()),
+                (Some(_), false, None) => "; it has no identity".into(),
+            };
+            format!("{}; {shown} is unfinished{place}; run `identity flash` again", error(cause))
+        }
+    }
+}
+
+/// What a person should know of a flash.
+#[cfg(feature = "flash")]
+pub fn note(note: &Note, path: &Path) -> String {
+    let shown = path.display();
+    match note {
+        Note::Degraded(scan) => state(scan, path).unwrap_or_default(),
+        Note::Restored(identity, file) => {
+            format!("{shown} gets back the identity {} from {}", named(identity), file.display())
+        }
+        Note::BrokenRecord(cause) | Note::RecordStays(cause) => error(cause),
+        Note::GivenUp(cause) => format!("{shown} will be without identity: {}", error(cause)),
+    }
+}
