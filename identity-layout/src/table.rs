@@ -286,7 +286,11 @@ fn check_partitions(table: &mut PartitionTable, device_sectors: u64) {
     let mut problems = Vec::new();
     for gpt in [false, true] {
         let mut before: Option<&Partition> = None;
-        let outer = |partition: &&Partition| partition.is_gpt() == gpt && partition.container.is_none();
+        // An entry without a type is a partition for libfdisk alone, and one in a container lies over it.
+        let is_typeless = |partition: &Partition| partition.kind == Kind::Gpt(Uuid::nil());
+        let outer = |partition: &&Partition| {
+            partition.is_gpt() == gpt && partition.container.is_none() && !is_typeless(partition)
+        };
         for partition in table.partitions.iter().filter(outer) {
             if let Some(before) = before.filter(|before| before.end_lba() > partition.start_lba) {
                 problems.push(TableProblem::Overlap {

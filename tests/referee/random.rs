@@ -20,6 +20,10 @@ fn blank_slots(made: &Made, list: &List, map: &Map) -> usize {
     let hybrid = map.table.partitions.iter().filter(|partition| !partition.is_gpt());
     let starts = list.iter().map(|(start, _)| *start).chain(hybrid.map(|partition| partition.start_lba));
     let gap_end = starts.min().unwrap_or(2048);
+    // Cut off.
+    if gap_end >= LEN {
+        return 0;
+    }
     let first =
         if map.table.scheme == Scheme::Mbr && made.card.sector(1)[..8] != *b"EFI PART" { 3 } else { 34 };
     let is_blank = |lba: u64| made.card.sector(lba) == [0; 512];

@@ -155,7 +155,7 @@ fn a_table_that_cannot_be_read_is_refused() {
         [(chain, 9192), (dos("81"), 8192), (gpt(&[(8192, 4096)]), 1), (gpt(&[(8192, 4096)]), LEN - 1)]
     {
         let image = image(&card);
-        let run = || image.identity("stamp --profile panda").fault("FAULT_READ", &lba.to_string()).run();
+        let run = || image.identity("stamp --profile panda").fault("FAULT_READ", lba.to_string()).run();
         image.unchanged_by(run).exits(6).says(&[&format!("LBA {lba} cannot be read")]);
         image.run("stamp --profile panda").exits(0);
     }
