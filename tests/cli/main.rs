@@ -16,6 +16,7 @@ mod kill;
 mod map;
 mod places;
 mod power;
+mod read;
 mod repair;
 mod safety;
 mod stamp;
