@@ -38,7 +38,8 @@ PATH=${1%/*}:$PATH JOURNAL_STREAM=1 sh "$0"
 status=$?
 echo "hostname=$(cat /proc/sys/kernel/hostname)"
 echo "run=$(echo /run/identity*)"
-if [ -e /run/identity ]; then cat /run/identity/identity.env; fi
+echo "files=$(ls /run/identity 2>/dev/null | tr '\n' ' ' | sed 's/ $//')"
+if [ -e /run/identity/identity.env ]; then cat /run/identity/identity.env; fi
 exit $status
 "#;
 
