@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every disk and card of this machine, and what is on it. DeviceInfo; `find` chooses.
+//! Every disk and card of this machine, and what is on it. `default_card` chooses among them.
 
 use std::path::PathBuf;
 
@@ -33,8 +33,8 @@ pub enum Content {
     Empty,
     /// It cannot be read, and why.
     Failed(Error),
-    /// It was looked at.
-    Seen(Box<Scan>),
+    /// It was looked at, and is still open.
+    Seen(Box<Target>, Box<Scan>),
 }
 
 /// All whole devices, by name; no other areas of an eMMC, and nothing that is neither disk nor card.
@@ -59,15 +59,16 @@ fn system_point(mounts: &[(String, Mount)]) -> Option<String> {
 }
 
 impl Device {
-    /// Reads it.
-    pub fn look(&self) -> Content {
+    /// Opens it and looks for an identity, first at `hint_lba`, if there is one.
+    pub fn look(&self, hint_lba: Option<u32>) -> Content {
         if self.info.sectors == 0 {
             return Content::Empty;
         }
         match Target::open(&self.path, Access::Read) {
             Ok(target) => {
                 let surroundings = Surroundings::new(&Host::here(), &self.info);
-                Content::Seen(Box::new(Scan::read(&target, None).judged_in(surroundings)))
+                let scan = Scan::read(&target, hint_lba).judged_in(surroundings);
+                Content::Seen(Box::new(target), Box::new(scan))
             }
             Err(error) => Content::Failed(error),
         }

@@ -9,6 +9,7 @@ use identity_core::{Identity, State};
 use crate::device::{Card, Cid};
 use crate::error::{Error, Result};
 use crate::plan::{self, Plan, Step};
+use crate::scan::Scan;
 use crate::surroundings::Surroundings;
 use crate::whole_card::WholeCard;
 
@@ -25,6 +26,8 @@ pub struct Request {
     pub unbind: bool,
     /// Whether to bind an identity that is bound to another card or board.
     pub force: bool,
+    /// Whether to bind only a valid, whole identity that is bound to nothing; what is bound as asked is left alone.
+    pub if_unbound: bool,
     /// Whether the card is in use: then nothing but its two copies is written.
     pub in_use: bool,
     /// A place to look at before the slots.
@@ -59,10 +62,16 @@ pub fn prepare(
         (State::Cloned | State::Moved, Some(latest)) if request.force => latest,
         _ => return Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) }),
     };
+    if request.if_unbound && scan.state() != State::Valid {
+        return Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) });
+    }
     let identity = bound(request, latest, scan.surroundings())?;
     if identity.fields() == latest.fields() && scan.state() == State::Valid {
         let identity = latest.clone();
         return Ok(Prepared { card, identity, plan: Plan::default() });
+    }
+    if request.if_unbound && is_bound(latest) {
+        return Err(Error::BoundAlready { path: path.to_owned() });
     }
     let pair = card.choose(&[], false, path)?;
     let plan = plan::write(&identity, &pair, scan, card.partition_lba());
@@ -73,6 +82,16 @@ pub fn prepare(
         return Err(Error::CopyBesidePair { path: path.to_owned(), lba: beside.lba() });
     }
     Ok(Prepared { card, identity, plan })
+}
+
+fn is_bound(identity: &Identity) -> bool {
+    identity.fields().card().is_some() || identity.fields().text(kind::BOARD).is_some()
+}
+
+/// Whether a valid identity is bound as asked already, by its slots alone.
+pub fn is_done(request: &Request, scan: &Scan) -> bool {
+    let Some(latest) = scan.latest().filter(|_| scan.state() == State::Valid) else { return false };
+    bound(request, latest, scan.surroundings()).is_ok_and(|identity| identity.fields() == latest.fields())
 }
 
 /// The next generation, bound as asked.

@@ -22,6 +22,23 @@ pub struct FromBootloader {
     pub serial: Option<String>,
     /// How often it had been written.
     pub generation: Option<u32>,
+    /// LBA of the copy that was used.
+    pub lba: Option<u32>,
+}
+
+/// Why a card that nobody has named is not the one that the bootloader has read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotBooted {
+    /// The bootloader has read this UUID, and no card that is there has it. The card may still come.
+    Absent {
+        /// The UUID.
+        booted: String,
+    },
+    /// The bootloader has found its card in this state, in which it gives no identity.
+    Doubtful {
+        /// The state's name.
+        state: String,
+    },
 }
 
 impl FromBootloader {
@@ -29,16 +46,39 @@ impl FromBootloader {
     pub fn read(host: &Host) -> Option<Self> {
         let path = |name: &str| format!("{DEVICE_TREE}/chosen/identity/{name}");
         let text = |name| host.text(&path(name));
-        let generation = host.bytes(&path("generation")).and_then(|bytes| bytes.try_into().ok());
+        let number = |name| Some(u32::from_be_bytes(host.bytes(&path(name))?.try_into().ok()?));
         let found = Self {
             state: text("state"),
             uuid: text("uuid"),
             profile: text("profile"),
             hostname: text("hostname"),
             serial: text("serial"),
-            generation: generation.map(u32::from_be_bytes),
+            generation: number("generation"),
+            lba: number("lba"),
         };
         (found.state.is_some() || found.uuid.is_some()).then_some(found)
+    }
+
+    /// Whether a card in this state, with this identity, may be the one that the bootloader has read. While several cards
+    /// are being found, another may be there first. The bootloader has no word on a card that it could not read, or that is
+    /// newer than it. A card in doubt is another question, and not asked here.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn check_is_booted(&self, state: State, identity: Option<&Identity>) -> Result<(), NotBooted> {
+        if matches!(state, State::Conflict | State::Cloned | State::Moved) {
+            return Ok(());
+        }
+        let found = identity.filter(|_| state.is_usable());
+        if let Some(booted) = &self.uuid {
+            let is_same = found.is_some_and(|identity| identity.uuid().to_string() == *booted);
+            return if is_same { Ok(()) } else { Err(NotBooted::Absent { booted: booted.clone() }) };
+        }
+        match self.state.as_deref() {
+            None | Some("newer" | "unreadable") => Ok(()),
+            Some(_) if found.is_none() => Ok(()),
+            Some(state) => Err(NotBooted::Doubtful { state: state.to_owned() }),
+        }
     }
 
     /// What is different on the card now, each in words.
@@ -122,6 +162,40 @@ mod tests {
         // Nothing that a board may use is on the card now.
         assert_eq!(found.differences(State::Cloned, Some(&panda(258))).len(), 3);
         assert_eq!(found.differences(State::Blank, None).len(), 3);
+    }
+
+    #[test]
+    fn only_the_card_that_the_bootloader_has_read_is_taken() {
+        let check = |properties: &[(&str, &[u8])], state, identity: Option<&Identity>| {
+            handed_over(properties).unwrap().check_is_booted(state, identity)
+        };
+        let absent = |booted: &str| Err(NotBooted::Absent { booted: booted.into() });
+        let card = panda(1);
+        let uuid = "00000000-0000-0000-0000-000000000001";
+        let valid: &[(&str, &[u8])] = &[("state", b"valid\0"), ("uuid", UUID), ("lba", &[0, 0, 0x19, 0xcf])];
+        assert_eq!(handed_over(valid).unwrap().lba, Some(6607));
+        assert_eq!(check(valid, State::Valid, Some(&card)), Ok(()));
+        assert_eq!(check(valid, State::Degraded, Some(&card)), Ok(()));
+        // Its own card is still to come, or this is it no longer.
+        for state in [State::Blank, State::Corrupt, State::Newer, State::Unreadable] {
+            assert_eq!(check(valid, state, None), absent(uuid));
+        }
+        let other = "00000000-0000-0000-0000-000000000002";
+        let read_other: &[(&str, &[u8])] = &[("state", b"valid\0"), ("uuid", other.as_bytes())];
+        assert_eq!(check(read_other, State::Valid, Some(&card)), absent(other));
+        // Doubt about the card itself is said as such.
+        for state in [State::Conflict, State::Cloned, State::Moved] {
+            assert_eq!(check(valid, state, Some(&card)), Ok(()));
+        }
+        for state in ["blank", "corrupt", "conflict", "cloned", "moved", "valid", "something"] {
+            let properties: &[(&str, &[u8])] = &[("state", state.as_bytes())];
+            let doubtful = Err(NotBooted::Doubtful { state: state.into() });
+            assert_eq!(check(properties, State::Valid, Some(&card)), doubtful, "{state}");
+            assert_eq!(check(properties, State::Blank, None), Ok(()), "{state}: nothing is taken anyway");
+        }
+        for state in ["newer", "unreadable"] {
+            assert_eq!(check(&[("state", state.as_bytes())], State::Valid, Some(&card)), Ok(()), "{state}");
+        }
     }
 
     #[test]

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which card is meant when none is named: the one that the system runs from, else the only one with an identity, or
-//! of several the one that the bootloader has read. Never a guess among two.
+//! of several the one that the bootloader has read. It refuses to guess. What a board takes for itself at start has to be
+//! the card that the bootloader has read, if it has.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use identity_core::State;
 
 use crate::attached::{self, Content, Device};
-use crate::boot_handover::FromBootloader;
+use crate::boot_handover::{FromBootloader, NotBooted};
 use crate::device::sysfs::{Host, Kind};
+use crate::device::{Access, Target};
 use crate::error::Error;
-use std::sync::Arc;
+use crate::scan::Scan;
+use crate::surroundings::Surroundings;
 
 /// What matters of a device for the choice.
 #[derive(Clone, Debug)]
@@ -51,20 +55,96 @@ pub enum NoDefaultCard {
 
 type Result<T, E = NoDefaultCard> = std::result::Result<T, E>;
 
-/// The card that was named, or else found.
+/// A card that is open and was looked at.
+#[derive(Debug)]
+pub struct FoundCard {
+    /// Its node, or the image file.
+    pub path: PathBuf,
+    /// Open for reading.
+    pub target: Target,
+    /// What is on it, judged by what is known of card and board.
+    pub scan: Scan,
+}
+
+/// The path of the card that was named, or else found.
 ///
 /// # Errors
 /// [`Error::DefaultCard`].
 pub fn target(given: Option<&Path>) -> Result<PathBuf, Error> {
-    if let Some(path) = given {
-        return Ok(path.to_owned());
+    match given {
+        Some(path) => Ok(path.to_owned()),
+        None => find(&Host::here(), None, None).map(|found| found.path),
     }
+}
+
+/// The card that was named, or else found; with what is on it, from one reading. It is looked for at `hint_lba` first, else
+/// where the bootloader has found the copy that it used, if this may be its card.
+///
+/// # Errors
+/// [`Error::DefaultCard`], and those of [`Target::open`].
+pub fn look(given: Option<&Path>, hint_lba: Option<u32>) -> Result<FoundCard, Error> {
     let host = Host::here();
-    let devices = attached::devices(&host);
-    let candidates: Vec<_> = devices.iter().filter(|device| is_candidate(device)).map(candidate).collect();
-    let handed_over = FromBootloader::read(&host).and_then(|identity| identity.uuid);
-    let chosen = choose(&candidates, handed_over.as_deref()).map_err(Error::DefaultCard)?;
-    Ok(chosen.path.clone())
+    let booted = FromBootloader::read(&host);
+    match given {
+        Some(path) => look_at(path, hint_lba, booted.as_ref()),
+        None => find(&host, hint_lba, booted.as_ref()),
+    }
+}
+
+/// The card whose identity this board takes for its own: the one that was named, which is not questioned, else the one
+/// that the bootloader has read.
+///
+/// # Errors
+/// Those of [`look`]; [`Error::NotBooted`] if it is not that one.
+pub fn look_for_booted(given: Option<&Path>, hint_lba: Option<u32>) -> Result<FoundCard, Error> {
+    let host = Host::here();
+    let booted = FromBootloader::read(&host);
+    if let Some(path) = given {
+        return look_at(path, hint_lba, booted.as_ref());
+    }
+    let found = find(&host, hint_lba, booted.as_ref());
+    let uuid = booted.as_ref().and_then(|booted| booted.uuid.clone());
+    match (found, booted, uuid) {
+        // The card that has it may still come.
+        (Err(Error::DefaultCard(NoDefaultCard::Blank(all))), _, Some(booted)) => {
+            Err(Error::NotBooted { candidates: all, problem: NotBooted::Absent { booted } })
+        }
+        (Ok(found), Some(booted), _) => {
+            match booted.check_is_booted(found.scan.state(), found.scan.identity()) {
+                Ok(()) => Ok(found),
+                Err(problem) => Err(Error::NotBooted { candidates: vec![found.as_candidate()], problem }),
+            }
+        }
+        (found, ..) => found,
+    }
+}
+
+fn look_at(path: &Path, hint_lba: Option<u32>, booted: Option<&FromBootloader>) -> Result<FoundCard, Error> {
+    let target = Target::open(path, Access::Read)?;
+    // Only a board's own slot tells the CID: a card in a reader is not the one that the board has started from.
+    let is_native = target.info().is_some_and(|info| info.cid.is_some());
+    let handed_over = booted.filter(|_| is_native).and_then(|booted| booted.lba);
+    let scan = Scan::read(&target, hint_lba.or(handed_over)).judged_in(Surroundings::of_target(&target));
+    Ok(FoundCard { path: path.to_owned(), target, scan })
+}
+
+fn find(host: &Host, hint_lba: Option<u32>, booted: Option<&FromBootloader>) -> Result<FoundCard, Error> {
+    let hint_lba = hint_lba.or(booted.and_then(|booted| booted.lba));
+    let mut candidates = Vec::new();
+    let mut opened = Vec::new();
+    for device in attached::devices(host).iter().filter(|device| is_candidate(device)) {
+        let (candidate, looked_at) = candidate(device, hint_lba);
+        candidates.push(candidate);
+        opened.push(looked_at);
+    }
+    let handed_over = booted.and_then(|booted| booted.uuid.as_deref());
+    let chosen = choose(&candidates, handed_over).map_err(Error::DefaultCard)?;
+    let looked_at = candidates.iter().zip(opened).find(|(one, _)| one.path == chosen.path);
+    match looked_at {
+        Some((_, Some((target, scan)))) => Ok(FoundCard { path: chosen.path.clone(), target, scan }),
+        // It could not be opened: once more, for the reason.
+        _ => look_at(&chosen.path, hint_lba, None),
+    }
 }
 
 /// Whether the running system has its root or boot file system there.
@@ -77,22 +157,38 @@ fn is_candidate(device: &Device) -> bool {
     device.info.sectors > 0 && (device.holds.is_some() || device.kind == Kind::Native)
 }
 
-fn candidate(device: &Device) -> Candidate {
-    let content = match device.look() {
-        Content::Empty => Summary::Blank,
-        Content::Failed(error) => Summary::Unreadable(Some(Arc::new(error))),
-        Content::Seen(survey) => match survey.state() {
-            State::Blank => Summary::Blank,
-            State::Unreadable => Summary::Unreadable(None),
+fn candidate(device: &Device, hint_lba: Option<u32>) -> (Candidate, Option<(Target, Scan)>) {
+    let (content, looked_at) = match device.look(hint_lba) {
+        Content::Empty => (Summary::Blank, None),
+        Content::Failed(error) => (Summary::Unreadable(Some(Arc::new(error))), None),
+        Content::Seen(target, scan) => (Summary::of(&scan), Some((*target, *scan))),
+    };
+    (
+        Candidate { path: device.path.clone(), kind: device.kind, holds: device.holds.clone(), content },
+        looked_at,
+    )
+}
+
+impl Summary {
+    fn of(scan: &Scan) -> Self {
+        match scan.state() {
+            State::Blank => Self::Blank,
+            State::Unreadable => Self::Unreadable(None),
             state => {
                 let named = |identity: &identity_core::Identity| {
                     (identity.uuid().to_string(), identity.profile().to_owned())
                 };
-                Summary::Copies(state, survey.identity().map(named))
+                Self::Copies(state, scan.identity().map(named))
             }
-        },
-    };
-    Candidate { path: device.path.clone(), kind: device.kind, holds: device.holds.clone(), content }
+        }
+    }
+}
+
+impl FoundCard {
+    fn as_candidate(&self) -> Candidate {
+        let content = Summary::of(&self.scan);
+        Candidate { path: self.path.clone(), kind: Kind::Native, holds: None, content }
+    }
 }
 
 /// The card that is meant: the system's own, whatever is on it; a fixed disk of the system, if it has an identity; the

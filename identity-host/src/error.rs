@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use identity_core::identity::DraftError;
 use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
 
-use crate::default_card::NoDefaultCard;
+use crate::boot_handover::NotBooted;
+use crate::default_card::{Candidate, NoDefaultCard};
 use crate::device::Cid;
 use crate::device::safety::TargetProblem;
 #[cfg(feature = "flash")]
@@ -161,6 +162,11 @@ pub enum Error {
         /// What it is bound to.
         binding: Binding,
     },
+    /// The identity is bound to something, and only one that is bound to nothing was to be bound.
+    BoundAlready {
+        /// The card.
+        path: PathBuf,
+    },
     /// The CID of the card is not known.
     NoCid(&'static str),
     /// No serial number of the board is known.
@@ -183,6 +189,18 @@ pub enum Error {
     },
     /// No card was named, and which is meant is not clear.
     DefaultCard(NoDefaultCard),
+    /// No card was named, and what was found is not the card that the bootloader has read.
+    NotBooted {
+        /// What was found.
+        candidates: Vec<Candidate>,
+        /// Why it is not.
+        problem: NotBooted,
+    },
+    /// A directory is to be replaced that holds something else.
+    NotOurDirectory {
+        /// The directory, or what stands in its place.
+        path: PathBuf,
+    },
     /// A flash.
     #[cfg(feature = "flash")]
     Flash {

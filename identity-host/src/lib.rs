@@ -16,6 +16,7 @@ pub mod bind;
 pub mod boot_handover;
 pub mod default_card;
 pub mod device;
+pub mod directory;
 pub mod document;
 #[cfg(feature = "stamp")]
 pub mod erase;

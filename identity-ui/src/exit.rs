@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use identity_core::State;
+use identity_host::boot_handover::NotBooted;
 use identity_host::default_card::NoDefaultCard;
 use identity_host::device::safety::TargetProblem;
 use identity_host::error::Error;
@@ -104,8 +105,10 @@ impl Exit {
             | Error::Place { .. }
             | Error::ForeignAtPeer { .. }
             | Error::BoundElsewhere { .. }
+            | Error::BoundAlready { .. }
             | Error::NoCid(_)
             | Error::NoBoard
+            | Error::NotOurDirectory { .. }
             | Error::Refused(_) => Self::Refused,
             #[cfg(feature = "stamp")]
             Error::Record { problem: RecordProblem::NoPlace, .. } => Self::Device,
@@ -120,6 +123,8 @@ impl Exit {
                 NoDefaultCard::Blank(_) => Self::Blank,
                 NoDefaultCard::Several(_) => Self::Doubtful,
             },
+            Error::NotBooted { problem: NotBooted::Absent { .. }, .. } => Self::Device,
+            Error::NotBooted { problem: NotBooted::Doubtful { .. }, .. } => Self::Doubtful,
             #[cfg(feature = "flash")]
             Error::Flash { problem: FlashProblem::Unfinished { cause, .. }, .. } => Self::of_error(cause),
             #[cfg(feature = "flash")]

@@ -9,6 +9,7 @@ use identity_core::identity::DraftError;
 use identity_core::search::Condition;
 use identity_core::slot::COUNT;
 use identity_core::{Identity, State};
+use identity_host::boot_handover::NotBooted;
 use identity_host::default_card::{Candidate, NoDefaultCard, Summary};
 use identity_host::device::safety::TargetProblem;
 use identity_host::device::{Cid, plain};
@@ -121,6 +122,10 @@ pub fn error(error: &Error) -> String {
                 }
             }
         }
+        Error::BoundAlready { path } => format!(
+            "{0}: the identity is bound already, and not to this card; `identity verify {0}` shows to what",
+            path.display()
+        ),
         Error::NoCid(reason) => format!(
             "the card's CID is {reason}; bind it in a native slot, or give --cid HEX as Linux has it in \
              /sys/block/mmcblkN/device/cid where the card is in one"
@@ -141,6 +146,11 @@ pub fn error(error: &Error) -> String {
             "--create: a card has at least 8M and less than 2048G, in whole sectors".into()
         }
         Error::DefaultCard(problem) => no_default_card(problem),
+        Error::NotBooted { candidates, problem } => not_booted(candidates, problem),
+        Error::NotOurDirectory { path } => format!(
+            "{} is not a directory of `identity read --into`, and stays as it is; name another, or remove it",
+            path.display()
+        ),
         #[cfg(feature = "flash")]
         Error::Flash { path, problem } => flash(path, problem),
         Error::Refused(message) | Error::Failed(message) | Error::Interrupted(message) => message.clone(),
@@ -412,6 +422,19 @@ fn no_default_card(problem: &NoDefaultCard) -> String {
         NoDefaultCard::Several(all) => {
             format!("several cards have an identity, give the one that is meant: {}", list(all))
         }
+    }
+}
+
+fn not_booted(candidates: &[Candidate], problem: &NotBooted) -> String {
+    let found = candidates.iter().map(candidate).collect::<Vec<_>>().join(", ");
+    match problem {
+        NotBooted::Absent { booted } => format!(
+            "the card that the bootloader has read, {booted}, is not there, only {found}; put it back and restart, or set \
+             CARD in /etc/default/identity"
+        ),
+        NotBooted::Doubtful { state } => format!(
+            "the bootloader has found its card {state}, and not {found}; restart, or set CARD in /etc/default/identity"
+        ),
     }
 }
 

@@ -164,6 +164,33 @@ fn verify_compares_with_what_the_bootloader_handed_over() {
 }
 
 #[test]
+fn a_board_binds_a_whole_identity_that_is_bound_to_nothing_and_no_other() {
+    let image = stamped();
+    let Some(card) = Loop::attach(image.path(), &[]) else { return };
+    let (own, other) = (board(&card, CID, Some("SN7")), board(&card, OTHER_CID, Some("SN7")));
+    let bind = |board: &Machine| board.identity("bind --mounted --card --if-unbound /dev/mmcblk0").run();
+    image.damage(52);
+    let before = image.bytes();
+    bind(&own).exits(5).says_one_sentence().says(&["degraded"]);
+    assert!(image.bytes() == before);
+    card.run("repair").exits(0);
+    bind(&own).exits(0).is_quiet().shows(&["bound /dev/mmcblk0", STORED]);
+    assert_eq!(image.copy(52).generation(), 2);
+    // At the next start, and on a copy.
+    let before = image.bytes();
+    bind(&own).exits(0).is_quiet().shows(&["bound already"]);
+    bind(&other).exits(5).says_one_sentence().says(&["cloned"]);
+    own.identity("bind --if-unbound --force").run().exits(2);
+    assert!(image.bytes() == before);
+    // Bound to its board alone is bound, by somebody who knew what to.
+    own.identity("bind --unbind --card /dev/mmcblk0").run().exits(0);
+    own.identity("bind --board=SN7 /dev/mmcblk0").run().exits(0);
+    let before = image.bytes();
+    bind(&own).exits(6).says_one_sentence().says(&["bound already", "identity verify"]);
+    assert!(image.bytes() == before);
+}
+
+#[test]
 fn a_card_in_use_is_bound_only_when_that_is_said() {
     let image = stamped();
     let Some(card) = Loop::attach(image.path(), &[]) else { return };

@@ -45,7 +45,7 @@ fn two_cards_with_an_identity_are_listed_and_none_is_taken() {
             return;
         };
         let machine = Machine::new().card("mmcblk0", &card, &[]).card("mmcblk2", &other, &[]);
-        for verb in ["read", "verify", "read --format shell"] {
+        for verb in ["read", "verify", "read --format env"] {
             let outcome = machine.identity(verb).run().exits(5).prints("").says_one_sentence();
             outcome.says(&["/dev/mmcblk0", UUID, "/dev/mmcblk2", second, "panda"]);
         }
@@ -106,7 +106,8 @@ fn a_card_that_fails_is_not_taken_for_blank() {
 
 #[test]
 fn list_shows_cards_and_readers_and_no_disks() {
-    let (one, two, blank) = (stamped(UUID), stamped(OTHER), Image::mbr());
+    let named = Image::stamped(format!("--profile panda --uuid {UUID} --hostname panda-1"));
+    let (one, two, blank) = (named, stamped(OTHER), Image::mbr());
     let attach = |image: &Image| Loop::attach(image.path(), &[]);
     let (Some(card), Some(disk), Some(empty)) = (attach(&one), attach(&two), attach(&blank)) else { return };
     let machine = Machine::new()
@@ -115,13 +116,27 @@ fn list_shows_cards_and_readers_and_no_disks() {
         .card("sdb", &empty, &[("removable", "1")])
         .empty_reader("sdc");
     let text = machine.identity("list").run().exits(0).is_quiet();
-    let text = text.shows(&["DEVICE", "/dev/mmcblk0", "SD SL\\u{202e}32G", "valid", UUID, "panda", "8.3 MB"]);
+    let text = text.shows(&[
+        "DEVICE",
+        "HOSTNAME",
+        "MAC",
+        "/dev/mmcblk0",
+        "SD SL\\u{202e}32G",
+        "valid",
+        UUID,
+        "panda",
+        "8.3 MB",
+    ]);
     let text = text.shows(&["/dev/sdb", "blank", "/dev/sdc", "Card Reader", "empty"]);
     assert!(!text.stdout.contains("/dev/sda"), "{}", text.stdout);
     let cards = machine.identity("list --format json").run().exits(0).json();
     let states: Vec<_> = cards["cards"].as_array().unwrap().iter().map(|card| &card["state"]).collect();
     assert_eq!(states, ["valid", "blank", "empty"]);
     assert_eq!(cards["cards"][0]["size"], 8 << 20);
+    // What tells one board from another where it runs.
+    let own = one.run("read --format json").exits(0).json();
+    assert_eq!(cards["cards"][0]["hostname"], "panda-1");
+    assert_eq!(cards["cards"][0]["mac"], own["macs"][0]["address"]);
 }
 
 #[test]

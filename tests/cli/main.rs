@@ -17,6 +17,7 @@ mod kill;
 mod map;
 mod places;
 mod power;
+mod read;
 mod repair;
 mod safety;
 mod stamp;

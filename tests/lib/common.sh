@@ -62,7 +62,7 @@ files_hash() {
 }
 
 # What the program `identity` is made of: names of files and directories, for files_hash.
-rust_sources=(Cargo.toml Cargo.lock identity-core identity-layout identity-cli)
+rust_sources=(Cargo.toml Cargo.lock identity-core identity-layout identity-host identity-ui identity-cli)
 
 # shared_build DIRECTORY COMMAND...: runs COMMAND, which lets cargo build in a DIRECTORY that all checkouts have in common, one
 # at a time. Cargo goes by the times of sources, and takes another checkout's for these: what it has made of others is

@@ -14,6 +14,7 @@ quick_packages=(
     bzip2 xz-utils zstd zip          # images as others pack them
     bmap-tools                       # block maps
     valgrind                         # the C interface
+    busybox zsh openssh-client strace    # shells of an initramfs and others; what apply and the tests call
     shellcheck
 )
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `linux/apply` with cards that are not in order, or not the only ones; `tests/board/linux_initramfs.rs` has it on a board.
 
+use std::thread;
+use std::time::Instant;
+
 use identity_tests::block::Loop;
 use identity_tests::cli::Outcome;
 use identity_tests::image::Image;
@@ -33,7 +36,7 @@ fn has_taken(outcome: Outcome, uuid: &str, hostname: &str) -> Outcome {
 /// That nothing was, and one line for the console says why.
 #[track_caller]
 fn has_taken_nothing(outcome: Outcome, code: i32, reasons: &[&str]) {
-    let outcome = outcome.exits(code).prints("hostname=image\nrun=/run/identity*\n").says(reasons);
+    let outcome = outcome.exits(code).prints("hostname=image\nrun=/run/identity*\nfiles=\n").says(reasons);
     let lines: Vec<_> = outcome.stderr.lines().collect();
     assert!(lines.len() == 1 && lines[0].starts_with("<3>nothing is taken"), "{lines:?}");
 }
@@ -103,4 +106,90 @@ fn another_card_than_the_bootloader_has_read_is_not_taken_instead() {
     for state in ["newer", "unreadable"] {
         has_taken(behind(state).apply(AT_ONCE).run(), UUID, "panda-1");
     }
+}
+
+/// How long it takes.
+fn seconds<T>(run: impl FnOnce() -> T) -> (u64, T) {
+    let start = Instant::now();
+    let done = run();
+    (start.elapsed().as_secs(), done)
+}
+
+#[test]
+fn any_nonsense_as_a_time_to_wait_is_said_and_the_boot_goes_on() {
+    let nonsense =
+        ["CARD_WAIT=", "CARD_WAIT=5s", "CARD_WAIT=0.5", "CARD_WAIT=-1", "CARD_WAIT='1 2'", "CARD_WAIT=1000"];
+    // No card comes: it is waited for as long as without a word on it.
+    let run =
+        |settings: &'static str| thread::spawn(move || seconds(|| Machine::new().apply(settings).run()));
+    for (settings, running) in nonsense.map(|settings| (settings, run(settings))) {
+        let (seconds, outcome) = running.join().expect("it ends");
+        let outcome =
+            outcome.exits(7).says(&["<3>CARD_WAIT", "/etc/default/identity", "taken for 5", "no card"]);
+        assert!((5..30).contains(&seconds), "{settings}: {seconds} s");
+        assert_eq!(outcome.stderr.lines().count(), 2, "{}", outcome.stderr);
+    }
+    // Of the shell's words too: what cannot be read is left out.
+    for settings in ["CARD_WAIT='0", "CARD_WAIT=$(", "CARD_WAIT=0 $NOBODY_HAS_SET_THIS"] {
+        let outcome = Machine::new().apply(settings).run().exits(7);
+        outcome.says(&["<3>/etc/default/identity cannot be read", "no card"]);
+    }
+    let (seconds, outcome) = seconds(|| Machine::new().apply("CARD_WAIT=08").run());
+    assert!(seconds >= 8 && outcome.stderr.lines().count() == 1, "eight, {seconds} s: {}", outcome.stderr);
+}
+
+#[test]
+fn waiting_is_for_a_card_that_may_come_and_not_for_another_identity() {
+    let (blank, corrupt, other) = (Image::mbr(), stamped(UUID, "panda-1"), stamped(OTHER, "panda-2"));
+    corrupt.damage(52).damage(6607);
+    let attach = |image: &Image| Loop::attach(image.path(), &[]);
+    let (Some(blank), Some(corrupt), Some(other)) = (attach(&blank), attach(&corrupt), attach(&other)) else {
+        return;
+    };
+    let machine = |card: &Loop| Machine::new().card("mmcblk0", card, &[]);
+    for (machine, code, reason) in [
+        (machine(&blank), 3, "blank"),
+        (machine(&corrupt), 4, "corrupt"),
+        (machine(&blank).tree("chosen/identity/state", b"blank\0"), 3, "blank"),
+        (machine(&other).tree("chosen/identity/state", b"blank\0"), 5, "bootloader"),
+    ] {
+        let (seconds, outcome) = seconds(|| machine.apply("CARD_WAIT=20").run());
+        has_taken_nothing(outcome, code, &[reason]);
+        assert!(seconds < 10, "{reason}: {seconds} s");
+    }
+    // The bootloader has read a card that has not come yet.
+    for card in [&blank, &corrupt, &other] {
+        let (seconds, outcome) = seconds(|| started_with(machine(card), UUID).apply("CARD_WAIT=3").run());
+        has_taken_nothing(outcome, 7, &["bootloader", UUID]);
+        assert!(seconds >= 3, "{seconds} s");
+    }
+}
+
+#[test]
+fn the_bootloaders_copy_is_found_where_no_slot_is() {
+    let image = Image::sfdisk(64 << 11, "label: dos\nstart=40960");
+    image.run(format!("stamp --profile panda --uuid {UUID} --hostname panda-1 --at 9000,9100")).exits(0);
+    let Some(card) = Loop::attach(image.path(), &[]) else { return };
+    let machine = || Machine::new().card("mmcblk0", &card, &[]);
+    has_taken_nothing(machine().apply(AT_ONCE).run(), 3, &["blank"]);
+    let told = started_with(machine(), UUID).tree("chosen/identity/lba", &9000u32.to_be_bytes());
+    has_taken(told.apply(AT_ONCE).run(), UUID, "panda-1");
+    told.identity("read --field uuid").run().exits(0).prints(&format!("{UUID}\n"));
+}
+
+#[test]
+fn a_directory_that_is_there_is_replaced_or_left_and_never_nested() {
+    let image = stamped(UUID, "panda-1");
+    let Some(card) = Loop::attach(image.path(), &[]) else { return };
+    let machine = Machine::new().card("mmcblk0", &card, &[]);
+    // An empty one, as systemd's RuntimeDirectory= makes it; one of an earlier reading that is not whole.
+    let outcome = machine.apply("mkdir -p /run/identity").run();
+    has_taken(outcome, UUID, "panda-1")
+        .shows(&["files=card hostname identity.env identity.json machine-id\n"]);
+    let outcome = machine.apply("mkdir -p /run/identity; echo old >/run/identity/identity.json").run();
+    has_taken(outcome, UUID, "panda-1")
+        .shows(&["files=card hostname identity.env identity.json machine-id\n"]);
+    // Somebody else's.
+    let outcome = machine.apply("mkdir -p /run/identity; : >/run/identity/precious").run().exits(6);
+    outcome.says(&["<3>nothing is taken", "/run/identity"]).shows(&["files=precious\n"]);
 }

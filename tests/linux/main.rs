@@ -4,3 +4,4 @@
 mod apply;
 mod readers;
 mod recipes;
+mod system;

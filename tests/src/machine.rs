@@ -38,7 +38,8 @@ PATH=${1%/*}:$PATH JOURNAL_STREAM=1 sh "$0"
 status=$?
 echo "hostname=$(cat /proc/sys/kernel/hostname)"
 echo "run=$(echo /run/identity*)"
-if [ -e /run/identity ]; then cat /run/identity/identity.env; fi
+echo "files=$(ls /run/identity 2>/dev/null | tr '\n' ' ' | sed 's/ $//')"
+if [ -e /run/identity/identity.env ]; then cat /run/identity/identity.env; fi
 exit $status
 "#;
 
@@ -57,6 +58,21 @@ for card in $2; do
     printf 'card=%s\nstatus=%s\nsaid=%s\n' "$card" $? "$said"
     if [ -e /run/identity ]; then cat /run/identity/identity.env; fi
 done
+"#;
+
+/// A script in `$2` there, by the shell in `$1`, with `linux/apply` as `$apply`; a program `ip` that does no more than writing
+/// an address, and no settings.
+const SCRIPT_THERE: &str = r#"
+mount -t tmpfs none /run
+mount -t tmpfs none /etc/default
+mount -t tmpfs none /sys/class/net
+mknod -m 666 /dev/null c 1 3
+mkdir /run/bin
+printf '#!/bin/sh\necho "$6" >"/sys/class/net/$4/address"\n' >/run/bin/ip
+chmod +x /run/bin/ip
+export apply="$1 $0" PATH=/run/bin:${3%/*}:$PATH JOURNAL_STREAM=1
+# The shell is words.
+exec $1 -c "$2"
 "#;
 
 /// A machine.
@@ -154,6 +170,13 @@ impl Machine {
         let mut shell = self.enter();
         shell.args(["sh", "-c", APPLY_EACH]).arg(workspace().join("linux/apply"));
         Identity::prefixed(shell, program(), "").arg(names.join(" "))
+    }
+
+    /// A script there, by this shell: `$apply` is `linux/apply`.
+    pub fn script(&self, by: &str, script: &str) -> Identity {
+        let mut shell = self.enter();
+        shell.args(["sh", "-c", SCRIPT_THERE]).arg(workspace().join("linux/apply")).args([by, script]);
+        Identity::prefixed(shell, program(), "")
     }
 
     fn enter(&self) -> Command {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line, as clap types.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::Resettable;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -89,6 +89,8 @@ Examples:
   identity read --field uuid card.img
   eval \"$(identity read --format shell /dev/mmcblk0)\"; echo \"$IDENTITY_PROFILE\"
   identity read --format uboot card.img > identity.env      for U-Boot's env import -t
+  identity read --format csv --interfaces 2 /dev/sd[b-g] > cards.csv
+  identity read --into /run/identity --interfaces 2         all of it as files, for programs that start later
 
 Fields: state uuid profile hostname serial generation machine_id mac mac.INDEX variables.KEY";
 
@@ -104,11 +106,19 @@ The same without this program (first six bytes, multicast bit cleared, local bit
 #[derive(Debug, Args)]
 pub struct ReadArgs {
     /// Block device of the whole card, or image file [default: the card that the system runs from, else the only one in
-    /// a native slot that has an identity]
-    pub target: Option<PathBuf>,
+    /// a native slot that has an identity]. Several with --format text, json (a document a line) or csv
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<PathBuf>,
     /// Print the bare value of one field
     #[arg(long, value_name = "NAME", conflicts_with = "format")]
     pub field: Option<String>,
+    /// Number of interfaces whose MAC addresses are shown, from ethernet0
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub interfaces: u32,
+    /// Write identity.json, identity.env, machine-id, hostname (if there is one) and card (the device) to this directory,
+    /// which appears whole or not at all; only of the card that the bootloader has read, unless TARGET names one
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["field", "format"])]
+    pub into: Option<PathBuf>,
     /// Look here before the slots
     #[arg(long, value_name = "LBA")]
     pub at: Option<u32>,
@@ -144,15 +154,24 @@ pub struct ListArgs {
 /// `identity derive`.
 #[derive(Debug, Args)]
 pub struct DeriveArgs {
-    /// UUID to derive from
-    #[arg(value_parser = parse_uuid)]
-    pub uuid: Uuid,
+    /// UUID to derive from, or the card or image that has it
+    #[arg(value_name = "UUID|CARD", value_parser = parse_source)]
+    pub source: DeriveSource,
     /// Number of interfaces, from ethernet0
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub interfaces: u32,
     /// Output format
     #[arg(long, default_value = "text")]
     pub format: Format,
+}
+
+/// What `derive` takes.
+#[derive(Clone, Debug)]
+pub enum DeriveSource {
+    /// A UUID.
+    Uuid(Uuid),
+    /// A card or image.
+    Card(PathBuf),
 }
 
 /// What verbs that write may write to.
@@ -179,12 +198,27 @@ pub enum ReadFormat {
     Text,
     /// One JSON object
     Json,
-    /// Assignments that a POSIX shell can eval
+    /// A table with a head, a line for each card
+    Csv,
+    /// Assignments that a POSIX shell can eval; what an earlier eval has set is unset, and the status is this program's
     Shell,
     /// Assignments for systemd's EnvironmentFile=
     Env,
     /// Assignments for U-Boot's env import -t
     Uboot,
+    /// Properties for a udev rule's IMPORT{program}, which takes nothing from a program that fails: so 0 in every state
+    Udev,
+}
+
+fn parse_source(text: &str) -> Result<DeriveSource, String> {
+    let path = Path::new(text);
+    match parse_uuid(text) {
+        Err(_) if Uuid::try_parse(text).is_err() && path.exists() => Ok(DeriveSource::Card(path.to_owned())),
+        Err(error) if Uuid::try_parse(text).is_err() => {
+            Err(format!("{error}, and there is no card of this name"))
+        }
+        parsed => parsed.map(DeriveSource::Uuid),
+    }
 }
 
 fn parse_uuid(text: &str) -> Result<Uuid, String> {

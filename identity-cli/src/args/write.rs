@@ -188,6 +188,9 @@ pub struct BindArgs {
     /// Also on a card in use, such as the one that the system runs from: its two copies are in no partition
     #[arg(long)]
     pub mounted: bool,
+    /// Only a valid, whole identity that is bound to nothing yet; for a board that binds its card on its first boot
+    #[arg(long, conflicts_with_all = ["unbind", "force"])]
+    pub if_unbound: bool,
     /// Look here before the slots
     #[arg(long, value_name = "LBA")]
     pub at: Option<u32>,

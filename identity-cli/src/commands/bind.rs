@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity bind`.
 
+use std::path::Path;
+
 use identity_core::State;
 use identity_host::bind::{self, Request};
 use identity_host::default_card;
@@ -22,6 +24,9 @@ use crate::render::text;
 /// What stopped it, with its exit code.
 pub fn run(args: &BindArgs) -> Result<Exit> {
     let path = default_card::target(args.target.as_deref())?;
+    if args.if_unbound && !args.dry_run && is_bound_as_asked(args, &path)? {
+        return Ok(Exit::Done);
+    }
     // Only a board's own slot tells a card's CID, and the board mostly runs from that card.
     let in_use = if args.mounted { InUse::Write } else { InUse::Refuse };
     let mut target = writing::open(&path, args.safety, in_use, args.dry_run).map_err(offer)?;
@@ -30,8 +35,8 @@ pub fn run(args: &BindArgs) -> Result<Exit> {
     let (identity, plan) = (&prepared.identity, &prepared.plan);
     if plan.steps.is_empty() {
         let document = Document::of_scan(&prepared.card.scan, None, 1);
-        let said = if args.unbind { "not bound" } else { "bound already" };
-        return show(args, &document, &format!("{said}, nothing was written: {}", path.display()));
+        let not_bound = || format!("not bound, nothing was written: {}", path.display());
+        return show(args, &document, &if args.unbind { not_bound() } else { said_bound(&path) });
     }
     if args.dry_run {
         return writing::show_plan(Document::of_planned(identity, plan), plan, args.format);
@@ -42,6 +47,19 @@ pub fn run(args: &BindArgs) -> Result<Exit> {
     show(args, &Document::of_scan(&after, None, 1), &format!("{done} {}", path.display()))
 }
 
+/// Whether nothing is to be done, without opening the card for writing at every start of a board.
+fn is_bound_as_asked(args: &BindArgs, path: &Path) -> Result<bool> {
+    let found = default_card::look(Some(path), args.at)?;
+    if !bind::is_done(&request(args), &found.scan) {
+        return Ok(false);
+    }
+    show(args, &Document::of_scan(&found.scan, None, 1), &said_bound(path)).map(|_| true)
+}
+
+fn said_bound(path: &Path) -> String {
+    format!("bound already, nothing was written: {}", path.display())
+}
+
 /// What the command line asks for.
 pub fn request(args: &BindArgs) -> Request {
     Request {
@@ -50,6 +68,7 @@ pub fn request(args: &BindArgs) -> Request {
         board: args.board.clone(),
         unbind: args.unbind,
         force: args.force,
+        if_unbound: args.if_unbound,
         in_use: args.mounted,
         hint_lba: args.at,
     }

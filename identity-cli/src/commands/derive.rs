@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity derive`.
 
-use identity_core::derive;
+use std::path::Path;
+
 use identity_core::identity::MacSource;
+use identity_core::{Uuid, derive};
 use serde::Serialize;
 
+use identity_host::default_card;
 use identity_host::document::{MacAddress, machine_id};
+use identity_host::error::Error;
 use identity_ui::lines::Lines;
 use identity_ui::output::{json, print};
 use identity_ui::{Exit, Result};
 
-use crate::args::{DeriveArgs, Format};
+use super::warn;
+use crate::args::{DeriveArgs, DeriveSource, Format};
 
 #[derive(Serialize)]
 struct Derived {
@@ -20,11 +25,15 @@ struct Derived {
 }
 
 pub fn run(args: &DeriveArgs) -> Result<Exit> {
-    let mac = |index| MacAddress::new(index, (derive::mac(args.uuid, index), MacSource::Derived));
+    let uuid = match &args.source {
+        DeriveSource::Uuid(uuid) => *uuid,
+        DeriveSource::Card(path) => uuid_of(path)?,
+    };
+    let mac = |index| MacAddress::new(index, (derive::mac(uuid, index), MacSource::Derived));
     let derived = Derived {
-        uuid: args.uuid.to_string(),
+        uuid: uuid.to_string(),
         macs: (0..args.interfaces).map(mac).collect(),
-        machine_id: machine_id(args.uuid),
+        machine_id: machine_id(uuid),
     };
     print(&match args.format {
         Format::Json => json(&derived),
@@ -39,4 +48,16 @@ pub fn run(args: &DeriveArgs) -> Result<Exit> {
         }
     })?;
     Ok(Exit::Done)
+}
+
+/// The UUID on a card, if a board may use it.
+fn uuid_of(path: &Path) -> Result<Uuid> {
+    let found = default_card::look(Some(path), None)?;
+    match found.scan.identity() {
+        Some(identity) if found.scan.state().is_usable() => {
+            warn(&found.scan, path);
+            Ok(identity.uuid())
+        }
+        _ => Err(Error::State { path: found.path, scan: Box::new(found.scan) }.into()),
+    }
 }

@@ -26,6 +26,8 @@ struct Row {
     state: &'static str,
     uuid: Option<String>,
     profile: Option<String>,
+    hostname: Option<String>,
+    mac: Option<String>,
     problem: Option<String>,
     same_identity_as: Vec<String>,
 }
@@ -38,7 +40,7 @@ pub fn run(args: &ListArgs) -> Result<Exit> {
     };
     let devices = attached::devices(&Host::here());
     let mut rows: Vec<_> =
-        devices.iter().filter(|device| wanted(device)).map(|device| row(device, device.look())).collect();
+        devices.iter().filter(|device| wanted(device)).map(|device| row(device, device.look(None))).collect();
     name_doubles(&mut rows);
     let doubles = say_doubles(&rows);
     print(&match args.format {
@@ -56,6 +58,8 @@ fn row(device: &Device, content: Content) -> Row {
         state: "empty",
         uuid: None,
         profile: None,
+        hostname: None,
+        mac: None,
         problem: None,
         same_identity_as: Vec::new(),
     };
@@ -65,11 +69,13 @@ fn row(device: &Device, content: Content) -> Row {
             row.state = State::Unreadable.name();
             row.problem = Some(wording::error(&error));
         }
-        Content::Seen(scan) => {
+        Content::Seen(_, scan) => {
             row.state = scan.state().name();
             row.problem = wording::state(&scan, &device.path).filter(|_| scan.state() != State::Blank);
             row.uuid = scan.identity().map(|identity| identity.uuid().to_string());
             row.profile = scan.identity().map(|identity| identity.profile().to_owned());
+            row.hostname = scan.identity().and_then(|identity| identity.hostname().map(str::to_owned));
+            row.mac = scan.identity().map(|identity| identity.mac(0).0.to_string());
         }
     }
     row
@@ -108,13 +114,15 @@ fn table(rows: &[Row]) -> String {
     let cells = |row: &Row| {
         let size = if row.state == "empty" { "-".into() } else { Size(row.size).to_string() };
         let state = row.state.to_owned();
-        [row.device.clone(), size, or_dash(&row.model), state, or_dash(&row.uuid), or_dash(&row.profile)]
+        let facts = [&row.uuid, &row.profile, &row.hostname, &row.mac].map(or_dash);
+        let [uuid, profile, hostname, mac] = facts;
+        [row.device.clone(), size, or_dash(&row.model), state, uuid, profile, hostname, mac]
     };
-    let head = ["DEVICE", "SIZE", "MODEL", "STATE", "UUID", "PROFILE"].map(str::to_owned);
+    let head = ["DEVICE", "SIZE", "MODEL", "STATE", "UUID", "PROFILE", "HOSTNAME", "MAC"].map(str::to_owned);
     let lines: Vec<_> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
     let width = |column: usize| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..6).map(width).collect();
-    let line = |cells: &[String; 6]| {
+    let widths: Vec<_> = (0..8).map(width).collect();
+    let line = |cells: &[String; 8]| {
         let padded: Vec<_> =
             cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
         format!("{}\n", padded.join("  ").trim_end())

@@ -1,56 +1,176 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity read`.
 
-use identity_core::{Identity, State};
 use std::path::Path;
 
-use identity_host::default_card;
-use identity_host::device::{Access, Card, SECTOR_LEN, Sector, Target};
+use identity_core::{Identity, State};
+use identity_host::default_card::{self, FoundCard};
+use identity_host::device::{Card, SECTOR_LEN, Sector};
+use identity_host::directory;
 use identity_host::document::{Document, machine_id};
+use identity_host::error::Error;
 use identity_host::scan::Scan;
-use identity_host::surroundings::Surroundings;
 use identity_layout::mark::Mark;
-use identity_ui::output::{json, print};
+use identity_ui::output::{json, json_line, print, say};
 use identity_ui::{Exit, Failure, Result, wording};
+use serde::Serialize;
 
 use super::{warn, warn_unfinished};
 use crate::args::{ReadArgs, ReadFormat};
-use crate::render::{assignments, text};
+use crate::render::{assignments, csv, text};
+
+/// One of several documents.
+#[derive(Serialize)]
+struct Targeted {
+    target: String,
+    #[serde(flatten)]
+    document: Document,
+}
 
 pub fn run(args: &ReadArgs) -> Result<Exit> {
-    let path = default_card::target(args.target.as_deref())?;
-    let target = Target::open(&path, Access::Read)?;
-    let scan = Scan::read(&target, args.at).judged_in(Surroundings::of_target(&target));
-    let state = scan.state();
-    if let Some(field) = &args.field {
-        print(&format!("{}\n", bare(field, &scan, &path)?))?;
-        warn(&scan, &path);
-    } else {
-        let mark = read_mark(&target);
-        print(&shown(&scan, mark.as_ref(), args.format))?;
-        warn(&scan, &path);
-        warn_unfinished(mark.as_ref(), &path);
+    if let Some(directory) = &args.into {
+        return write_files(args, directory);
     }
-    Ok(Exit::of_read(state))
+    let done = match &args.targets[..] {
+        [_, _, ..] => return read_several(args),
+        targets if args.format == ReadFormat::Csv => return read_all_as_csv(args, targets),
+        targets => read_one(args, targets.first().map(|target| &**target)),
+    };
+    if let (Err(failure), ReadFormat::Shell) = (&done, args.format) {
+        // Whoever evals this must not go on with what an earlier eval has set.
+        print(&assignments::shell(&Document::of_state(State::Unreadable), failure.exit()))?;
+    }
+    done
 }
 
-fn read_mark(card: &dyn Card) -> Option<Mark> {
+fn read_one(args: &ReadArgs, target: Option<&Path>) -> Result<Exit> {
+    let found = default_card::look(target, args.at)?;
+    let (scan, path) = (&found.scan, &found.path);
+    let exit = Exit::of_read(scan.state());
+    if let Some(field) = &args.field {
+        print(&format!("{}\n", bare(field, scan, path)?))?;
+        warn(scan, path);
+        return Ok(exit);
+    }
+    let mark = read_mark(&found);
+    print(&shown(scan, mark.as_ref(), args))?;
+    warn(scan, path);
+    warn_unfinished(mark.as_ref(), path);
+    // udev takes nothing from a program that fails, and the state is in the properties.
+    let is_told = args.format == ReadFormat::Udev && exit != Exit::Device;
+    Ok(if is_told { Exit::Done } else { exit })
+}
+
+fn read_several(args: &ReadArgs) -> Result<Exit> {
+    if args.format == ReadFormat::Csv {
+        return read_all_as_csv(args, &args.targets);
+    }
+    if args.field.is_some() || !matches!(args.format, ReadFormat::Text | ReadFormat::Json) {
+        return Err(Failure::usage("of several cards there is --format text, json or csv, and no --field"));
+    }
+    for_each(&args.targets, args, |path, document, is_first| {
+        let target = path.display().to_string();
+        match args.format {
+            ReadFormat::Json => json_line(&Targeted { target, document: document.clone() }),
+            _ => format!("{}{target}\n{}", if is_first { "" } else { "\n" }, text::identity(document)),
+        }
+    })
+}
+
+fn read_all_as_csv(args: &ReadArgs, targets: &[impl AsRef<Path>]) -> Result<Exit> {
+    print(&csv::head(args.interfaces))?;
+    let line = |path: &Path, document: &Document, _| csv::line(path, &to_assign(document), args.interfaces);
+    if targets.is_empty() {
+        let found = default_card::look(None, args.at)?;
+        return show(&found, args, |document| line(&found.path, document, true));
+    }
+    for_each(targets, args, line)
+}
+
+/// Shows each card; the exit code is that of the one that most needs to be seen.
+fn for_each(
+    targets: &[impl AsRef<Path>],
+    args: &ReadArgs,
+    render: impl Fn(&Path, &Document, bool) -> String,
+) -> Result<Exit> {
+    let mut worst = Exit::Done;
+    for (number, path) in targets.iter().map(AsRef::as_ref).enumerate() {
+        let render = |document: &Document| render(path, document, number == 0);
+        let exit = match default_card::look(Some(path), args.at) {
+            Ok(found) => show(&found, args, render)?,
+            Err(error) => {
+                print(&render(&Document::of_state(State::Unreadable)))?;
+                say(&wording::error(&error));
+                Exit::of_error(&error)
+            }
+        };
+        worst = worst.worst(exit);
+    }
+    Ok(worst)
+}
+
+fn show(found: &FoundCard, args: &ReadArgs, render: impl Fn(&Document) -> String) -> Result<Exit> {
+    let mark = read_mark(found);
+    print(&render(&Document::of_scan(&found.scan, mark.as_ref(), args.interfaces)))?;
+    warn(&found.scan, &found.path);
+    warn_unfinished(mark.as_ref(), &found.path);
+    Ok(Exit::of_read(found.scan.state()))
+}
+
+/// All of one reading as files, for a board that takes the identity for its own.
+fn write_files(args: &ReadArgs, directory: &Path) -> Result<Exit> {
+    let target = match &args.targets[..] {
+        [] => None,
+        [one] => Some(&**one),
+        _ => return Err(Failure::usage("--into takes the identity of one card")),
+    };
+    let found = default_card::look_for_booted(target, args.at)?;
+    if !found.scan.state().is_usable() {
+        return Err(Error::State { path: found.path, scan: Box::new(found.scan) }.into());
+    }
+    let mark = read_mark(&found);
+    let document = Document::of_scan(&found.scan, mark.as_ref(), args.interfaces);
+    let line = |value: &str| format!("{value}\n");
+    let mut files = vec![
+        ("identity.json", json(&document)),
+        ("identity.env", assignments::env(&document)),
+        ("machine-id", line(document.machine_id.as_deref().unwrap_or_default())),
+        ("card", line(&found.path.display().to_string())),
+    ];
+    if let Some(hostname) = &document.hostname {
+        files.push(("hostname", line(hostname)));
+    }
+    directory::publish(directory, &files)?;
+    warn(&found.scan, &found.path);
+    warn_unfinished(mark.as_ref(), &found.path);
+    Ok(Exit::of_read(found.scan.state()))
+}
+
+fn read_mark(found: &FoundCard) -> Option<Mark> {
     let mut lba0: Sector = [0; SECTOR_LEN];
-    card.read(0, &mut lba0).ok().and_then(|()| Mark::parse(&lba0))
+    found.target.read(0, &mut lba0).ok().and_then(|()| Mark::parse(&lba0))
 }
 
-fn shown(scan: &Scan, mark: Option<&Mark>, format: ReadFormat) -> String {
-    let document = Document::of_scan(scan, mark, 1);
-    // Who takes assignments does not look at the exit code, and must not take an identity that is in doubt.
-    let to_assign =
-        || if scan.state().is_usable() { document.clone() } else { Document::of_state(scan.state()) };
-    match format {
+fn shown(scan: &Scan, mark: Option<&Mark>, args: &ReadArgs) -> String {
+    let document = Document::of_scan(scan, mark, args.interfaces);
+    match args.format {
         ReadFormat::Text if scan.identity().is_none() => String::new(),
         ReadFormat::Text => text::identity(&document),
         ReadFormat::Json => json(&document),
-        ReadFormat::Shell => assignments::shell(&to_assign()),
-        ReadFormat::Env => assignments::env(&to_assign()),
-        ReadFormat::Uboot => assignments::uboot(&to_assign()),
+        ReadFormat::Csv => String::new(),
+        ReadFormat::Shell => assignments::shell(&to_assign(&document), Exit::of_read(scan.state())),
+        ReadFormat::Env => assignments::env(&to_assign(&document)),
+        ReadFormat::Uboot => assignments::uboot(&to_assign(&document)),
+        ReadFormat::Udev => assignments::udev(&to_assign(&document)),
+    }
+}
+
+/// Who takes assignments does not look at the exit code, and must not take an identity that is in doubt.
+fn to_assign(document: &Document) -> Document {
+    let state = State::ALL.into_iter().find(|state| state.name() == document.state);
+    match state {
+        Some(state) if !state.is_usable() => Document::of_state(state),
+        _ => document.clone(),
     }
 }
 

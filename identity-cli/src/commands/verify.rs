@@ -129,13 +129,15 @@ fn bindings(scan: &Scan) -> String {
     let (here, mut lines) = (scan.surroundings(), Lines::default());
     let (card, board) = (identity.fields().card().map(Cid::new), identity.fields().text(kind::BOARD));
     if card.is_none() && board.is_none() {
-        lines.add("bindings", "unbound: nobody would notice a copy of this card; `identity bind` binds it, and that tells of later copies only");
+        lines.add("bindings", "unbound: nobody would notice a copy of this card; `identity bind` binds it, which protects against copies made later");
     }
     if let Some(bound) = card {
         lines.add(
             "this card",
             match here.card {
-                Ok(card) if card == bound => "the one it is bound to".into(),
+                Ok(card) if card == bound => {
+                    "the one it is bound to; a copy from before it was bound is not told".into()
+                }
                 Ok(card) => format!("another, {card}"),
                 Err(reason) => format!("not compared: the CID is {reason}"),
             },

@@ -1,12 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! For programs that read assignments: a POSIX shell, systemd's `EnvironmentFile=`, U-Boot's `env import -t`.
+//! For programs that read assignments: a POSIX shell, systemd's `EnvironmentFile=`, U-Boot's `env import -t`, udev.
 
 use identity_host::document::Document;
+use identity_ui::Exit;
+
+/// Unsets what another card may have set, a MAC address of another interface or a variable. It needs no program but the
+/// shell, and no name that it uses stays. `set` shows values too, but only a name of ours is printed.
+const UNSET: &str = r#"eval "$(set | while IFS='=' read -r name value; do
+case $name in (*[!A-Za-z0-9_]*) ;; (IDENTITY_MAC[0-9]*|IDENTITY_VAR_[a-z]*) printf 'unset %s\n' "$name" ;; esac
+done)"
+"#;
 
 /// `IDENTITY_…='…'`, safe to eval whatever the values hold. Absent fields are empty, so that `set -u` is content
-/// and no value of an earlier eval stays.
-pub fn shell(document: &Document) -> String {
-    variables(document).map(|(name, value)| format!("{name}={}\n", quote_shell(&value))).collect()
+/// and no value of an earlier eval stays. The status of the eval is `exit`.
+pub fn shell(document: &Document, exit: Exit) -> String {
+    let mut text = UNSET.to_owned();
+    for (name, value) in variables(document) {
+        text.push_str(&format!("{name}={}\n", quote_shell(&value)));
+    }
+    if exit != Exit::Done {
+        text.push_str(&format!("(exit {})\n", exit as u8));
+    }
+    text
+}
+
+/// `ID_IDENTITY_…=…` as udev's IMPORT{program} reads it: a value is the rest of the line, without blanks at its ends, or
+/// what is in quotes. What udev would not take as it is stands as `\\x20`, as in `ID_FS_LABEL_ENC`.
+pub fn udev(document: &Document) -> String {
+    let set = variables(document).filter(|(_, value)| !value.is_empty());
+    set.map(|(name, value)| format!("ID_{name}={}\n", encode_udev(&value))).collect()
 }
 
 /// `IDENTITY_…=…` as systemd.exec(5) reads it.
@@ -57,6 +79,17 @@ fn variables(document: &Document) -> impl Iterator<Item = (String, String)> + '_
     let macs = document.macs.iter().map(|mac| (format!("IDENTITY_MAC{}", mac.index), mac.address.clone()));
     let own = document.variables.iter().map(|(key, value)| (format!("IDENTITY_VAR_{key}"), value.clone()));
     fixed.chain(no_mac).chain(macs).chain(own)
+}
+
+/// `encode_devnode_name` of systemd's src/shared/device-nodes.c.
+fn encode_udev(value: &str) -> String {
+    let one = |char: char| {
+        if !char.is_ascii() || char.is_ascii_alphanumeric() || "#+-.:=@_".contains(char) {
+            return char.to_string();
+        }
+        format!("\\x{:02x}", u32::from(char))
+    };
+    value.chars().map(one).collect()
 }
 
 /// Single quotes keep everything but themselves.

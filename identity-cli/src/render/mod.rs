@@ -2,6 +2,7 @@
 //! How things are shown: one file per format, none decides anything.
 
 pub mod assignments;
+pub mod csv;
 #[cfg(feature = "flash")]
 pub mod flash;
 #[cfg(feature = "stamp")]
