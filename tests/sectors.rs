@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, str};
 
-use identity_core::copy::{self, Copy, NotACopy};
+use identity_core::copy::{self, NotACopy, StoredCopy};
 use identity_core::field::{FieldsError, ValueError, kind, name};
 use identity_core::mac::MacError;
 use identity_core::text::TextError;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::LazyLock;
 
-use identity_cli::flash::source::Source;
+use identity_host::image::source::Source;
 use libfuzzer_sys::fuzz_target;
 
 const LEN_MAX: usize = 16 << 20;

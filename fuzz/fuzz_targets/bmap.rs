@@ -2,7 +2,7 @@
 //! Block maps.
 #![no_main]
 
-use identity_cli::flash::bmap;
+use identity_host::image::bmap;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

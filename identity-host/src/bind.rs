@@ -61,6 +61,7 @@ pub fn prepare(
     };
     let identity = bound(request, latest, scan.surroundings())?;
     if identity.fields() == latest.fields() && scan.state() == State::Valid {
+        let identity = latest.clone();
         return Ok(Prepared { card, identity, plan: Plan::default() });
     }
     let pair = card.choose(&[], false, path)?;

@@ -3,22 +3,19 @@
 
 use std::cell::OnceCell;
 use std::io;
+use std::ops::Range;
 
 use identity_core::{SECTOR_LEN, StoredCopy};
+use identity_layout::gap::Look;
 use identity_layout::slot_rules::{self, SlotBusy, SlotVerdict};
 use identity_layout::table::{self, PartitionTable};
 use identity_layout::{Gap, Inspection, Map};
 
 use crate::device::{Card, Sector};
 
-/// What stands for a sector that cannot be read: data of somebody, never blank.
-const UNREADABLE: Sector = [0xee; SECTOR_LEN];
-
 /// A card up to its first partition, what else its partition tables consist of, and the map of both.
 pub struct FirstSectors {
     inspection: Inspection,
-    /// Sectors that cannot be read, in ascending order.
-    unreadable: Vec<u64>,
     table: PartitionTable,
     /// Where the gap ends.
     end_lba: u64,
@@ -44,14 +41,11 @@ impl FirstSectors {
     }
 
     fn complete(mut inspection: Inspection, card: &dyn Card) -> io::Result<Self> {
-        let mut unreadable = Vec::new();
         while let Some(range) = inspection.next() {
-            let bytes = read(card, range.start, range.end - range.start, &mut unreadable)?;
-            inspection.give(range.start, bytes);
+            read(card, range, &mut inspection)?;
         }
-        unreadable.sort_unstable();
         let (table, end_lba) = (table::read(&inspection.gap()), inspection.gap().end_lba());
-        Ok(Self { inspection, unreadable, table, end_lba, map: OnceCell::new() })
+        Ok(Self { inspection, table, end_lba, map: OnceCell::new() })
     }
 
     /// The bytes from LBA 0 on, when everything has been asked.
@@ -76,10 +70,11 @@ impl FirstSectors {
 
     /// The sector at `lba`, if it is one of those that were read; `Err` if it cannot be read.
     pub fn sector(&self, lba: u64) -> Option<Result<&Sector, ()>> {
-        if self.unreadable.binary_search(&lba).is_ok() {
-            return Some(Err(()));
+        match self.gap().look(lba) {
+            Look::Known(sector) => Some(Ok(sector)),
+            Look::Unreadable => Some(Err(())),
+            Look::Unknown | Look::Beyond => None,
         }
-        self.gap().sector(lba).map(Ok)
     }
 
     /// Valid copies before the first partition, slots or not, by LBA.
@@ -125,22 +120,20 @@ impl FirstSectors {
     }
 }
 
-/// `count` sectors from `lba` on, at once or, where that fails, one by one.
-fn read(card: &dyn Card, start_lba: u64, count: u64, unreadable: &mut Vec<u64>) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(count).ok().and_then(|count| count.checked_mul(SECTOR_LEN));
+/// Reads what the inspection asks for, at once or, where that fails, sector by sector.
+fn read(card: &dyn Card, range: Range<u64>, inspection: &mut Inspection) -> io::Result<()> {
+    let len = usize::try_from(range.end - range.start).ok().and_then(|count| count.checked_mul(SECTOR_LEN));
     let mut bytes = vec![0; len.ok_or(io::ErrorKind::OutOfMemory)?];
-    if card.read(start_lba, &mut bytes).is_ok() {
-        return Ok(bytes);
+    if card.read(range.start, &mut bytes).is_ok() {
+        inspection.give(range.start, bytes);
+        return Ok(());
     }
-    for (lba, sector) in (start_lba..).zip(bytes.chunks_exact_mut(SECTOR_LEN)) {
+    for (lba, sector) in range.zip(bytes.chunks_exact_mut(SECTOR_LEN)) {
         match card.read(lba, sector) {
             Err(error) if lba == 0 => return Err(error),
-            Err(_) => {
-                sector.copy_from_slice(&UNREADABLE);
-                unreadable.push(lba);
-            }
-            Ok(()) => (),
+            Err(_) => inspection.give_unreadable(lba..lba + 1),
+            Ok(()) => inspection.give(lba, sector.to_vec()),
         }
     }
-    Ok(bytes)
+    Ok(())
 }

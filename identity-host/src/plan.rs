@@ -210,6 +210,7 @@ pub fn erase(scan: &Scan, partition_lba: u64) -> Plan {
 /// start of a partition only valid copies.
 fn clears(scan: &Scan, partition_lba: u64) -> Vec<Step> {
     let mut ours: Vec<_> = scan.ours().collect();
+    ours.reverse();
     ours.sort_by_key(|sector| std::cmp::Reverse(reading_position(sector.lba)));
     let lost = scan.lost().filter(|&lba| u64::from(lba) < partition_lba).map(|lba| Step::Clear { lba });
     let ours = ours.into_iter().filter_map(|sector| {

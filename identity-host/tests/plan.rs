@@ -6,7 +6,7 @@ use std::path::Path;
 use identity_core::field::kind;
 use identity_core::sector::MAGIC;
 use identity_core::slot::READING_ORDER;
-use identity_core::{Draft, Identity, State, Uuid};
+use identity_core::{Draft, Identity, State, StoredCopy, Uuid};
 use identity_fixtures::{Card, loader};
 use identity_host::device::SECTOR_LEN;
 use identity_host::execute;
@@ -16,6 +16,7 @@ use identity_host::repair;
 use identity_host::scan::Scan;
 use identity_host::surroundings::Surroundings;
 use identity_host::testing::{Event, FaultyCard};
+use identity_host::whole_card::WholeCard;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -69,21 +70,27 @@ fn sector(content: Content, lba: u32) -> [u8; SECTOR_LEN] {
     }
 }
 
-/// A card with its first partition somewhere, each slot before it holding something, and data at other places.
+/// A card with its first partition somewhere, each slot holding something, and data at other places. Behind the partition's
+/// start lie copies that a smaller gap has left there.
 fn card() -> impl Strategy<Value = Card> {
-    let first_lba = prop_oneof![Just(8_u32), Just(63), Just(2048), Just(4096), Just(8192)];
+    let first_lba = prop_oneof![Just(8_u32), Just(63), Just(2048), Just(2800), Just(6607), Just(8192)];
     let data = vec((3_usize..8192, 1_usize..40), 0..4);
     (first_lba, vec(content(), READING_ORDER.len()), data).prop_map(|(first_lba, contents, data)| {
         let mut card = Card::new(9000);
         for (lba, sectors) in data {
             card.put(lba, &loader::noise(lba as u64, sectors * SECTOR_LEN));
         }
-        for (slot, content) in READING_ORDER.iter().zip(contents).filter(|(slot, _)| slot.lba < first_lba) {
+        for (slot, content) in READING_ORDER.iter().zip(contents) {
             card.put(slot.lba as usize, &sector(content, slot.lba));
         }
         card.mbr(1, 0x0c, first_lba, 9000 - first_lba);
         card
     })
+}
+
+/// Start of the first partition of a card.
+fn partition_lba(card: &FaultyCard) -> u64 {
+    FirstSectors::read(card).unwrap().first_partition_lba().unwrap()
 }
 
 fn survey(card: &FaultyCard) -> Scan {
@@ -100,20 +107,23 @@ fn check(plan: &Plan, before: &FaultyCard, usable: impl Fn(&Scan) -> bool) -> Fa
     let ground = FirstSectors::read(before).unwrap();
     for step in &plan.steps {
         let lba = step.lba();
-        assert!(
-            ground.map().table.first_partition_lba().is_some_and(|first| u64::from(lba) < first),
-            "{step:?}"
-        );
+        let is_in_partition = matches!(step, Step::ClearInPartition { .. });
+        assert_eq!(ground.is_in_partition(lba), is_in_partition, "{step:?}");
         match step {
             Step::Write { .. } => {
-                assert!(ground.check(lba).is_ok() || ground.check_own(lba).is_ok(), "{lba}")
+                assert!(ground.check(lba).is_ok() || ground.check_own(lba, false).is_ok(), "{lba}")
             }
             Step::Clear { .. } => assert!(is_ours(&before.bytes, lba), "{lba}"),
+            Step::ClearInPartition { .. } => {
+                let sector = before.bytes[lba as usize * SECTOR_LEN..].first_chunk().unwrap();
+                assert!(StoredCopy::parse(sector, lba).is_ok(), "{lba}");
+            }
+            Step::WriteMark { .. } => panic!("{step:?}"),
         }
     }
     let mut after = FaultyCard::logging(before.bytes.clone());
     for step in &plan.steps {
-        let one = Plan { steps: vec![step.clone()], why: String::new() };
+        let one = Plan { steps: vec![step.clone()], why: None };
         execute::run(&one, &mut after, Path::new("card")).unwrap();
         assert!(usable(&survey(&after)), "after {step:?}");
     }
@@ -145,12 +155,12 @@ proptest! {
         let found = survey(&before);
         let ground = FirstSectors::read(&before).unwrap();
         let new = identity(0, 9);
-        let Ok(pair) = plan::choose(&ground.places(), &found) else { return Ok(()) };
+        let Ok(pair) = plan::choose(&ground.verdicts(), &found) else { return Ok(()) };
         for lba in pair.lbas {
             prop_assert!(ground.check(lba).is_ok());
         }
         let old = found.identity().cloned();
-        let plan = plan::write(&new, &pair, &found);
+        let plan = plan::write(&new, &pair, &found, partition_lba(&before));
         let after = check(&plan, &before, |survey| {
             // Of two identities on one card, nobody can say which is the old one.
             old.is_none() || found.state() == State::Conflict
@@ -158,34 +168,37 @@ proptest! {
                 || survey.identity() == found.latest()
         });
         let found = survey(&after);
-        prop_assert_eq!(found.state(), State::Valid);
         prop_assert_eq!(found.identity(), Some(&new));
-        prop_assert_eq!(found.ours().count(), 2);
+        prop_assert!(WholeCard::is_proved(&found, &new, pair.lbas));
+        // What is damaged behind the start of a partition may be a part of a file, and stays.
+        let is_damaged_there =
+            |lba| u64::from(lba) >= partition_lba(&before) && survey(&before).at(lba).unwrap().copy.is_none();
+        let left = found.ours().filter(|sector| !pair.lbas.contains(&sector.lba));
+        prop_assert!(left.into_iter().all(|sector| is_damaged_there(sector.lba)));
     }
 
     #[test]
     fn repairing(card in card()) {
         let before = FaultyCard::new(card.into_bytes());
         let found = survey(&before);
-        let ground = FirstSectors::read(&before).unwrap();
-        if !found.state().is_usable() {
-            return Ok(());
-        }
-        let Ok(Some(plan)) = plan::repair(&found, &ground.places(), |lba| ground.check_own(lba)) else {
+        let request = repair::Request::default();
+        let surroundings = Surroundings::unknown("unknown");
+        let Ok(prepared) = repair::prepare(&request, &before, Path::new("card"), surroundings) else {
             return Ok(());
         };
         let latest = found.latest().cloned();
         let uuid = latest.as_ref().map(Identity::uuid);
-        let after = check(&plan, &before, |survey| survey.identity().map(Identity::uuid) == uuid);
+        let after = check(&prepared.plan, &before, |survey| survey.identity().map(Identity::uuid) == uuid);
         let found = survey(&after);
-        prop_assert_eq!(found.state(), State::Valid);
         prop_assert_eq!(found.identity(), latest.as_ref());
+        prop_assert_eq!(found.valid().count(), 2);
+        prop_assert!(found.valid().all(|(lba, ..)| u64::from(lba) < partition_lba(&before)));
     }
 
     #[test]
     fn erasing(card in card()) {
         let before = FaultyCard::new(card.into_bytes());
-        let after = check(&plan::erase(&survey(&before)), &before, |_| true);
-        prop_assert_eq!(survey(&after).state(), State::Blank);
+        let after = check(&plan::erase(&survey(&before), partition_lba(&before)), &before, |_| true);
+        prop_assert_eq!(survey(&after).valid().count(), 0);
     }
 }

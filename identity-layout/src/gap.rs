@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first sectors of a card.
 
+use std::ops::Range;
+
 use identity_core::SECTOR_LEN;
 
 use super::bytes::{Bytes, SECTOR, len};
@@ -15,7 +17,21 @@ pub const GAP_SECTORS_MAX: u64 = 65536;
 pub struct Gap<'a> {
     bytes: &'a [u8],
     pieces: &'a [Piece],
+    unreadable: &'a [Range<u64>],
     device_sectors: u64,
+}
+
+/// What is known of one sector.
+#[derive(Clone, Copy, Debug)]
+pub enum Look<'a> {
+    /// Its bytes.
+    Known(&'a [u8; SECTOR_LEN]),
+    /// The device could not read it.
+    Unreadable,
+    /// Nobody has read it.
+    Unknown,
+    /// It is behind the end of the device.
+    Beyond,
 }
 
 /// Sectors that were read elsewhere: a table's entries that were moved, the end of the device.
@@ -30,7 +46,7 @@ pub struct Piece {
 impl<'a> Gap<'a> {
     /// `bytes` are the first of a device of `device_sectors`.
     pub fn new(bytes: &'a [u8], device_sectors: u64) -> Self {
-        Self { bytes, pieces: &[], device_sectors }
+        Self { bytes, pieces: &[], unreadable: &[], device_sectors }
     }
 
     /// The same, with sectors that were read elsewhere.
@@ -39,7 +55,24 @@ impl<'a> Gap<'a> {
         Self { pieces, ..self }
     }
 
-    /// Where the gap ends: at the first partition of any table, at [`GAP_SECTORS_MAX`], or at the end of the device.
+    /// The same, with the sectors that the device could not read. Where they lie among the bytes, the bytes say nothing.
+    #[must_use]
+    pub fn with_unreadable(self, unreadable: &'a [Range<u64>]) -> Self {
+        Self { unreadable, ..self }
+    }
+
+    /// What is known of a sector.
+    pub fn look(&self, lba: u64) -> Look<'a> {
+        if lba >= self.device_sectors {
+            Look::Beyond
+        } else if self.unreadable.iter().any(|range| range.contains(&lba)) {
+            Look::Unreadable
+        } else {
+            self.sector(lba).map_or(Look::Unknown, Look::Known)
+        }
+    }
+
+    /// How far the card has to be known: to the first partition of any table, to [`GAP_SECTORS_MAX`], or at the end of the device.
     pub fn end_lba(&self) -> u64 {
         let first_partition_lba = table::read(self).first_partition_lba();
         first_partition_lba.unwrap_or(u64::MAX).min(GAP_SECTORS_MAX).min(self.device_sectors)

@@ -2,30 +2,36 @@
 //! Which sectors of a card must be known before its map can be drawn: this crate asks for them and reads nothing.
 //!
 //! As with the search of `identity_core`: [`Inspection::next`] names a range of sectors, the caller reads it and hands the
-//! bytes to [`Inspection::give`], until `next` returns `None`; then [`Inspection::gap`] is complete. No sector is asked for
-//! twice.
+//! bytes to [`Inspection::give`], or says [`Inspection::give_unreadable`], until `next` returns `None`; then
+//! [`Inspection::gap`] is complete. No range is asked for twice; only a sector of a table that lies in the gap, away from its
+//! usual place, is read once for the table and once more with the gap.
 
 use std::ops::Range;
 
+use identity_core::SECTOR_LEN;
+
 use super::bytes::{SECTOR, len};
-use super::gap::{GAP_SECTORS_MAX, Gap, Piece};
-use super::table;
+use super::gap::{GAP_SECTORS_MAX, Gap, Look, Piece};
+use super::{table, whole_device};
 
 /// Sectors read at first: a partition table where all known tools put it, and the superblocks of most file systems.
 const FIRST_SECTORS: u64 = 64;
+/// What stands for a sector that cannot be read: data of somebody, never blank.
+const UNREADABLE: [u8; SECTOR_LEN] = [0xee; SECTOR_LEN];
 
 /// The sectors known so far of one card.
 #[derive(Clone, Debug, Default)]
 pub struct Inspection {
     head: Vec<u8>,
     pieces: Vec<Piece>,
+    unreadable: Vec<Range<u64>>,
     device_sectors: u64,
 }
 
 impl Inspection {
     /// Of a device of this length, of which nothing is known yet.
     pub fn new(device_sectors: u64) -> Self {
-        Self { head: Vec::new(), pieces: Vec::new(), device_sectors }
+        Self { device_sectors, ..Self::default() }
     }
 
     /// Of a device of which the first bytes are known already, for example from the image that will be written to it.
@@ -48,7 +54,7 @@ impl Inspection {
         if known < end {
             return Some(known..end);
         }
-        None
+        self.first_unknown(whole_device::probes(&gap))
     }
 
     /// Takes the bytes of the range that [`Inspection::next`] has named: whole sectors from `start_lba` on.
@@ -68,21 +74,38 @@ impl Inspection {
         }
     }
 
-    /// What is known so far.
-    pub fn gap(&self) -> Gap<'_> {
-        Gap::new(&self.head, self.device_sectors).with_pieces(&self.pieces)
+    /// Takes note that the device cannot read these sectors of the range that [`Inspection::next`] has named. They count as
+    /// somebody's. A range that is only partly readable is given in parts, in order.
+    pub fn give_unreadable(&mut self, range: Range<u64>) {
+        if range.start == self.head_sectors() {
+            let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
+            for _ in 0..len.min(usize::try_from(GAP_SECTORS_MAX).unwrap_or(len)) {
+                self.head.extend(UNREADABLE);
+            }
+        }
+        self.unreadable.push(range);
     }
 
-    /// The same, as if one sector were blank.
+    /// What is known so far.
+    pub fn gap(&self) -> Gap<'_> {
+        let gap = Gap::new(&self.head, self.device_sectors).with_pieces(&self.pieces);
+        gap.with_unreadable(&self.unreadable)
+    }
+
+    /// The same card if `lba` were blank.
     #[must_use]
     pub fn with_blank(&self, lba: u64) -> Self {
-        let mut blanked = self.clone();
-        let at = lba.checked_mul(SECTOR).and_then(|at| usize::try_from(at).ok());
-        let sector = at.and_then(|at| blanked.head.get_mut(at..)).and_then(<[u8]>::first_chunk_mut);
-        if let Some(sector) = sector {
-            *sector = [0; identity_core::SECTOR_LEN];
+        let mut changed = self.clone();
+        let start = lba.checked_mul(SECTOR).and_then(|at| usize::try_from(at).ok()).unwrap_or(usize::MAX);
+        if let Some(sector) = changed.head.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+            *sector = [0; SECTOR_LEN];
         }
-        blanked
+        changed
+    }
+
+    /// The bytes from LBA 0 on, as known so far.
+    pub fn head(&self) -> &[u8] {
+        &self.head
     }
 
     /// The bytes from LBA 0 on, without the pieces behind them.
@@ -94,10 +117,26 @@ impl Inspection {
         len(&self.head).checked_div(SECTOR).unwrap_or(0)
     }
 
+    /// The first of the ranges in `wanted` that is neither known in one piece nor found unreadable.
     fn first_unknown(&self, wanted: Vec<Range<u64>>) -> Option<Range<u64>> {
-        let on_device = wanted.into_iter().map(|range| range.start..range.end.min(self.device_sectors));
-        let mut wanted = on_device
-            .filter(|range| !range.is_empty() && range.end <= range.start.saturating_add(GAP_SECTORS_MAX));
-        wanted.find(|range| self.gap().span(range.start, range.end.saturating_sub(range.start)).is_none())
+        let gap = self.gap();
+        for range in wanted {
+            let range = range.start..range.end.min(self.device_sectors);
+            let sectors = range.end.saturating_sub(range.start);
+            // What claims more than the longest gap is no table, and is reported as not known.
+            if sectors == 0 || sectors > GAP_SECTORS_MAX || gap.span(range.start, sectors).is_some() {
+                continue;
+            }
+            if !range.clone().any(|lba| matches!(gap.look(lba), Look::Unreadable)) {
+                return Some(range);
+            }
+            if let Some(lba) = range.clone().find(|lba| matches!(gap.look(*lba), Look::Unknown)) {
+                return Some(lba..lba.saturating_add(1));
+            }
+        }
+        None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,8 +40,10 @@ pub mod mark;
 pub mod recognise;
 pub mod slot_rules;
 pub mod table;
+pub mod whole_device;
 
-pub use gap::{GAP_SECTORS_MAX, Gap, Piece};
+pub use gap::{GAP_SECTORS_MAX, Gap, Look, Piece};
 pub use inspection::Inspection;
 pub use map::{Basis, CopyState, Map, Owner, Region, map};
 pub use slot_rules::{SlotBusy, check_place, check_slot};
+pub use whole_device::WholeDevice;

@@ -8,6 +8,7 @@ use identity_core::{SECTOR_LEN, StoredCopy};
 use super::bytes::Bytes;
 use super::families::{self, Family, Span};
 use super::gap::Gap;
+use super::recognise::uboot_env::UNJUDGED;
 use super::recognise::{self, Budget, Sighting};
 use super::table::{self, PartitionTable, Scheme};
 
@@ -193,6 +194,26 @@ fn find_tables(table: &PartitionTable, end_lba: u64) -> Vec<Region> {
         Scheme::Mbr => regions.push(region(0, 1, "MBR", "partition table", count(partitions(false)))),
         Scheme::Hybrid => regions.push(region(0, 1, "MBR", "hybrid MBR", count(partitions(false)))),
     }
+    for backup in &table.backups {
+        if table.gpt.is_some() {
+            regions.push(region(backup.header_lba, 1, "GPT", "backup header", String::new()));
+            if backup.header_crc_ok {
+                let (start, sectors) = (backup.entries_lba, backup.entries_sectors);
+                regions.push(region(start, sectors, "GPT", "backup entries", String::new()));
+            }
+        }
+    }
+    if let Some(gpt) = &table.unprotected {
+        let mut data = |start: u64, sectors: u64| {
+            let owner =
+                Owner { basis: Basis::Data, family: "", what: UNPROTECTED, detail: UNPROTECTED.to_owned() };
+            regions.push(Region::new(start, start.saturating_add(sectors).min(end_lba), owner));
+        };
+        data(gpt.header_lba, 1);
+        if gpt.header_crc_ok {
+            data(gpt.entries_lba, gpt.entries_sectors);
+        }
+    }
     if let Some(gpt) = &table.gpt {
         regions.push(region(gpt.header_lba, 1, "GPT", "header", String::new()));
         regions.push(region(
@@ -232,22 +253,27 @@ fn find_copies(gap: &Gap, end_lba: u64) -> Vec<Region> {
 fn find_images(gap: &Gap, end_lba: u64) -> (Vec<Region>, Vec<Sighting>) {
     let mut budget = Budget::FULL;
     let (mut images, mut sightings) = (Vec::new(), Vec::new());
-    for lba in 0..end_lba {
-        if gap.sector(lba).is_none_or(is_zero) {
-            continue;
+    let mut add = |lba: u64, format: &'static recognise::Format, extent: recognise::Extent| {
+        let (first, sectors) = extent.in_sectors();
+        let start_lba = lba.saturating_add(first);
+        let basis = Basis::Content;
+        let owner = if extent.detail == UNJUDGED {
+            Owner { basis, family: "", what: UNJUDGED, detail: String::new() }
+        } else {
+            sightings.push(Sighting { lba: start_lba, format });
+            Owner { basis, family: format.family, what: format.name, detail: extent.detail }
+        };
+        images.extend(Region::new(start_lba, start_lba.saturating_add(sectors).min(end_lba), owner));
+    };
+    for &format in recognise::ALL {
+        for extent in format.look_everywhere(gap.bytes(), end_lba, &mut budget) {
+            add(0, format, extent);
         }
-        for format in recognise::ALL {
-            for extent in format.look(gap.from(lba), lba, &mut budget) {
-                let (first, sectors) = extent.in_sectors();
-                let start_lba = lba.saturating_add(first);
-                sightings.push(Sighting { lba: start_lba, format });
-                let owner = Owner {
-                    basis: Basis::Content,
-                    family: format.family,
-                    what: format.name,
-                    detail: extent.detail,
-                };
-                images.extend(Region::new(start_lba, start_lba.saturating_add(sectors).min(end_lba), owner));
+    }
+    for lba in (0..end_lba).filter(|&lba| gap.sector(lba).is_some_and(|sector| !is_zero(sector))) {
+        for &format in recognise::ALL {
+            for extent in format.look(gap.from(lba), lba) {
+                add(lba, format, extent);
             }
         }
     }
@@ -304,6 +330,9 @@ fn fill(sector: &[u8; SECTOR_LEN]) -> Fill {
     }
 }
 
+const UNPROTECTED: &str = "GPT without a protective entry in LBA 0";
+/// What a search that stopped at its limit leaves.
+const UNJUDGED: &str = "sectors not searched: too much that looks like a U-Boot environment";
 const DATA: &str = "unknown data";
 const PADDING: &str = "padding (0xFF)";
 

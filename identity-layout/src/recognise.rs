@@ -102,8 +102,8 @@ pub enum Find {
     Anywhere(fn(&[u8]) -> Option<Extent>),
     /// From LBA 0 only: what its boot code says of other sectors.
     Lba0(fn(&[u8]) -> Vec<Extent>),
-    /// From any sector on, at the cost of a checksum over as many bytes as the environment may be long.
-    Costly(fn(&[u8], &mut Budget) -> Option<Extent>),
+    /// From all bytes of the gap at once; what starts before an LBA, as far as the budget reaches.
+    WholeGap(fn(&[u8], u64, &mut Budget) -> Vec<Extent>),
 }
 
 impl PartialEq for Format {
@@ -153,32 +153,40 @@ impl Extent {
     }
 }
 
-/// Bytes that may still be hashed in search of environments, so that no card can make the search slow.
-#[derive(Debug)]
+/// Lengths that may still be tried in search of environments, so that no card can make the search slow.
+#[derive(Clone, Debug)]
 pub struct Budget(u64);
 
 impl Budget {
-    /// 64 MiB: a hundred times what real cards need.
-    pub const FULL: Self = Self(64 << 20);
+    /// 128 Mi: fifty times what a real card needs, and half a second.
+    pub const FULL: Self = Self(128 << 20);
 
-    /// Takes `bytes`, if there are as many left.
-    fn take(&mut self, bytes: u64) -> Option<()> {
-        self.0 = self.0.checked_sub(bytes)?;
+    /// Takes `lengths`, if there are as many left.
+    fn take(&mut self, lengths: u64) -> Option<()> {
+        self.0 = self.0.checked_sub(lengths)?;
         Some(())
     }
 }
 
 impl Format {
     /// Everything of this format that the sector at `lba`, where `bytes` start, tells of.
-    pub fn look(&self, bytes: &[u8], lba: u64, budget: &mut Budget) -> Vec<Extent> {
+    pub fn look(&self, bytes: &[u8], lba: u64) -> Vec<Extent> {
         if !self.magic.is_empty() && !self.magic.iter().any(|(at, magic)| bytes.has(*at, magic)) {
             return Vec::new();
         }
         match self.find {
             Find::Anywhere(find) => find(bytes).into_iter().collect(),
             Find::Lba0(find) if lba == 0 => find(bytes),
-            Find::Lba0(_) => Vec::new(),
-            Find::Costly(find) => find(bytes, budget).into_iter().collect(),
+            Find::Lba0(_) | Find::WholeGap(_) => Vec::new(),
+        }
+    }
+
+    /// Everything of this format that starts before `end_lba`, where that is not told sector by sector. `bytes` are those
+    /// from LBA 0 on, and the extents count from there.
+    pub fn look_everywhere(&self, bytes: &[u8], end_lba: u64, budget: &mut Budget) -> Vec<Extent> {
+        match self.find {
+            Find::WholeGap(find) => find(bytes, end_lba, budget),
+            Find::Anywhere(_) | Find::Lba0(_) => Vec::new(),
         }
     }
 }
@@ -209,6 +217,7 @@ fn checked(good: Option<bool>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bytes::len;
     use crate::{Basis, Gap, map};
     use identity_core::field::kind;
     use identity_core::slot::READING_ORDER;
@@ -220,8 +229,16 @@ mod tests {
 
     fn look(bytes: &[u8], lba: u64) -> Vec<(&'static str, Extent)> {
         let found = |format: &&'static Format| {
-            let (name, mut budget) = (format.name, Budget::FULL);
-            format.look(bytes, lba, &mut budget).into_iter().map(move |extent| (name, extent))
+            format.look(bytes, lba).into_iter().map(|extent| (format.name, extent))
+        };
+        ALL.iter().flat_map(found).collect()
+    }
+
+    fn look_everywhere(bytes: &[u8]) -> Vec<(&'static str, Extent)> {
+        let found = |format: &&'static Format| {
+            let found =
+                format.look_everywhere(bytes, crate::bytes::sectors(len(bytes)), &mut Budget::FULL.clone());
+            found.into_iter().map(|extent| (format.name, extent))
         };
         ALL.iter().flat_map(found).collect()
     }
@@ -245,6 +262,10 @@ mod tests {
                 for (name, _) in look(gap.from(lba), lba) {
                     unseen.retain(|unseen| *unseen != name);
                 }
+            }
+            let before_partitions = gap.end_lba() as usize * 512;
+            for (name, _) in look_everywhere(&card.bytes()[..before_partitions.min(card.bytes().len())]) {
+                unseen.retain(|unseen| *unseen != name);
             }
         }
         // They have their own test.
@@ -289,7 +310,7 @@ mod tests {
         for sectors in [4, 8, 16, 21, 24, 33, 64, 128, 256, 512, 1024, 2048] {
             for redundant in [false, true] {
                 let env = loader::env(sectors * 512, redundant);
-                let found = look(&env, 9);
+                let found = look_everywhere(&env);
                 let detail = if redundant { "one of two copies" } else { "" };
                 assert_eq!(found, [("environment", Extent::new(sectors as u64 * 512, detail))], "{sectors}");
             }
@@ -299,9 +320,9 @@ mod tests {
         data.resize(0x2000 - 4, 0xff);
         let mut env = crate::bytes::CRC32.checksum(&data).to_le_bytes().to_vec();
         env.extend(data);
-        assert_eq!(look(&env, 9).len(), 1);
+        assert_eq!(look_everywhere(&env).len(), 1);
         env[0] ^= 1;
-        assert_eq!(look(&env, 9), []);
+        assert_eq!(look_everywhere(&env), []);
     }
 
     #[test]
@@ -312,7 +333,7 @@ mod tests {
         let identity = draft.finish().unwrap();
         for slot in READING_ORDER {
             let copy = identity.encode(slot.lba, 52);
-            assert_eq!(look(&copy, slot.lba.into()), []);
+            assert_eq!((look(&copy, slot.lba.into()), look_everywhere(&copy)), (vec![], vec![]));
             for format in ALL {
                 assert!(
                     format.magic.is_empty() || !format.magic.iter().any(|(at, magic)| copy.has(*at, magic))
@@ -331,7 +352,9 @@ mod tests {
         }
         let start = std::time::Instant::now();
         let map = map(&Gap::new(card.bytes(), card.sectors()));
-        assert!(map.regions.iter().all(|region| region.owner.basis != Basis::Content));
+        // None of them is an environment; but what was not tried is not free either.
+        let judged = map.regions.iter().find(|region| region.owner.basis == Basis::Content).unwrap();
+        assert!(judged.owner.what.contains("not searched") && judged.end_lba() == 32768, "{judged:?}");
         assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     }
 
@@ -370,6 +393,7 @@ mod tests {
         #[test]
         fn random_bytes_are_nothing(bytes in vec(any::<u8>(), 512..4096), lba in 0_u64..70000) {
             prop_assert_eq!(look(&bytes, lba), []);
+            prop_assert_eq!(look_everywhere(&bytes), []);
         }
 
         #[test]
@@ -378,6 +402,7 @@ mod tests {
             for lba in 0..64 {
                 prop_assert_eq!(look(&bytes[lba * 512..], lba as u64), []);
             }
+            prop_assert_eq!(look_everywhere(&bytes), []);
         }
     }
 }

@@ -8,7 +8,7 @@ use identity_core::slot::{Group, READING_ORDER, Slot};
 use super::families;
 use super::gap::Gap;
 use super::map::{Basis, Map, Region, is_blank, is_zero};
-use super::table::TableProblem;
+use super::table::{FIRST_PARTITION_USUAL_LBA, TableProblem};
 
 /// Why a sector may not be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum SlotBusy {
         /// Where the first partition starts.
         first_partition_lba: u64,
     },
+    /// The table has no partition yet, and tools will begin the first one here or before.
+    NoPartitionYet,
     /// Where a GPT has, or usually has, its header and entries.
     Gpt,
     /// Behind what was read of the card, or behind its end.
@@ -59,6 +61,10 @@ impl fmt::Display for SlotBusy {
             Self::NotInGap { first_partition_lba } => {
                 write!(f, "not before the first partition, which starts at LBA {first_partition_lba}")
             }
+            Self::NoPartitionYet => write!(
+                f,
+                "the table has no partition yet, and the first one usually starts at LBA {FIRST_PARTITION_USUAL_LBA}"
+            ),
             Self::Gpt => f.write_str("belongs to the GPT"),
             Self::NotRead => f.write_str("behind the end of what can be read"),
             Self::CutOff { sectors, first_partition_lba } => write!(
@@ -148,7 +154,9 @@ pub fn check_named(map: &Map, gap: &Gap, lba: u32, force: bool) -> Result<(), (S
         by_force(SlotBusy::Table(Some(*problem)))?;
     }
     match check_place(map, gap, lba) {
-        Err(busy @ (SlotBusy::Inside(_) | SlotBusy::NotBlank(_))) => by_force(busy),
+        Err(busy @ (SlotBusy::Inside(_) | SlotBusy::NotBlank(_) | SlotBusy::NoPartitionYet)) => {
+            by_force(busy)
+        }
         Err(SlotBusy::Claimed(_) | SlotBusy::Neighbour { .. } | SlotBusy::Table(_)) | Ok(()) => Ok(()),
         Err(busy) => Err((busy, false)),
     }
@@ -174,7 +182,7 @@ pub fn check_table(map: &Map) -> Result<(), SlotBusy> {
 /// The first rule that forbids it.
 pub fn check_place(map: &Map, gap: &Gap, lba: u32) -> Result<(), SlotBusy> {
     let lba = u64::from(lba);
-    check_below_partitions(map, lba)?;
+    check_below_partitions(map, gap, lba)?;
     if lba >= map.end_lba || lba >= gap.device_sectors() {
         return Err(SlotBusy::NotRead);
     }
@@ -199,15 +207,21 @@ pub fn check_place(map: &Map, gap: &Gap, lba: u32) -> Result<(), SlotBusy> {
 
 /// Sectors that sgdisk and others use for the entries of a GPT unless told otherwise.
 const GPT_USUAL: std::ops::RangeInclusive<u64> = 1..=33;
+/// How many sectors at the end of the device are usually the backup's.
+const GPT_BACKUP_USUAL: u64 = 33;
 
-fn check_below_partitions(map: &Map, lba: u64) -> Result<(), SlotBusy> {
+fn check_below_partitions(map: &Map, gap: &Gap, lba: u64) -> Result<(), SlotBusy> {
     if let Some(first_partition_lba) = map.table.first_partition_lba().filter(|&first| lba >= first) {
         return Err(SlotBusy::NotInGap { first_partition_lba });
     }
-    match &map.table.gpt {
-        Some(gpt) if GPT_USUAL.contains(&lba) || lba > gpt.last_usable_lba => Err(SlotBusy::Gpt),
-        _ => Ok(()),
+    if map.table.is_empty() && lba >= FIRST_PARTITION_USUAL_LBA {
+        return Err(SlotBusy::NoPartitionYet);
     }
+    let is_at_end = gap.device_sectors().saturating_sub(lba) <= GPT_BACKUP_USUAL;
+    if map.table.gpt.is_some() && (GPT_USUAL.contains(&lba) || is_at_end) {
+        return Err(SlotBusy::Gpt);
+    }
+    Ok(())
 }
 
 /// How far blank sectors must reach on both sides.

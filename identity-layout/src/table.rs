@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Partition tables: MBR, GPT and both at once (hybrid), and everything that is wrong with them.
 //!
-//! Sources: UEFI specification 2.10, chapter 5; what Linux (`block/partitions/{msdos,efi}.c`) and U-Boot
-//! (`disk/part_{dos,efi}.c`) take for a table.
+//! A table counts as its readers see it: Linux, libblkid, libfdisk and parted. Where they would not agree, the table has a
+//! fatal problem, and no slot is chosen by it.
+//!
+//! Sources: UEFI specification 2.10, chapter 5; Linux 6.1 `block/partitions/`; U-Boot `disk/part_{dos,efi}.c`; util-linux
+//! 2.38 `libblkid/src/partitions/`, `libfdisk/src/{gpt,dos}.c`; parted 3.5 `libparted/labels/`.
 
 mod gpt;
+mod labels;
 mod mbr;
+mod nested;
 mod problem;
 
 use std::fmt;
-
 use std::ops::Range;
 
+use identity_core::SECTOR_LEN;
 use uuid::Uuid;
 
 use super::bytes::Bytes;
-use super::gap::Gap;
+use super::gap::{Gap, Look};
+use super::whole_device;
 
 pub use problem::{Named, TableProblem};
 
@@ -129,6 +135,8 @@ pub struct Partition {
     pub sectors: u64,
     /// What it is for; says which table the entry is in, too.
     pub kind: Kind,
+    /// The MBR partition that holds it, for a logical partition or one of a sub-table.
+    pub container: Option<u32>,
     /// GPT name, without control characters.
     pub name: Option<String>,
 }
@@ -149,7 +157,7 @@ impl Partition {
     }
 }
 
-/// What the primary GPT header says.
+/// What a GPT header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GptInfo {
     /// Where the header is.
@@ -172,6 +180,8 @@ pub struct GptInfo {
     pub disk_id: Uuid,
     /// Whether the header's checksum is right.
     pub header_crc_ok: bool,
+    /// The entries' checksum as the header has it.
+    pub entries_crc: u32,
     /// Whether the entries' checksum is right; `None` when they lie outside what was read.
     pub entries_crc_ok: Option<bool>,
 }
@@ -186,13 +196,48 @@ pub struct PartitionTable {
     pub scheme: Scheme,
     /// Partitions of all tables, by start; the protective entry is none.
     pub partitions: Vec<Partition>,
-    /// The GPT header, when LBA 1 holds one that can be read at all.
+    /// The GPT header, when LBA 1 holds one that can be read at all, and LBA 0 has a protective entry.
     pub gpt: Option<GptInfo>,
+    /// Backup headers: where they and their entries lie. Their partitions count for nothing.
+    pub backups: Vec<GptInfo>,
+    /// A GPT header at LBA 1 without a protective entry: nobody's table, and somebody's data.
+    pub unprotected: Option<GptInfo>,
     /// What is wrong, the most telling first.
     pub problems: Vec<TableProblem>,
+    /// Sectors beside the first ones that were looked at, or would have been, had they been read.
+    wanted: Vec<Range<u64>>,
 }
 
+/// Where all tools begin the first partition of a table that has none yet.
+pub const FIRST_PARTITION_USUAL_LBA: u64 = 2048;
+
 impl PartitionTable {
+    fn new() -> Self {
+        Self {
+            scheme: Scheme::None,
+            partitions: Vec::new(),
+            gpt: None,
+            backups: Vec::new(),
+            unprotected: None,
+            problems: Vec::new(),
+            wanted: Vec::new(),
+        }
+    }
+
+    /// Whether there is a table, and it has no partition yet.
+    pub fn is_empty(&self) -> bool {
+        self.scheme != Scheme::None && self.partitions.is_empty()
+    }
+
+    /// A sector, noted as wanted; `None` when it is not known.
+    fn sector<'a>(&mut self, gap: &Gap<'a>, lba: u64) -> Option<&'a [u8; SECTOR_LEN]> {
+        self.wanted.push(lba..lba.saturating_add(1));
+        match gap.look(lba) {
+            Look::Known(sector) => Some(sector),
+            Look::Unreadable | Look::Unknown | Look::Beyond => None,
+        }
+    }
+
     /// Start of the first partition in any of the tables, whatever its type.
     pub fn first_partition_lba(&self) -> Option<u64> {
         self.partitions.iter().map(|partition| partition.start_lba).min()
@@ -204,26 +249,35 @@ impl PartitionTable {
     }
 }
 
-/// Sectors that have to be known to read the tables of a card: the GPT's entries, wherever the header says that they lie.
+/// Sectors that have to be known to read the tables of a card, beside its first 64: a GPT's entries wherever the header
+/// says that they lie, its backup header, extended boot records, sub-tables.
 pub fn probes(gap: &Gap<'_>) -> Vec<Range<u64>> {
-    let entries = |gpt: GptInfo| gpt.entries_lba..gpt.entries_lba.saturating_add(gpt.entries_sectors);
-    read(gap).gpt.map(entries).into_iter().collect()
+    read(gap).wanted
 }
 
 /// Reads the tables of a card.
 ///
 /// The entries of a GPT may lie anywhere; when they were not read, [`TableProblem::GptEntriesOutside`] says where.
 pub fn read(gap: &Gap<'_>) -> PartitionTable {
-    let (bytes, device_sectors) = (gap.bytes(), gap.device_sectors());
-    let mut table =
-        PartitionTable { scheme: Scheme::None, partitions: Vec::new(), gpt: None, problems: Vec::new() };
-    let protective = mbr::read(bytes, &mut table);
+    let mut table = PartitionTable::new();
+    let protective = mbr::read(gap, &mut table);
     gpt::read(gap, protective, &mut table);
-    if bytes.has(ISO9660_OFFSET, b"CD001") {
+    if let Some((label, lba)) = labels::find(gap, &table) {
+        table.problems.insert(0, TableProblem::OtherLabel { label, lba });
+    }
+    if gap.bytes().has(ISO9660_OFFSET, b"CD001") {
         table.problems.insert(0, TableProblem::Iso9660);
     }
     table.partitions.sort_by_key(|partition| partition.start_lba);
-    check_partitions(&mut table, device_sectors);
+    check_partitions(&mut table, gap.device_sectors());
+    if let Some(user) = whole_device::find(gap, &table.partitions) {
+        // What LBA 0 then lacks as a table is no fault.
+        let is_of_lba0 = |problem: &TableProblem| {
+            matches!(problem, TableProblem::NoSignature | TableProblem::BootFlag { .. })
+        };
+        table.problems.retain(|problem| !is_of_lba0(problem));
+        table.problems.insert(0, TableProblem::WholeDevice(user));
+    }
     table
 }
 
@@ -232,7 +286,8 @@ fn check_partitions(table: &mut PartitionTable, device_sectors: u64) {
     let mut problems = Vec::new();
     for gpt in [false, true] {
         let mut before: Option<&Partition> = None;
-        for partition in table.partitions.iter().filter(|partition| partition.is_gpt() == gpt) {
+        let outer = |partition: &&Partition| partition.is_gpt() == gpt && partition.container.is_none();
+        for partition in table.partitions.iter().filter(outer) {
             if let Some(before) = before.filter(|before| before.end_lba() > partition.start_lba) {
                 problems.push(TableProblem::Overlap {
                     one: before.name_in_text(),

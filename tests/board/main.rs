@@ -3,13 +3,18 @@
 
 mod apply;
 mod behaviour;
+#[path = "../referee/card.rs"]
+mod card;
 mod linked;
 mod linux_debian;
 mod linux_initramfs;
 mod loaders;
+#[path = "../referee/made.rs"]
+mod made;
 mod object;
 mod orangepi;
 mod packages;
 mod releases;
 mod sandbox_unit;
+mod tables;
 mod vexpress;

@@ -7,6 +7,7 @@ mod block_device;
 mod concurrent;
 mod create;
 mod derive;
+mod environments;
 mod erase;
 mod families;
 mod find;

@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 
-use identity_cli::device::{Card, SECTOR_LEN};
+use identity_host::device::{Card, SECTOR_LEN};
 use identity_uboot::status::{IDENTITY_ABSENT, IDENTITY_OK, IDENTITY_READ};
 use identity_uboot::text::{IDENTITY_TEXT_PROFILE, IDENTITY_TEXT_UUID};
 use identity_uboot::*;

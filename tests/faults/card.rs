@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-use identity_cli::device::testing::Event;
-use identity_cli::device::{Card, SECTOR_LEN, Sector, WritableCard};
+use identity_host::device::{Card, SECTOR_LEN, Sector, WritableCard};
+use identity_host::testing::Event;
 
 /// A card: bytes that all copies share, and the sectors that differ from them; `None` cannot be read.
 #[derive(Clone)]

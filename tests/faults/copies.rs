@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One of the two copies destroyed, in any way.
 
-use identity_cli::device::{Card as _, SECTOR_LEN, Sector};
 use identity_core::sector::MAGIC;
 use identity_core::{Identity, State, StoredCopy};
 use identity_fixtures::{Card, loader, sectors};
+use identity_host::device::{Card as _, SECTOR_LEN, Sector};
 use identity_tests::{figure, thorough};
+use identity_ui::Exit;
 
 use crate::card::SimCard;
 use crate::jobs::run;
@@ -74,7 +75,14 @@ fn with_one_copy_destroyed_readers_answer_verify_tells_and_repair_restores() {
             let answer = ask(&broken, None);
             assert_eq!(answer.identity.as_ref(), Some(&identity), "LBA {lba}: {ruin:?}: {answer:?}");
             assert_eq!(answer.state, State::Degraded, "LBA {lba}: {ruin:?}: {answer:?}");
-            run(&mut broken, "repair").unwrap();
+            // A lone copy may be a piece of another card, so that a person has to say that it is this one's.
+            if let Err(error) = run(&mut broken, "repair") {
+                assert_eq!(error.exit(), Exit::Refused, "LBA {lba}: {ruin:?}: {error}");
+                assert!(error.to_string().contains("the only copy"), "LBA {lba}: {ruin:?}: {error}");
+                let is_ours = |sector: &Sector| sector.starts_with(&MAGIC);
+                assert!(ruin.as_ref().is_some_and(|sector| !is_ours(sector)), "LBA {lba}: {ruin:?}: {error}");
+                run(&mut broken, "repair --force").unwrap();
+            }
             assert_eq!(broken.changed_since(&card), [0; 0], "LBA {lba}: {ruin:?}");
             count += 1;
         }
@@ -104,7 +112,12 @@ fn a_copy_that_could_not_be_read_does_not_come_back() {
         }
         let mut card = stamped();
         card.make_unreadable(lba);
-        run(&mut card, "erase").unwrap();
+        let refused = run(&mut card, "erase").unwrap_err();
+        assert!(
+            refused.exit() == Exit::Device && refused.to_string().contains(&format!("LBA {lba}")),
+            "{refused}"
+        );
+        run(&mut card, "erase --force").unwrap();
         assert!(![52, 6607].iter().any(|&lba| may_hold_a_copy(&card, lba)));
     }
 }

@@ -8,9 +8,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use identity_cli::device::testing::Event;
-use identity_cli::device::{Card, SECTOR_LEN, Sector};
 use identity_fixtures::loader::noise;
+use identity_host::device::{Card, SECTOR_LEN, Sector};
+use identity_host::testing::Event;
 use identity_tests::random::Random;
 use identity_tests::thorough;
 

@@ -5,22 +5,23 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use identity_cli::device::testing::{Event, Faults, FaultyCard};
-use identity_cli::device::{Card as _, SECTOR_LEN, WritableCard};
-use identity_cli::error::{Exit, Result};
-use identity_cli::flash::carry_out::{Manner, carry_out};
-use identity_cli::flash::interrupt::Stop;
-use identity_cli::flash::prepare::{Options, Subject, prepare};
-use identity_cli::flash::progress::Progress;
-use identity_cli::flash::record::{CardKey, Record};
-use identity_cli::flash::source::Source;
-use identity_cli::survey::Survey;
 use identity_core::field::kind;
 use identity_core::{Draft, Identity, State, Uuid};
 use identity_fixtures::Card;
-use identity_layout::mark;
+use identity_host::device::{Card as _, SECTOR_LEN, WritableCard};
+use identity_host::flash::interrupt::Stop;
+use identity_host::flash::prepare::{FlashTarget, Request, prepare};
+use identity_host::flash::progress::Quiet;
+use identity_host::flash::run::{Settings, run};
+use identity_host::image::source::Source;
+use identity_host::record::{self, CardKey};
+use identity_host::scan::Scan;
+use identity_host::surroundings::Surroundings;
+use identity_host::testing::{Event, Faults, FaultyCard};
+use identity_layout::mark::Mark;
 use identity_tests::random::Random;
 use identity_tests::{figure, thorough};
+use identity_ui::{Exit, Result};
 
 use crate::card::SimCard;
 use crate::cut::{self, Cut, Form};
@@ -31,7 +32,7 @@ struct Case {
     name: &'static str,
     before: SimCard,
     image: Card,
-    options: Options,
+    options: Request,
     promise: Promise,
 }
 
@@ -49,16 +50,17 @@ impl Host {
         Self { dir, image: path }
     }
 
-    fn flash(&self, card: &mut dyn WritableCard, records: &Path, options: Options) -> Result<()> {
+    fn flash(&self, card: &mut dyn WritableCard, records: &Path, options: Request) -> Result<()> {
         let mut source = Source::open(&self.image, None)?;
         let path = Path::new("card");
         let key = CardKey { path: "/card".into(), sectors: card.sectors(), cid: None };
-        let explain = |survey: &Survey| survey.state().to_string();
-        let subject = Subject { card: &*card, path, key: &key, records, explain: &explain };
-        let prepared = prepare(&subject, &mut source, None, options)?;
-        let (progress, stop) = (Progress::quiet(), Stop::default());
-        let manner = Manner { path, key, records, verify: true, progress, stop, explain: &explain };
-        carry_out(prepared, card, source, manner).map(|_| ())
+        let surroundings = Surroundings::unknown("unknown");
+        let target = FlashTarget { card: &*card, path, key: &key, records, surroundings };
+        let prepared = prepare(&target, &mut source, None, options)?;
+        let (progress, stop) = (&mut Quiet, Stop::default());
+        let settings = Settings { path, key, records, verify: true, progress, stop };
+        run(prepared, card, source, settings)?;
+        Ok(())
     }
 
     /// The record that lies on the host while `case` is under way.
@@ -70,6 +72,18 @@ impl Host {
         assert_eq!(failed.unwrap_err().exit(), Exit::Device);
         files(&records).pop().expect("a record")
     }
+}
+
+/// Gives a record the number that the mark has in this log, as if both were of one flash.
+fn take_number(record: &Path, log: &[Event]) {
+    let mark = log.iter().find_map(|event| match event {
+        Event::Write { lba: 0, bytes } => Mark::parse(bytes.as_slice().try_into().ok()?),
+        _ => None,
+    });
+    let number = format!("{:032x}", mark.and_then(|mark| mark.number()).expect("a number"));
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
+    json["number"] = number.into();
+    fs::write(record, json.to_string()).unwrap();
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -105,14 +119,13 @@ fn cases() -> Vec<Case> {
     let case = |name, before: Card, image| {
         let mut before = SimCard::new(before.into_bytes());
         before.discards = true;
-        Case { name, before, image, options: Options::default(), promise: Promise::Kept }
+        Case { name, before, image, options: Request::default(), promise: Promise::Kept }
     };
     let mut half = with_own(8300, 8192, [52, 6607]);
     half.put(52, &[0x5a; 100]);
-    let new = || Options { fresh: Some(identity(2)), ..Options::default() };
-    let force = |options| Options { force: true, ..options };
-    let record = Record { identity: own.clone(), card: CardKey { path: "/x".into(), sectors: 1, cid: None } };
-    let restore = Options { restore: Some(("/nowhere".into(), record)), ..Options::default() };
+    let new = || Request { fresh: Some(identity(2)), ..Request::default() };
+    let force = |options| Request { force: true, ..options };
+    let restore = Request { restore: Some(("/nowhere".into(), own.clone())), ..Request::default() };
     vec![
         case("the copies stay", with_own(8300, 8192, [52, 6607]), content(8300, 8192, 2)),
         case("the copies move", with_own(8300, 8192, [52, 6607]), content(8300, 2048, 2)),
@@ -135,7 +148,7 @@ fn cases() -> Vec<Case> {
             ..case("one from a record", content(2200, 2048, 1), content(2200, 2048, 2))
         },
         Case {
-            options: force(Options::default()),
+            options: force(Request::default()),
             promise: Promise::Erased,
             ..case("no place for it", with_own(2200, 40, [5, 7]), content(2200, 4, 2))
         },
@@ -161,7 +174,8 @@ impl<'a> Flash<'a> {
         let mut done = case.before.clone();
         host.flash(&mut done, &host.dir.path().join("whole"), case.options.clone()).unwrap();
         let log = std::mem::take(&mut done.log);
-        let survey = |card: &SimCard| Survey::of(card, None);
+        take_number(&record, &log);
+        let survey = |card: &SimCard| Scan::read(card, None);
         let copies =
             |card: &SimCard| -> Vec<_> { survey(card).valid().map(|(lba, ..)| u64::from(lba)).collect() };
         let places = copies(&case.before).into_iter().chain(copies(&done)).collect();
@@ -183,7 +197,7 @@ impl<'a> Flash<'a> {
                 let found_one = found.identity.clone().unwrap();
                 let same = (found.state, found_one.uuid()) == (State::Valid, last.uuid());
                 assert!(same && found_one.fields() == last.fields(), "{about}: {found:?}");
-                let survey = Survey::of(card, None);
+                let survey = Scan::read(card, None);
                 for (own, identity, peer) in survey.valid() {
                     wanted.put(own as usize, &identity.encode(own, peer));
                 }
@@ -213,7 +227,7 @@ impl<'a> Flash<'a> {
             assert!(same, "{}", about());
         } else {
             let is_lost = cut.page().is_some_and(|page| page.contains(&0));
-            assert!(is_lost || mark::parse(&lba0).is_some(), "{}", about());
+            assert!(is_lost || Mark::parse(&lba0).is_some(), "{}", about());
         }
     }
 
@@ -231,8 +245,8 @@ impl<'a> Flash<'a> {
             let is_asked = has_none && error.exit() == Exit::Refused && error.to_string().contains(".json");
             let is_doubtful = error.exit() == Exit::Device || error.to_string().contains("--force");
             assert!(is_asked || has_none && is_doubtful, "{about}: {error}");
-            let restore = Some((record.clone(), Record::read(&record).unwrap()));
-            let options = Options { restore, force: true, ..self.case.options.clone() };
+            let restore = Some((record.clone(), record::read_identity(&record).unwrap()));
+            let options = Request { restore, force: true, ..self.case.options.clone() };
             self.host.flash(&mut card, &records, options).unwrap_or_else(|error| panic!("{about}: {error}"));
         }
         self.check_done(&card, &about);

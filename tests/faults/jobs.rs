@@ -1,39 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Commands on simulated cards: planned as the command line says, written by the one function that writes.
+//! Commands on simulated cards: prepared as the command line says, carried out and proved as the verbs do.
 
 use std::path::Path;
 
 use clap::Parser;
 use identity_cli::args::{Cli, Verb, WriteVerb};
-use identity_cli::commands::{bind, erase, repair, stamp};
-use identity_cli::device::Card;
-use identity_cli::error::Result;
-use identity_cli::execute;
-use identity_cli::plan::Plan;
+use identity_cli::commands::{bind as bind_verb, stamp as stamp_verb};
+use identity_host::surroundings::Surroundings;
+use identity_host::{bind, erase, repair, stamp, update};
+use identity_ui::Result;
 
 use crate::card::SimCard;
-
-fn plan(card: &dyn Card, words: &str) -> Result<Option<Plan>> {
-    let words = ["identity"].into_iter().chain(words.split_whitespace()).chain(["card"]);
-    match Cli::try_parse_from(words).expect("a command").verb {
-        Verb::Write(WriteVerb::Stamp(args)) => {
-            let fresh = stamp::new_identity(&args.0)?;
-            stamp::prepare(&args.0, fresh, card).map(|(_, plan)| Some(plan))
-        }
-        Verb::Write(WriteVerb::Bind(args)) => {
-            bind::prepare(&args.0, card, Path::new("card")).map(|(_, _, plan)| plan)
-        }
-        Verb::Write(WriteVerb::Repair(args)) => repair::prepare(&args.0, card).map(|(_, plan)| plan),
-        Verb::Write(WriteVerb::Erase(args)) => erase::prepare(&args.0, card).map(|(_, plan)| Some(plan)),
-        _ => panic!("not here"),
-    }
-}
 
 /// `identity WORDS... card`; what was done to the card is in its log.
 pub fn run(card: &mut SimCard, words: &str) -> Result<()> {
     card.log.clear();
-    match plan(card, words)? {
-        Some(plan) => execute::run(&plan, card, Path::new("card")),
-        None => Ok(()),
+    let path = Path::new("card");
+    let here = || Surroundings::unknown("unknown");
+    let words = ["identity"].into_iter().chain(words.split_whitespace()).chain(["card"]);
+    match Cli::try_parse_from(words).expect("a command").verb {
+        Verb::Write(WriteVerb::Stamp(args)) => {
+            let request = stamp_verb::request(&args.0)?;
+            let fresh = request.new_identity()?;
+            let prepared = stamp::prepare(&request, fresh, card, path, here())?;
+            let hint_lba = request.at.first().copied();
+            update::write(&prepared.plan, &prepared.identity, card, path, hint_lba, here())?;
+        }
+        Verb::Write(WriteVerb::Bind(args)) => {
+            let prepared = bind::prepare(&bind_verb::request(&args.0), card, path, here())?;
+            update::write(&prepared.plan, &prepared.identity, card, path, args.0.at, here())?;
+        }
+        Verb::Write(WriteVerb::Repair(args)) => {
+            let args = args.0;
+            let request = repair::Request { hint_lba: args.at, keep: args.keep, force: args.force };
+            let prepared = repair::prepare(&request, card, path, here())?;
+            update::write(&prepared.plan, &prepared.identity, card, path, args.at, here())?;
+        }
+        Verb::Write(WriteVerb::Erase(args)) => {
+            let prepared = erase::prepare(card, path, args.0.at, args.0.force, here())?;
+            erase::carry_out(&prepared.plan, card, path, args.0.at)?;
+        }
+        _ => panic!("not here"),
     }
+    Ok(())
 }

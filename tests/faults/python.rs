@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use identity_cli::device::Sector;
 use identity_core::StoredCopy;
 use identity_core::search::Condition;
+use identity_host::device::Sector;
 use identity_tests::{run_where_installed, workspace};
 use serde_json::Value;
 

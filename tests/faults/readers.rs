@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use identity_cli::survey::Survey;
 use identity_core::slot::READING_ORDER;
 use identity_core::{Identity, State, StoredCopy};
+use identity_host::scan::Scan;
 use identity_uboot::status::of_state;
 
 use crate::abi;
@@ -31,7 +31,7 @@ pub fn ask(card: &SimCard, hint_lba: Option<u32>) -> Answer {
 
 /// What `verify` says.
 pub fn verify(card: &SimCard, hint_lba: Option<u32>) -> Answer {
-    let survey = Survey::of(card, hint_lba);
+    let survey = Scan::read(card, hint_lba);
     Answer { state: survey.state(), identity: survey.identity().cloned() }
 }
 

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use identity_cli::device::SECTOR_LEN;
-use identity_cli::device::testing::Event;
-use identity_cli::error::Exit;
-use identity_cli::survey::Survey;
 use identity_core::slot::READING_ORDER;
 use identity_core::{Identity, State};
 use identity_fixtures::card::LINUX;
 use identity_fixtures::{Card, loader};
+use identity_host::device::SECTOR_LEN;
+use identity_host::scan::Scan;
+use identity_host::testing::Event;
 use identity_tests::{figure, thorough};
+use identity_ui::Exit;
 
 use crate::card::SimCard;
 use crate::cut::{self, Cut, Form, Loss, page_of};
@@ -136,7 +136,8 @@ fn cases() -> Vec<Case> {
             with(newer.clone(), |card| card.set(lba, old(lba))),
         ];
         for card in &broken {
-            cases.push(case("repair", card, "repair", Promise::Kept));
+            // A person has to say that a lone copy is no piece of another card.
+            cases.push(case("repair", card, "repair --force", Promise::Kept));
             cases.push(case("update of a degraded one", card, &update, Promise::Kept));
             cases.push(case("replacing a degraded one", card, &replace, Promise::Replaced));
         }
@@ -146,9 +147,20 @@ fn cases() -> Vec<Case> {
                 card.set(near, loader::noise(near, SECTOR_LEN).try_into().unwrap());
             }
         });
-        cases.push(case("repair elsewhere", &taken, "repair", Promise::Kept));
+        cases.push(case("repair elsewhere", &taken, "repair --force", Promise::Kept));
         cases.push(case("erasing a degraded one", &broken[0], "erase", Promise::Erased));
     }
+    // A smaller gap than when it was stamped: one copy lies behind the partition's start.
+    let ghost = with(cards[0].clone(), |card| card.set(0, mbr(2048).sector(0)));
+    cases.push(case(
+        "update with a copy in a partition",
+        &ghost,
+        &format!("{update} --force"),
+        Promise::Kept,
+    ));
+    cases.push(case("replacing one in a partition", &ghost, &replace, Promise::Replaced));
+    cases.push(case("repair of one in a partition", &ghost, "repair --force", Promise::Kept));
+    cases.push(case("erasing one in a partition", &ghost, "erase --force", Promise::Erased));
     let third = with(cards[0].clone(), |card| {
         let identity = verify(card, None).identity.unwrap();
         card.set(2703, identity.encode(2703, 52));
@@ -169,7 +181,7 @@ fn table(card: &SimCard) -> std::ops::Range<u64> {
 }
 
 fn latest(card: &SimCard, hint_lba: Option<u32>) -> Option<Identity> {
-    Survey::of(card, hint_lba).latest().cloned()
+    Scan::read(card, hint_lba).latest().cloned()
 }
 
 fn cut_everywhere(case: &Case, count: &mut Count) {
@@ -237,7 +249,12 @@ fn finish(case: &Case, cut: &Cut<'_>, mut card: SimCard, new: Option<&Identity>,
     if page.is_none() && case.promise.is_kept() {
         let mut repaired = card.clone();
         let hint = case.hint_lba.map_or_else(String::new, |lba| format!("--at {lba}"));
-        match run(&mut repaired, &format!("repair {hint}")) {
+        let mut result = run(&mut repaired, &format!("repair {hint}"));
+        // One copy and nothing else of ours: a person says that it is no piece of another card.
+        if result.as_ref().is_err_and(|error| error.to_string().contains("the only copy")) {
+            result = run(&mut repaired, &format!("repair --force {hint}"));
+        }
+        match result {
             Ok(()) => assert_eq!(verify(&repaired, case.hint_lba).state, State::Valid, "{}", about()),
             Err(error) => assert_eq!((state, error.exit()), (State::Conflict, Exit::Doubtful), "{}", about()),
         }
@@ -251,6 +268,14 @@ fn finish(case: &Case, cut: &Cut<'_>, mut card: SimCard, new: Option<&Identity>,
             // Nothing is stamped over a slot that may hold an identity and cannot be read.
             (Promise::Given | Promise::Erased, State::Unreadable, Exit::Device) => return 0,
             (_, State::Unreadable, Exit::Device) if page.is_some() => return 0,
+            // What the power cut has left is one copy and noise: a person has to say that it is this card's.
+            (Promise::Kept, _, Exit::Refused) if error.to_string().contains("the only copy") => {
+                result = run(&mut card, &format!("{} --force", case.words));
+            }
+            // What cannot be read now may come back: a person has to say that it may.
+            (Promise::Erased, _, Exit::Device) if error.to_string().contains("--force") => {
+                result = run(&mut card, &format!("{} --force", case.words));
+            }
             // What is left of the first copy looks like a damaged identity: a person has to say that it was none.
             (_, State::Corrupt, Exit::Refused | Exit::Corrupt)
                 if page.is_some() || matches!(case.promise, Promise::Given | Promise::Erased) =>

@@ -8,8 +8,9 @@
 quick_packages=(
     ca-certificates gcc libc6-dev
     python3 uuid-runtime             # second opinions on the derived values
-    dosfstools mtools fdisk gdisk    # make and judge real cards
+    dosfstools mtools fdisk gdisk parted    # make and judge real cards
     libubootenv-tool u-boot-tools    # an environment that U-Boot would read
+    e2fsprogs f2fs-tools exfatprogs cryptsetup-bin    # users of the whole device, for blkid to judge
     bzip2 xz-utils zstd zip          # images as others pack them
     bmap-tools                       # block maps
     valgrind                         # the C interface
@@ -26,8 +27,8 @@ board_packages=(
     qemu-user-static lintian    # our own package
 )
 
-# What a Debian system for the boards is made with.
-debian_root_packages=(mmdebstrap qemu-user-static e2fsprogs fdisk)
+# What a Debian system for the boards is made with, and a PC for its Linux.
+debian_root_packages=(mmdebstrap qemu-user-static e2fsprogs fdisk kmod qemu-system-x86)
 
 # A Rust compiler with its libraries' sources, for a machine where rustup's has none (rustup component add rust-src).
 # Debian 12 has a current one under names of its own.

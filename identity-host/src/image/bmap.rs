@@ -392,7 +392,7 @@ impl Checker {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A block map as bmap-tools writes it, for an image of 4096-byte blocks.

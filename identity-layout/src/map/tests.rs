@@ -155,6 +155,26 @@ fn copies_are_ours_wherever_they_are() {
     assert_eq!(basis(301), None);
 }
 
+/// Each sector begins what looks like an environment of 1 MiB without its checksum, until the search gives up; the real one
+/// behind counts all the same.
+#[test]
+fn what_a_search_did_not_reach_is_somebodys() {
+    let mut card = Card::new(8256);
+    card.mbr(1, 0x0c, 8192, 64);
+    for lba in 100..3000 {
+        card.put(lba, b"\0\0\0\0a=b\0\0").put_at(lba * 512 + 9, &[0x55; 503]);
+    }
+    card.put(6600, &loader::env(0x2000, false));
+    let gap = Gap::new(card.bytes(), card.sectors());
+    let map = map(&gap);
+    for lba in [6607, 6959] {
+        assert!(check_slot(&map, &gap, lba).is_err(), "{lba}");
+    }
+    let reason = check_slot(&map, &gap, 6959).unwrap_err().to_string();
+    assert!(reason.contains("not searched"), "{reason}");
+    assert_eq!(check_slot(&map, &gap, 52), Ok(()));
+}
+
 /// Where images lie, one behind the other, in the order of a shuffled list.
 fn placements() -> impl Strategy<Value = Vec<(usize, u64)>> {
     vec((0..loader::images().len(), 0_u64..400), 1..24)

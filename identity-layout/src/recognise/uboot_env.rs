@@ -1,71 +1,397 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! U-Boot's environment: a checksum, a flag byte if there are two copies, then `name=value` with NUL between.
+//! U-Boot's environment: a checksum, a flag byte if there are two copies, then the variables.
+//!
+//! The checksum decides, not the text: a value may hold every byte but NUL. It is compared over every length in whole
+//! sectors without hashing for each: a CRC is linear, so the register behind the bytes `a..b` is the one behind `0..b`,
+//! XORed with the one behind `0..a` after `b - a` zeros. One pass over the gap makes the registers at all sectors
+//! ([`Registers`]); one more length costs four look-ups ([`Zeros`]).
+
+use std::sync::LazyLock;
+
+use crc::{Algorithm, CRC_32_ISO_HDLC, Crc, Table};
 
 use super::{Budget, Extent, Find, Format};
-use crate::bytes::{Bytes, CRC32, SECTOR};
+use crate::bytes::{Bytes, CRC32, SECTOR, len};
 
 /// The environment, by its checksum over every length that it may have.
 pub const ENV: Format = Format {
     name: "environment",
     family: "U-Boot",
     magic: &[],
-    source: "U-Boot env/mmc.c, include/env_internal.h; lengths of all defconfigs",
-    find: Find::Costly(find_env),
+    source: "U-Boot env/mmc.c, include/env_internal.h, lib/hashtable.c himport_r(); lengths of all defconfigs",
+    find: Find::WholeGap(find_all),
 };
 
-/// Shorter ones are of boards with an EEPROM.
-const LEN_MIN: u64 = 0x800;
-const LEN_MAX: u64 = 0x10_0000;
-/// Behind the checksum, and behind the flag of a redundant one.
+/// Where the variables start, in bytes: behind the checksum, and behind the flag of a redundant environment.
 const DATA_OFFSETS: [(u64, &str); 2] = [(4, ""), (5, "one of two copies")];
+/// The longest environment that is looked for, in sectors: 16 MiB, twice the longest region reserved for one.
+const SECTORS_MAX: u64 = 32768;
+/// The longest one whose length is no multiple of a sector, in bytes.
+const ODD_LEN_MAX: u64 = 0x4_0000;
+/// In the place of a length: the budget ended before all were tried.
+pub const UNJUDGED: &str = "sectors not searched: too much that looks like a U-Boot environment";
 
-fn find_env(bytes: &[u8], budget: &mut Budget) -> Option<Extent> {
-    DATA_OFFSETS.iter().find_map(|&(at, detail)| {
-        let text_len = text_len(Bytes::from(bytes, at), budget)?;
-        let len = find_len(bytes, at, at.checked_add(text_len)?, budget)?;
-        Some(Extent::new(len, detail))
-    })
-}
-
-/// Longest name of a variable that is believed.
-const NAME_LEN_MAX: u64 = 256;
-
-/// Length of variables up to their double NUL; `None` if they are none.
-fn text_len(data: &[u8], budget: &mut Budget) -> Option<u64> {
-    // Of the variable that is open: how long its name is, and whether the value has begun.
-    let (mut name_len, mut in_value) = (0_u64, false);
-    for (at, &byte) in (0_u64..LEN_MAX).zip(data) {
-        match byte {
-            0 if in_value => (name_len, in_value) = (0, false),
-            0 if name_len == 0 && at > 0 => return at.checked_add(1),
-            b'=' if name_len > 0 => in_value = true,
-            b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..=0xfe if in_value => {}
-            b'!'..=b'~' if name_len < NAME_LEN_MAX => name_len = name_len.checked_add(1)?,
-            _ => return None,
+/// Environments that start before `end_lba`, in order. If the budget ends, the rest of the gap counts as one.
+fn find_all(gap: &[u8], end_lba: u64, budget: &mut Budget) -> Vec<Extent> {
+    let registers = Registers::new(gap);
+    let texts = text_ends(gap);
+    let mut found = Vec::new();
+    let mut behind_lba = 0;
+    for (lba, text_ends) in (0..end_lba).zip(texts) {
+        if lba < behind_lba || is_uniform(gap, lba) {
+            continue;
         }
-        if at % SECTOR == 0 {
-            budget.take(SECTOR)?;
+        for ((data_at, detail), text_end) in DATA_OFFSETS.into_iter().zip(text_ends) {
+            let at = lba.saturating_mul(SECTOR);
+            let Some(start) = registers.start(gap, lba, data_at) else { continue };
+            let found_len = match start.find_usual_len(&registers) {
+                Some(len) => Ok(Some(len)),
+                None => text_end.map_or(Ok(None), |end| start.find_len(&registers, gap, end, budget)),
+            };
+            match found_len {
+                Ok(Some(len)) => {
+                    found.push(Extent { at, len, detail: detail.into() });
+                    behind_lba = lba.saturating_add(len.div_ceil(SECTOR));
+                    break;
+                }
+                Ok(None) => {}
+                Err(OutOfBudget) => {
+                    let len = end_lba.saturating_sub(lba).saturating_mul(SECTOR);
+                    found.push(Extent { at, len, detail: UNJUDGED.into() });
+                    return found;
+                }
+            }
         }
     }
-    None
+    found
 }
 
-/// The length over which the checksum is right: every multiple of a sector is tried, in one pass.
-fn find_len(bytes: &[u8], data_at: u64, text_end: u64, budget: &mut Budget) -> Option<u64> {
-    let stored = bytes.u32_le(0)?;
-    let mut tried = text_end.max(LEN_MIN).checked_next_multiple_of(SECTOR)?;
-    budget.take(tried)?;
-    let mut digest = CRC32.digest();
-    digest.update(bytes.span(data_at, tried.checked_sub(data_at)?)?);
-    loop {
-        if digest.clone().finalize() == stored {
-            return Some(tried);
+struct OutOfBudget;
+
+/// Zeros or 0xFF alone: nothing starts there.
+fn is_uniform(gap: &[u8], lba: u64) -> bool {
+    let sector = lba.checked_mul(SECTOR).and_then(|at| gap.span(at, SECTOR)).unwrap_or(&[]);
+    sector.iter().all(|&byte| byte == 0) || sector.iter().all(|&byte| byte == 0xff)
+}
+
+/// For each sector, where the variables end that start at each of [`DATA_OFFSETS`]: behind their double NUL, counted from
+/// the sector's start. Variables are strings with a `=` behind a name of at least one byte, whatever else they hold; an
+/// environment without any is a sector of zeros behind the checksum.
+fn text_ends(gap: &[u8]) -> Vec<[Option<u64>; 2]> {
+    let sectors = usize::try_from(len(gap).div_ceil(SECTOR)).unwrap_or(0);
+    let mut ends = vec![[None; 2]; sectors];
+    // From the back. `string_end`: the end of the variables of which the string at `at` is one, if it has a `=`;
+    // `own_end`: the same if it has one behind `at`.
+    let (mut string_end, mut own_end, mut has_equals) = (None, None, false);
+    let mut next_byte = None;
+    for (at, &byte) in (0..len(gap)).rev().zip(gap.iter().rev()) {
+        if byte == 0 {
+            string_end = if next_byte == Some(0) { at.checked_add(2) } else { own_end };
+            (own_end, has_equals) = (None, false);
+        } else {
+            own_end = string_end.filter(|_| has_equals);
+            has_equals |= byte == b'=';
         }
-        if tried >= LEN_MAX {
-            return None;
+        next_byte = Some(byte);
+        let in_sector = at % SECTOR;
+        let number = DATA_OFFSETS.iter().position(|(data_at, _)| *data_at == in_sector);
+        let sector = usize::try_from(at / SECTOR).ok().and_then(|sector| ends.get_mut(sector));
+        if let Some(end) = number.zip(sector).and_then(|(number, ends)| ends.get_mut(number)) {
+            let sector_at = at.saturating_sub(in_sector);
+            *end = match own_end {
+                Some(own_end) => own_end.checked_sub(sector_at),
+                None => is_empty_text(gap, at, in_sector).then_some(in_sector.saturating_add(1)),
+            };
         }
-        budget.take(SECTOR)?;
-        digest.update(bytes.span(tried, SECTOR)?);
-        tried = tried.checked_add(SECTOR)?;
+    }
+    ends
+}
+
+fn is_empty_text(gap: &[u8], at: u64, in_sector: u64) -> bool {
+    let rest = gap.span(at, SECTOR.saturating_sub(in_sector)).unwrap_or(&[1]);
+    rest.iter().all(|&byte| byte == 0)
+}
+
+/// The CRC-32's register itself, not inverted before and after.
+const RAW: Algorithm<u32> = Algorithm { init: 0, xorout: 0, ..CRC_32_ISO_HDLC };
+static RAW_CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&RAW);
+/// With the register's bits as the CRC counts them, lowest first.
+const POLYNOMIAL: u32 = CRC_32_ISO_HDLC.poly.reverse_bits();
+
+/// What a register becomes behind zeros: a linear map, kept as four tables, one for each of its bytes.
+struct Zeros([[u32; 256]; 4]);
+
+impl Zeros {
+    /// From what each single bit becomes, the lowest first.
+    fn new(of_bits: &[u32; 32]) -> Self {
+        let mut tables = [[0; 256]; 4];
+        for (table, of_bits) in tables.iter_mut().zip(of_bits.chunks(8)) {
+            for (byte, entry) in (0_u32..).zip(table.iter_mut()) {
+                let bits =
+                    (0_u32..).zip(of_bits).filter(|(bit, _)| byte.checked_shr(*bit).unwrap_or(0) & 1 == 1);
+                *entry = bits.fold(0, |sum, (_, of_bit)| sum ^ of_bit);
+            }
+        }
+        Self(tables)
+    }
+
+    fn apply(&self, register: u32) -> u32 {
+        let parts = self.0.iter().zip(register.to_le_bytes());
+        parts.fold(0, |sum, (table, byte)| sum ^ table.get(usize::from(byte)).copied().unwrap_or(0))
+    }
+}
+
+/// One sector of zeros.
+static ONE_SECTOR: LazyLock<Zeros> = LazyLock::new(|| {
+    let bits_per_sector = SECTOR.saturating_mul(8);
+    Zeros::new(
+        &single_bits().map(|bit| (0..bits_per_sector).fold(bit, |register, _| behind_zero_bit(register))),
+    )
+});
+
+/// Lengths in sectors of nearly all environments, 512 bytes to 4 MiB. At these the checksum is compared whatever the data;
+/// at all others only behind what reads as variables, so that no noise is taken for an environment by chance.
+static USUAL: LazyLock<Vec<(u64, Zeros)>> = LazyLock::new(|| {
+    let after = |of_bits: &[u32; 32], zeros: &Zeros| of_bits.map(|register| zeros.apply(register));
+    let mut lengths = Vec::new();
+    let (mut sectors, mut of_bits) = (1_u64, single_bits().map(|bit| ONE_SECTOR.apply(bit)));
+    while sectors <= 8192 {
+        let zeros = Zeros::new(&of_bits);
+        let twice = after(&of_bits, &zeros);
+        lengths.push((sectors.saturating_mul(3), Zeros::new(&after(&twice, &zeros))));
+        lengths.push((sectors, zeros));
+        (sectors, of_bits) = (sectors.saturating_mul(2), twice);
+    }
+    lengths
+});
+
+/// Each bit of a register by itself, the lowest first.
+fn single_bits() -> [u32; 32] {
+    let mut bits = [0; 32];
+    for (number, bit) in (0_u32..).zip(bits.iter_mut()) {
+        *bit = 1_u32.checked_shl(number).unwrap_or(0);
+    }
+    bits
+}
+
+fn behind_zero_bit(register: u32) -> u32 {
+    (register >> 1) ^ if register & 1 == 1 { POLYNOMIAL } else { 0 }
+}
+
+/// The reverse: what the register was one zero bit before.
+fn before_zero_bit(register: u32) -> u32 {
+    if register.leading_zeros() == 0 { ((register ^ POLYNOMIAL) << 1) | 1 } else { register << 1 }
+}
+
+/// The register at each sector's start, from 0 at the gap's, and at its end.
+struct Registers(Vec<u32>);
+
+impl Registers {
+    fn new(gap: &[u8]) -> Self {
+        let mut digest = RAW_CRC.digest();
+        let mut registers = vec![0];
+        for sector in gap.as_chunks::<{ identity_core::SECTOR_LEN }>().0 {
+            digest.update(sector);
+            registers.push(digest.clone().finalize());
+        }
+        Self(registers)
+    }
+
+    /// What may be an environment at `lba` with its data at `data_at`.
+    fn start(&self, gap: &[u8], lba: u64, data_at: u64) -> Option<Start> {
+        let number = usize::try_from(lba).ok()?;
+        let sector = gap.span(lba.checked_mul(SECTOR)?, SECTOR)?;
+        let mut digest = RAW_CRC.digest_with_initial(self.0.get(number)?.reverse_bits());
+        digest.update(sector.span(0, data_at)?);
+        // The register is all ones before the data.
+        let register = !digest.finalize();
+        let register = (0..data_at.saturating_mul(8)).fold(register, |register, _| before_zero_bit(register));
+        Some(Start { lba, number, data_at, stored: sector.u32_le(0)?, register })
+    }
+}
+
+/// What may be an environment.
+struct Start {
+    lba: u64,
+    /// The same as an index.
+    number: usize,
+    data_at: u64,
+    /// The checksum that is stored.
+    stored: u32,
+    /// What the registers are off by if they start with the data, as of the sector's start.
+    register: u32,
+}
+
+impl Start {
+    fn has_len(&self, registers: &Registers, sectors: u64, register: u32) -> bool {
+        let end = usize::try_from(sectors)
+            .ok()
+            .and_then(|sectors| registers.0.get(self.number.checked_add(sectors)?));
+        end.is_some_and(|end| !(end ^ register) == self.stored)
+    }
+
+    /// The length in bytes among the usual ones over which the checksum is right.
+    fn find_usual_len(&self, registers: &Registers) -> Option<u64> {
+        let is_len =
+            |(sectors, zeros): &&(u64, Zeros)| self.has_len(registers, *sectors, zeros.apply(self.register));
+        USUAL.iter().find(is_len)?.0.checked_mul(SECTOR)
+    }
+
+    /// The length in bytes, of all behind the variables, over which the checksum is right.
+    fn find_len(
+        &self,
+        registers: &Registers,
+        gap: &[u8],
+        text_end: u64,
+        budget: &mut Budget,
+    ) -> Result<Option<u64>, OutOfBudget> {
+        let known = len(gap).div_ceil(SECTOR).saturating_sub(self.lba).min(SECTORS_MAX);
+        let first = text_end.div_ceil(SECTOR).max(1);
+        budget.take(known).ok_or(OutOfBudget)?;
+        let mut register = self.register;
+        for sectors in 1..=known {
+            register = ONE_SECTOR.apply(register);
+            if sectors >= first && self.has_len(registers, sectors, register) {
+                return Ok(sectors.checked_mul(SECTOR));
+            }
+        }
+        self.find_odd_len(gap, text_end, budget)
+    }
+
+    /// The same of the lengths that are no multiple of a sector.
+    fn find_odd_len(
+        &self,
+        gap: &[u8],
+        text_end: u64,
+        budget: &mut Budget,
+    ) -> Result<Option<u64>, OutOfBudget> {
+        // One without a variable has whole sectors: a zero more or less changes nothing that could be seen.
+        if text_end <= self.data_at.saturating_add(1) {
+            return Ok(None);
+        }
+        let bytes = Bytes::from(gap, self.lba.saturating_mul(SECTOR));
+        let bytes = bytes.span(0, ODD_LEN_MAX).unwrap_or(bytes);
+        budget.take(len(bytes)).ok_or(OutOfBudget)?;
+        let Some(text) = bytes.span(self.data_at, text_end.saturating_sub(self.data_at)) else {
+            return Ok(None);
+        };
+        let mut digest = CRC32.digest();
+        digest.update(text);
+        for (at, byte) in (text_end..).zip(Bytes::from(bytes, text_end)) {
+            if digest.clone().finalize() == self.stored {
+                return Ok(Some(at));
+            }
+            digest.update(&[*byte]);
+        }
+        Ok((digest.finalize() == self.stored).then(|| len(bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use identity_fixtures::loader;
+    use proptest::prelude::*;
+
+    /// As U-Boot stores it, with data that are at least as long as `data`.
+    fn env(len: usize, flag: Option<u8>, data: &[u8], fill: u8) -> Vec<u8> {
+        let mut bytes = vec![fill; len];
+        let at = 4 + usize::from(flag.is_some());
+        if let Some(flag) = flag {
+            bytes[4] = flag;
+        }
+        bytes[at..at + data.len()].copy_from_slice(data);
+        let checksum = CRC32.checksum(&bytes[at..]);
+        bytes[..4].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    fn find(gap: &[u8]) -> Vec<(u64, u64)> {
+        let found = find_all(gap, len(gap) / SECTOR, &mut Budget::FULL.clone());
+        found.into_iter().map(|extent| (extent.at, extent.len)).collect()
+    }
+
+    /// Values as boards have them that the text alone does not show to be variables.
+    const ODD_DATA: [&[u8]; 9] = [
+        b"bootmenu_title=\x1b[0;34m( ( ( OpenWrt ) ) )\x1b[0m\0\0",
+        b"a=\xff\0\0",
+        b"label=caf\xe9\0\0",
+        b"two words=\t1\0\0",
+        b"#=1\0a=\x01\x02\x7f\xfe\0\0",
+        b"\xff\xfe=\x80\0\0",
+        b"long name=\0last=\0\0",
+        b"",
+        b"\0",
+    ];
+
+    #[test]
+    fn any_byte_but_nul_may_be_in_a_variable() {
+        for data in ODD_DATA {
+            for flag in [None, Some(0), Some(1), Some(0xff)] {
+                for (lba, env_len) in
+                    [(0, 0x2000), (1, 0x1000), (33, 0x4000), (300, 21 * 512), (40, 0x3f00), (40, 0x2002)]
+                {
+                    // An empty environment has a length of whole sectors, or it is nothing but a checksum.
+                    if data.len() < 2 && env_len % 512 != 0 {
+                        continue;
+                    }
+                    let env = env(env_len, flag, data, 0);
+                    let mut gap = loader::noise(3, 384 * 512);
+                    gap[lba * 512..][..env_len].copy_from_slice(&env);
+                    assert_eq!(
+                        find(&gap),
+                        [(lba as u64 * 512, env_len as u64)],
+                        "{data:x?} {flag:?} {env_len:#x}"
+                    );
+                    gap[lba * 512] ^= 1;
+                    assert_eq!(find(&gap), [], "{data:x?} {flag:?} {env_len:#x}");
+                }
+            }
+        }
+    }
+
+    /// At the usual lengths the checksum alone decides, whatever the data are.
+    #[test]
+    fn no_text_is_needed_at_a_usual_length() {
+        for sectors in [2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048] {
+            for flag in [None, Some(1)] {
+                let env = env(sectors * 512, flag, &loader::noise(5, sectors * 512 - 5), 0xff);
+                let mut gap = vec![0; 3000 * 512];
+                gap[700 * 512..][..env.len()].copy_from_slice(&env);
+                assert_eq!(find(&gap), [(700 * 512, env.len() as u64)], "{sectors} {flag:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_budget_does_not_reach_is_not_free() {
+        let mut gap = vec![0; 256 * 512];
+        for lba in 20..200 {
+            gap[lba * 512..][..9].copy_from_slice(b"\x01\x02\x03\x04a=b\0\0");
+        }
+        let mut budget = Budget(1000);
+        let found = find_all(&gap, 256, &mut budget);
+        let last = found.last().unwrap();
+        assert_eq!((last.at + last.len, &*last.detail), (256 * 512, UNJUDGED));
+        assert!(last.at < 30 * 512, "{last:?}");
+    }
+
+    proptest! {
+        /// The registers and the plain checksum agree on every length.
+        #[test]
+        fn registers_are_the_checksum(seed: u64, lba in 0_u64..20, sectors in 1_u64..40, redundant: bool) {
+            let gap = loader::noise(seed, 64 * 512);
+            let registers = Registers::new(&gap);
+            let mut start = registers.start(&gap, lba, if redundant { 5 } else { 4 }).unwrap();
+            let (from, to) = (lba * 512 + start.data_at, (lba + sectors) * 512);
+            start.stored = CRC32.checksum(&gap[from as usize..to as usize]);
+            let register = (0..sectors).fold(start.register, |register, _| ONE_SECTOR.apply(register));
+            prop_assert!(start.has_len(&registers, sectors, register));
+            if let Some((_, zeros)) = USUAL.iter().find(|(usual, _)| *usual == sectors) {
+                prop_assert_eq!(zeros.apply(start.register), register);
+            }
+            start.stored ^= 1;
+            prop_assert!(!start.has_len(&registers, sectors, register));
+        }
     }
 }

@@ -3,6 +3,15 @@
 
 use std::fmt;
 
+use crate::whole_device::WholeDevice;
+
+use super::Kind;
+
+/// The way out where a person has to look.
+const VERIFY: &str = "`sgdisk -v` says what is wrong";
+/// The way out where the backup has to be moved.
+const TO_END: &str = "`sgdisk -e` moves the backup to the end and mends the header";
+
 /// A partition in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named {
@@ -25,8 +34,6 @@ pub enum TableProblem {
     TooShort,
     /// LBA 0 does not end in 55 AA.
     NoSignature,
-    /// 55 AA, and no partition.
-    NoEntries,
     /// 55 AA, and an entry whose boot flag no table has: code, not a table.
     BootFlag {
         /// The entry.
@@ -34,17 +41,107 @@ pub enum TableProblem {
         /// Its flag, neither 0x00 nor 0x80.
         found: u8,
     },
-    /// A file system from LBA 0 on, without a partition table.
-    Superfloppy {
-        /// Which.
-        filesystem: &'static str,
-    },
+    /// Somebody uses the whole device, whatever a table in LBA 0 says.
+    WholeDevice(WholeDevice),
     /// An ISO 9660 image, whose first 32 KiB belong to boot loaders and whose partitions may start at LBA 0.
     Iso9660,
     /// A protective MBR without a GPT header at LBA 1.
     GptMissing,
-    /// A GPT header at LBA 1 without a protective MBR: which of the two holds is for a person to say.
+    /// A GPT header at LBA 1 without an entry of type 0xEE: nobody takes it for a table.
     GptUnprotected,
+    /// The entry of type 0xEE does not start at LBA 1.
+    ProtectiveStart,
+    /// The GPT is of a later revision than parted takes.
+    GptRevision {
+        /// Revision found; 0x00010000 is the current one.
+        found: u32,
+    },
+    /// The first usable LBA lies behind the last one.
+    GptUsableOrder {
+        /// First usable LBA.
+        first: u64,
+        /// Last usable LBA.
+        last: u64,
+    },
+    /// The usable LBAs reach beyond the end of the device: the GPT is of a larger one.
+    GptUsableBeyond {
+        /// Last usable LBA.
+        last: u64,
+        /// Length of the device.
+        sectors: u64,
+    },
+    /// The first usable LBA lies in the GPT itself.
+    GptFirstUsable {
+        /// First usable LBA.
+        first: u64,
+    },
+    /// The backup is said to be where it cannot be.
+    GptBackupLba {
+        /// The LBA that the header says.
+        stored: u64,
+    },
+    /// A number of GPT entries that not every reader takes.
+    GptEntryCount {
+        /// Number found.
+        found: u32,
+    },
+    /// A backup that does not belong to the GPT at LBA 1, or without any.
+    GptStaleBackup {
+        /// Its header.
+        lba: u64,
+    },
+    /// The backup is not in the last sector.
+    GptBackupNotAtEnd {
+        /// Its header.
+        lba: u64,
+    },
+    /// Another table than MBR and GPT.
+    OtherLabel {
+        /// Which.
+        label: &'static str,
+        /// Where it is recognised.
+        lba: u64,
+    },
+    /// A sector that a table needs cannot be read.
+    Unreadable {
+        /// Which.
+        lba: u64,
+    },
+    /// The table inside an MBR partition was not read, because the sector was not there to be read.
+    NotLookedAt {
+        /// The partition's number.
+        number: u32,
+        /// Its type.
+        kind: Kind,
+        /// Where its table is.
+        lba: u64,
+    },
+    /// A chain of extended boot records that comes back to one.
+    ChainLoop {
+        /// The extended partition's number.
+        number: u32,
+        /// Where the chain comes back to.
+        lba: u64,
+    },
+    /// A chain of extended boot records longer than any that is read.
+    ChainTooLong {
+        /// The extended partition's number.
+        number: u32,
+    },
+    /// A table inside an MBR partition names a sector behind LBA 2^32: some readers take the remainder.
+    Wraps {
+        /// The partition's number.
+        number: u32,
+        /// The remainder.
+        start_lba: u64,
+    },
+    /// A table inside an MBR partition names a sector in front of that partition.
+    InFront {
+        /// The partition's number.
+        number: u32,
+        /// Which sector.
+        start_lba: u64,
+    },
     /// The GPT header's length is impossible.
     GptHeaderLen {
         /// Length found, in bytes.
@@ -108,15 +205,26 @@ pub enum TableProblem {
 }
 
 impl TableProblem {
-    /// Whether no slot may be chosen by this table. Only a partition that is cut off at the device's end is
-    /// harmless: what lies before the first partition does not depend on it.
+    /// Whether no slot may be chosen by this table. Harmless is a partition that is cut off at the device's end or has the
+    /// GPT in it, for what lies before the first partition does not depend on it, and a GPT that nobody reads.
+    ///
+    /// A table inside a partition that was not there to be read, in an image that comes through a pipe, is harmless only for
+    /// the types that are common on cards, extended and Linux swap.
     pub fn is_fatal(&self) -> bool {
-        !matches!(self, Self::Beyond { .. })
+        match self {
+            Self::Beyond { .. }
+            | Self::OverGpt { .. }
+            | Self::GptUnprotected
+            | Self::GptStaleBackup { .. }
+            | Self::GptBackupNotAtEnd { .. } => false,
+            Self::NotLookedAt { kind, .. } => !matches!(kind, Kind::Mbr(0x05 | 0x0f | 0x82 | 0x85)),
+            _ => true,
+        }
     }
 
     /// Whether there simply is no table, rather than a broken one or something else in its place.
     pub fn is_absence(&self) -> bool {
-        matches!(self, Self::TooShort | Self::NoSignature | Self::NoEntries)
+        matches!(self, Self::TooShort | Self::NoSignature)
     }
 }
 
@@ -125,29 +233,91 @@ impl fmt::Display for TableProblem {
         match self {
             Self::TooShort => f.write_str("shorter than one sector"),
             Self::NoSignature => f.write_str("no partition table: LBA 0 does not end in 55 AA"),
-            Self::NoEntries => f.write_str("a partition table without a partition"),
             Self::BootFlag { number, found } => write!(
                 f,
                 "no partition table: LBA 0 ends in 55 AA, but entry {number} has the boot flag 0x{found:02x}"
             ),
-            Self::Superfloppy { filesystem } => {
-                write!(f, "no partition table: a {filesystem} file system starts at LBA 0")
-            }
+            Self::WholeDevice(WholeDevice { name, lba }) => write!(
+                f,
+                "{name} uses the whole device: its superblock is at LBA {lba}; if nobody needs it any more, \
+                 `wipefs DEVICE` lists its offset and `wipefs --offset OFFSET DEVICE` clears it"
+            ),
             Self::Iso9660 => f.write_str("an ISO 9660 image, whose first 64 sectors belong to boot loaders"),
-            Self::GptMissing => f.write_str("a protective MBR, but no GPT header at LBA 1"),
-            Self::GptUnprotected => f.write_str("a GPT header at LBA 1, but no protective MBR"),
-            Self::GptHeaderLen { found } => write!(f, "the GPT header's length is {found} bytes"),
-            Self::GptHeaderCrc { stored, computed } => {
-                write!(f, "the GPT header's checksum is {stored:08x}, its content's {computed:08x}")
+            Self::GptMissing => write!(f, "a protective MBR, but no GPT header at LBA 1; {VERIFY}"),
+            Self::GptUnprotected => {
+                f.write_str("a GPT header at LBA 1 without a protective entry (0xEE) in LBA 0; it counts as data, not as a table")
             }
-            Self::GptHeaderLba { stored } => write!(f, "the GPT header at LBA 1 says it is at LBA {stored}"),
-            Self::GptEntryLen { found } => write!(f, "the length of a GPT entry is {found} bytes"),
+            Self::ProtectiveStart => {
+                write!(f, "the protective entry (0xEE) in LBA 0 does not start at LBA 1, and Linux ignores the GPT; {VERIFY}")
+            }
+            Self::GptRevision { found } => write!(f, "the GPT header has the unknown revision {found:08x}; {VERIFY}"),
+            Self::GptUsableOrder { first, last } => write!(
+                f,
+                "the GPT header's first usable LBA {first} is behind its last usable LBA {last}; {VERIFY}"
+            ),
+            Self::GptUsableBeyond { last, sectors } => write!(
+                f,
+                "the GPT header is of a larger device: usable up to LBA {last}, and there are {sectors} sectors; {TO_END}"
+            ),
+            Self::GptFirstUsable { first } => write!(
+                f,
+                "the GPT header's first usable LBA is {first}, inside the GPT itself; {VERIFY}"
+            ),
+            Self::GptBackupLba { stored } => write!(
+                f,
+                "the GPT header says that its backup is at LBA {stored}, where none can be; {TO_END}"
+            ),
+            Self::GptEntryCount { found } => write!(f, "the GPT header counts {found} entries; {VERIFY}"),
+            Self::GptStaleBackup { lba } => {
+                write!(f, "a stale GPT backup at LBA {lba}, of another table; it counts for nothing")
+            }
+            Self::GptBackupNotAtEnd { lba } => write!(
+                f,
+                "the GPT backup at LBA {lba} is not at the end of the device; {TO_END}"
+            ),
+            Self::OtherLabel { label, lba } => write!(
+                f,
+                "a partition table of type {label} in LBA {lba}, which some systems take instead of MBR or GPT; \
+                 if it is a leftover, `wipefs` shows it and clears it"
+            ),
+            Self::Unreadable { lba } => write!(f, "LBA {lba} cannot be read, and the partition table needs it"),
+            Self::NotLookedAt { number, kind, lba } => write!(
+                f,
+                "the table inside MBR partition {number} ({kind}), in LBA {lba}, was not looked at"
+            ),
+            Self::ChainLoop { number, lba } => write!(
+                f,
+                "the extended boot records of MBR partition {number} come back to LBA {lba}; `sfdisk --verify` says more"
+            ),
+            Self::ChainTooLong { number } => {
+                write!(f, "MBR partition {number} has more extended boot records than any system reads")
+            }
+            Self::Wraps { number, start_lba } => write!(
+                f,
+                "the table inside MBR partition {number} names a sector behind LBA 2^32, which some systems take for \
+                 LBA {start_lba}; `sfdisk --verify` says more"
+            ),
+            Self::InFront { number, start_lba } => write!(
+                f,
+                "the table inside MBR partition {number} names LBA {start_lba}, in front of that partition"
+            ),
+            Self::GptHeaderLen { found } => write!(f, "the GPT header's length is {found} bytes; {VERIFY}"),
+            Self::GptHeaderCrc { stored, computed } => write!(
+                f,
+                "the GPT header's checksum is {stored:08x}, its content's {computed:08x}; {VERIFY}"
+            ),
+            Self::GptHeaderLba { stored } => {
+                write!(f, "the GPT header at LBA 1 says it is at LBA {stored}; {VERIFY}")
+            }
+            Self::GptEntryLen { found } => {
+                write!(f, "the length of a GPT entry is {found} bytes, not 128; {VERIFY}")
+            }
             Self::GptEntriesOutside { start_lba, sectors } => write!(
                 f,
                 "the GPT entries, {sectors} sectors from LBA {start_lba}, lie outside what was read"
             ),
             Self::GptEntriesCrc { stored, computed } => {
-                write!(f, "the GPT entries' checksum is {stored:08x}, their content's {computed:08x}")
+                write!(f, "the GPT entries' checksum is {stored:08x}, their content's {computed:08x}; {VERIFY}")
             }
             Self::Reversed { partition } => write!(f, "{partition} ends before it starts"),
             Self::OverGpt { partition } => write!(f, "{partition} covers the GPT itself"),

@@ -3,6 +3,7 @@
 
 use super::gpt::{GPT_SIGNATURE, read_name};
 use super::*;
+use crate::WholeDevice;
 use crate::bytes::CRC32;
 use identity_fixtures::Card;
 use identity_fixtures::card::LINUX;
@@ -33,10 +34,14 @@ fn nothing() {
     assert_eq!(read(&Gap::new(&[0; 511], 1)).problems, [TableProblem::TooShort]);
     let blank = read(&Gap::new(&[0; 4096], 8));
     assert_eq!((blank.scheme, blank.problems), (Scheme::None, vec![TableProblem::NoSignature]));
+    // As `sfdisk` makes it; an entry without sectors is none.
     let mut card = Card::new(8);
     card.put_at(510, &[0x55, 0xaa]);
     let empty = read_card(&card);
-    assert_eq!((empty.scheme, empty.problems), (Scheme::None, vec![TableProblem::NoEntries]));
+    assert_eq!((empty.is_empty(), empty.scheme, empty.problems), (true, Scheme::Mbr, vec![]));
+    card.put_at(446 + 4, &[0x83]);
+    assert_eq!(read_card(&card).problems, []);
+    assert!(read_card(&card).is_empty());
 }
 
 #[test]
@@ -83,15 +88,24 @@ fn superfloppies() {
     let fat = [0xeb, 0x3c, 0x90, b'm', b'k', b'f', b's', b'.', b'f', b'a', b't', 0, 2, 4, 4, 0, 2];
     let mut card = Card::new(128);
     card.put(0, &fat).put_at(21, &[0xf8]).put_at(510, &[0x55, 0xaa]);
-    assert_eq!(read_card(&card).problems, [TableProblem::Superfloppy { filesystem: "FAT" }]);
+    assert_eq!(read_card(&card).problems, [TableProblem::WholeDevice(WholeDevice { name: "FAT", lba: 0 })]);
     // GRUB's boot.img has the same jump, no parameter block and a table.
     card.put(0, &[0; 64]).put(0, &[0xeb, 0x63, 0x90]).mbr(1, 0x83, 64, 64);
     assert_eq!(read_card(&card).scheme, Scheme::Mbr);
 
     let mut card = Card::new(128);
     card.put_at(1024 + 0x38, &[0x53, 0xef]);
-    assert_eq!(read_card(&card).problems, [TableProblem::Superfloppy { filesystem: "ext2/3/4" }]);
+    assert_eq!(
+        read_card(&card).problems,
+        [TableProblem::WholeDevice(WholeDevice { name: "ext2/3/4", lba: 2 })]
+    );
+    // libblkid finds it beside a table, too.
     card.mbr(1, 0x83, 64, 64);
+    assert_eq!(
+        read_card(&card).problems,
+        [TableProblem::WholeDevice(WholeDevice { name: "ext2/3/4", lba: 2 })]
+    );
+    card.put_at(1024 + 0x38, &[0, 0]);
     assert_eq!(read_card(&card).problems, []);
     card.put_at(32769, b"CD001");
     assert_eq!(read_card(&card).problems, [TableProblem::Iso9660]);
@@ -151,8 +165,12 @@ fn broken_gpt() {
     let mut card = gpt_card();
     card.mbr(1, 0x83, 9000, 100);
     let table = read_card(&card);
-    assert_eq!((table.scheme, table.first_partition_lba()), (Scheme::Mbr, Some(8192)));
+    assert_eq!((table.scheme, table.first_partition_lba()), (Scheme::Mbr, Some(9000)));
     assert_eq!(table.problems, [TableProblem::GptUnprotected]);
+    assert_eq!(
+        (table.fatal_problem(), table.unprotected.as_ref().map(|gpt| gpt.entries_sectors)),
+        (None, Some(32))
+    );
 
     let header = |at: usize, bytes: &[u8]| {
         let mut card = gpt_card();
@@ -168,7 +186,11 @@ fn broken_gpt() {
             [TableProblem::GptEntriesOutside { start_lba: entries_lba, sectors: 32 }]
         );
     }
-    assert!(matches!(header(80, &[0xff; 4])[..], [TableProblem::GptEntriesOutside { .. }]));
+    let too_many = header(80, &[0xff; 4]);
+    assert!(matches!(
+        too_many[..],
+        [TableProblem::GptEntryCount { .. }, TableProblem::GptEntriesOutside { .. }]
+    ));
 
     for len in [0, 91, 513, u32::MAX] {
         let mut card = gpt_card();

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Partition tables, judged by their other readers: sfdisk (libfdisk), partx and blkid (libblkid), parted, Linux.
+
+mod card;
+mod made;
+mod random;
+mod referees;
+mod small_inputs;
