@@ -79,7 +79,7 @@ fn call(
     unsafe {
         let (find, identity) = (search.as_mut_ptr(), record.as_mut_ptr());
         match which {
-            0 => _ = identity_search_begin(find, search_size, input.byte()?.into(), input.number()?),
+            0 => _ = identity_search_begin(find, search_size, input.number()?),
             1 => {
                 if identity_search_next(find, &mut word) == status::IDENTITY_READ {
                     let sector = input.sector();
@@ -142,6 +142,6 @@ fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
     let (mut search, mut record) = (filled(), filled());
     // SAFETY: a struct and its size.
-    unsafe { identity_search_begin(search.as_mut_ptr(), size_of::<identity_search>() as u32, 2, 0) };
+    unsafe { identity_search_begin(search.as_mut_ptr(), size_of::<identity_search>() as u32, 0) };
     while call(&mut input, &mut search, &mut record).is_some() {}
 });

@@ -331,8 +331,6 @@ fn fill(sector: &[u8; SECTOR_LEN]) -> Fill {
 }
 
 const UNPROTECTED: &str = "GPT without a protective entry in LBA 0";
-/// What a search that stopped at its limit leaves.
-const UNJUDGED: &str = "sectors not searched: too much that looks like a U-Boot environment";
 const DATA: &str = "unknown data";
 const PADDING: &str = "padding (0xFF)";
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What the library does, written by hand in C as a bootloader's author might: the order of slots, a sector with all checks
- * of docs/FORMAT.md, the fields' texts, the MAC address. For a comparison of sizes, and for nothing else. It has less:
- * neither machine-id, bindings and variables, nor a search that sees both copies. With -DMAIN, a program that reads a card
- * image, to see that it is right.
+ * What the library does, written by hand in C as a bootloader's author might: the search of docs/FORMAT.md, a sector with
+ * all its checks, the fields' texts, the MAC address. For a comparison of sizes, and for nothing else. It has less: neither
+ * machine-id, bindings and variables, nor checks of what it is handed. With -DMAIN, a program that reads a card image, to
+ * see that it is right.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 void *memcpy(void *to, const void *from, size_t len);
 int memcmp(const void *one, const void *other, size_t len);
 
-enum { BLANK, FOREIGN, CORRUPT, NEWER, VALID };
+enum { BLANK, FOREIGN, CORRUPT, NEWER, VALID, DEGRADED, CONFLICT };
 
 #define SECTOR_LEN 512
 #define FIELDS 48
@@ -20,9 +20,87 @@ enum { BLANK, FOREIGN, CORRUPT, NEWER, VALID };
 
 static const uint32_t slots[] = { 52, 6607, 2703, 1711, 5, 54, 6959, 2927, 1777, 7 };
 
-uint32_t equivalent_slot(uint32_t number)
+#define SLOTS ((int)(sizeof(slots) / sizeof(*slots)))
+#define SEEN 14
+
+/* A search, which is zeros but for the hint when it begins */
+struct equivalent {
+	uint32_t hint;
+	int len;
+	struct {
+		uint32_t lba, peer, generation, content;
+		uint8_t uuid[16];
+		int condition;
+	} seen[SEEN];
+};
+
+static int is_unseen(const struct equivalent *search, uint32_t lba)
 {
-	return number < sizeof(slots) / sizeof(*slots) ? slots[number] : 0;
+	int i;
+
+	for (i = 0; i < search->len; i++) {
+		if (search->seen[i].lba == lba)
+			return 0;
+	}
+	return lba && search->len < SEEN;
+}
+
+/* The next sector to read, or 0 */
+uint32_t equivalent_next(const struct equivalent *search)
+{
+	int i;
+
+	if (is_unseen(search, search->hint))
+		return search->hint;
+	for (i = 0; i < SLOTS; i++) {
+		if (is_unseen(search, slots[i]))
+			return slots[i];
+	}
+	for (i = 0; i < search->len; i++) {
+		if (is_unseen(search, search->seen[i].peer))
+			return search->seen[i].peer;
+	}
+	return 0;
+}
+
+static int first(const struct equivalent *search)
+{
+	int i;
+
+	for (i = 0; i < search->len; i++) {
+		if (search->seen[i].condition >= NEWER)
+			return i;
+	}
+	return -1;
+}
+
+int equivalent_state(const struct equivalent *search)
+{
+	int i, primary = first(search), state = BLANK, peer_is_good = 0;
+
+	for (i = 0; primary < 0 && i < search->len; i++) {
+		if (search->seen[i].condition == CORRUPT)
+			state = CORRUPT;
+	}
+	if (primary < 0 || search->seen[primary].condition == NEWER)
+		return primary < 0 ? state : NEWER;
+	state = VALID;
+	for (i = 0; i < search->len; i++) {
+		int same = search->seen[i].generation == search->seen[primary].generation;
+
+		if (i == primary || search->seen[i].condition < CORRUPT)
+			continue;
+		if (search->seen[i].condition == VALID &&
+		    (memcmp(search->seen[i].uuid, search->seen[primary].uuid, 16) ||
+		     (same && search->seen[i].content != search->seen[primary].content)))
+			return CONFLICT;
+		if (search->seen[i].condition == VALID && same && search->seen[i].lba == search->seen[primary].peer &&
+		    search->seen[i].peer == search->seen[primary].lba)
+			peer_is_good = 1;
+		else
+			state = DEGRADED;
+	}
+	return peer_is_good ? state : DEGRADED;
 }
 
 static uint32_t get(const uint8_t *bytes, int len)
@@ -216,6 +294,23 @@ int equivalent_parse(const uint8_t *sector, uint32_t lba)
 	return check_fields(sector + FIELDS, len);
 }
 
+/* Takes the sector that was read at the next place; returns whether it is the copy that counts */
+int equivalent_give(struct equivalent *search, const uint8_t *sector)
+{
+	uint32_t lba = equivalent_next(search);
+	int is_first = first(search) < 0, i = search->len++;
+
+	search->seen[i].lba = lba;
+	search->seen[i].condition = equivalent_parse(sector, lba);
+	if (search->seen[i].condition != VALID)
+		return 0;
+	search->seen[i].peer = get(sector + 20, 4);
+	search->seen[i].generation = get(sector + 24, 4);
+	search->seen[i].content = crc32c(~0u, sector + FIELDS, TRAILER - FIELDS);
+	memcpy(search->seen[i].uuid, sector + 32, 16);
+	return is_first;
+}
+
 /* The value of the field of a kind; of MAC addresses, the one of an interface */
 static const uint8_t *find(const uint8_t *sector, int kind, uint32_t index, int *len)
 {
@@ -321,20 +416,22 @@ void equivalent_mac(const uint8_t *sector, uint32_t index, uint8_t *mac)
 int main(int argc, char **argv)
 {
 	FILE *file = fopen(argv[argc - 1], "rb");
-	uint8_t sector[SECTOR_LEN], mac[6];
-	uint32_t i, lba;
+	uint8_t sector[SECTOR_LEN], copy[SECTOR_LEN], mac[6];
+	struct equivalent search = { 0 };
 	char uuid[37], profile[64];
+	uint32_t lba;
 
-	for (i = 0; file && (lba = equivalent_slot(i)); i++) {
-		if (fseek(file, (long)lba * SECTOR_LEN, SEEK_SET) || fread(sector, SECTOR_LEN, 1, file) != 1 ||
-		    equivalent_parse(sector, lba) != VALID || !equivalent_text(sector, 1, profile, sizeof(profile)))
-			continue;
-		equivalent_uuid(sector, uuid);
-		equivalent_mac(sector, 0, mac);
-		printf("%s %s %02x:%02x:%02x:%02x:%02x:%02x\n", profile, uuid, mac[0], mac[1], mac[2], mac[3], mac[4],
-		       mac[5]);
-		return 0;
+	while (file && (lba = equivalent_next(&search))) {
+		if (fseek(file, (long)lba * SECTOR_LEN, SEEK_SET) || fread(sector, SECTOR_LEN, 1, file) != 1)
+			return 1;
+		if (equivalent_give(&search, sector))
+			memcpy(copy, sector, SECTOR_LEN);
 	}
-	return 1;
+	if (equivalent_state(&search) != VALID || !equivalent_text(copy, 1, profile, sizeof(profile)))
+		return 1;
+	equivalent_uuid(copy, uuid);
+	equivalent_mac(copy, 0, mac);
+	printf("%s %s %02x:%02x:%02x:%02x:%02x:%02x\n", profile, uuid, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	return 0;
 }
 #endif

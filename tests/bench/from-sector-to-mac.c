@@ -16,7 +16,7 @@ static int work(struct identity_search *search, struct identity_record *record, 
 	uint32_t lba, source;
 	int state;
 
-	identity_search_begin(search, sizeof(*search), IDENTITY_DEPTH_FIRST, 0);
+	identity_search_begin(search, sizeof(*search), 0);
 	while ((state = identity_search_next(search, &lba)) == IDENTITY_READ) {
 		sectors++;
 		identity_search_give(search, lba, card + lba * 512, 512, record, sizeof(*record));

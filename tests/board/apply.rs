@@ -70,7 +70,7 @@ fn what_has_no_place_is_said_with_what_belongs_there() {
     let output = apply(tree.path());
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{complaint}");
-    for part in ["not everything found its place", "common/board_r.c", "initr_env,", "identity_boot,"] {
+    for part in ["not everything is in its place", "common/board_r.c", "initr_env,", "identity_boot,"] {
         assert!(complaint.contains(part), "{part:?} in {complaint}");
     }
     // By hand, as it says.
@@ -78,4 +78,63 @@ fn what_has_no_place_is_said_with_what_belongs_there() {
     fs::write(&board, text.replace("vendor_env,\n", "vendor_env,\n\tidentity_boot,\n"))
         .expect("own directory");
     assert!(apply(tree.path()).status.success());
+}
+
+/// Files of ours in the tree, and what they are to be.
+fn ours(tree: &Path) -> Vec<(String, Vec<u8>)> {
+    let directory = tree.join("lib/identity");
+    let names =
+        fs::read_dir(&directory).expect("it is there").map(|entry| entry.expect("an entry").file_name());
+    let mut files: Vec<_> =
+        names.map(|name| format!("lib/identity/{}", name.to_str().expect("ASCII"))).collect();
+    files.extend(["cmd/identity.c", "include/identity.h", "include/identity_board.h"].map(str::to_owned));
+    files.sort();
+    files.into_iter().map(|file| (file.clone(), fs::read(tree.join(file)).expect("a file"))).collect()
+}
+
+#[test]
+fn a_tree_with_an_older_version_of_our_files_is_brought_up_to_date() {
+    let tree = tree();
+    let tree = tree.path();
+    assert!(apply(tree).status.success());
+    let (fresh, lines) = (ours(tree), texts(tree));
+
+    for (file, _) in &fresh {
+        fs::write(tree.join(file), "an older version\n").expect("own directory");
+    }
+    // What this version does not have; a library with another interface would be linked.
+    for file in ["lib/identity/old.c", "lib/identity/old.h", "lib/identity/identity-arm-thumb.o_shipped"] {
+        fs::write(tree.join(file), "an older version\n").expect("own directory");
+    }
+    let output = apply(tree);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(ours(tree), fresh);
+    assert_eq!(texts(tree), lines);
+}
+
+#[test]
+fn lines_of_an_older_version_in_u_boots_own_files_are_refused_with_what_belongs_there() {
+    for (file, now, older) in [
+        ("env/common.c", "identity_env_export(&res, ENV_SIZE);", "identity_env_export(&res);"),
+        ("boot/image-fdt.c", "identity_fdt_fixup(blob);", "identity_fdt_fixup(blob, 0);"),
+        ("cmd/Kconfig", "\tdepends on IDENTITY\n", "\tdepends on IDENTITY_BOOT\n"),
+        ("lib/Makefile", "$(CONFIG_IDENTITY) += identity/", "$(CONFIG_IDENTITY_LIB) += identity/"),
+    ] {
+        let tree = tree();
+        assert!(apply(tree.path()).status.success());
+        let path = tree.path().join(file);
+        let text = fs::read_to_string(&path).expect("text");
+        assert!(text.contains(now), "{now} in {text}");
+        fs::write(&path, text.replace(now, older)).expect("own directory");
+
+        let output = apply(tree.path());
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{file}: {complaint}");
+        assert!(complaint.contains(&format!("{file} has another version of this")), "{complaint}");
+        assert!(complaint.contains(now.trim_end()), "{now} in {complaint}");
+
+        // As it says.
+        fs::write(&path, text).expect("own directory");
+        assert!(apply(tree.path()).status.success(), "{file}");
+    }
 }

@@ -17,4 +17,5 @@ mod packages;
 mod releases;
 mod sandbox_unit;
 mod tables;
+mod search;
 mod vexpress;

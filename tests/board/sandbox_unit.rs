@@ -56,6 +56,19 @@ fn u_boots_style_checker_has_no_complaint() {
     assert!(output.status.success() && complaints.is_empty(), "{complaints}");
 }
 
+/// U-Boot's commands to pass a kernel the device tree at 2000000, which these `changes` are made to; all that U-Boot looks at
+/// in a kernel of 32-bit Arm, a magic, the start and the end, is a file here.
+fn commands_to_boot(directory: &Path, changes: &str) -> String {
+    let mut kernel = [0; 64];
+    kernel[0x24..0x28].copy_from_slice(&0x016f_2818_u32.to_le_bytes());
+    kernel[0x2c..0x30].copy_from_slice(&64_u32.to_le_bytes());
+    fs::write(directory.join("kernel"), kernel).expect("own directory");
+    format!(
+        "fdt addr -c; fdt move $fdtcontroladdr 2000000 40000; {changes} host load hostfs - 1000000 kernel; \
+         setenv fdt_high ffffffffffffffff; bootz 1000000 - 2000000; fdt addr 2000000; "
+    )
+}
+
 /// What Linux gets of two interfaces with an alias each, of which one has an assigned address.
 #[test]
 fn each_interface_has_its_address_in_the_tree_that_linux_gets() {
@@ -68,20 +81,18 @@ fn each_interface_has_its_address_in_the_tree_that_linux_gets() {
     let file =
         |name: &str, bytes: &[u8]| fs::write(directory.path().join(name), bytes).expect("own directory");
     file("sector", &draft.finish().unwrap().encode(52, 6607));
-    // All that U-Boot looks at in a kernel of 32-bit Arm: a magic, the start and the end.
-    let mut kernel = [0; 64];
-    kernel[0x24..0x28].copy_from_slice(&0x016f_2818_u32.to_le_bytes());
-    kernel[0x2c..0x30].copy_from_slice(&64_u32.to_le_bytes());
-    file("kernel", &kernel);
 
+    let boot = commands_to_boot(
+        directory.path(),
+        "fdt mknode / one@0; fdt mknode / other@0; fdt mknode / third@0; \
+         fdt set /aliases ethernet0 /one@0; fdt set /aliases ethernet1 /other@0;",
+    );
     let said = sandbox_in(
         directory.path(),
-        "host load hostfs - 1000 sector; mmc dev 0; mmc write 1000 34 1; identity env mmc 0; \
-         fdt addr -c; fdt move $fdtcontroladdr 2000000 40000; \
-         fdt mknode / one@0; fdt mknode / other@0; fdt mknode / third@0; \
-         fdt set /aliases ethernet0 /one@0; fdt set /aliases ethernet1 /other@0; \
-         host load hostfs - 1000000 kernel; setenv fdt_high ffffffffffffffff; bootz 1000000 - 2000000; \
-         fdt addr 2000000; fdt print /one@0; fdt print /other@0; fdt print /third@0",
+        &format!(
+            "host load hostfs - 1000 sector; mmc dev 0; mmc write 1000 34 1; identity env mmc 0; {boot} \
+             fdt print /one@0; fdt print /other@0; fdt print /third@0"
+        ),
     );
     assert!(said.contains("we cannot run Linux"), "U-Boot has not come as far as that: {said}");
     let property = |mac: Mac| {
@@ -93,4 +104,40 @@ fn each_interface_has_its_address_in_the_tree_that_linux_gets() {
     assert_eq!(node("one@0").map(str::trim), Some(&*property(derive::mac(uuid, 0))), "{said}");
     assert_eq!(node("other@0").map(str::trim), Some(&*property(assigned)), "{said}");
     assert_eq!(node("third@0").map(str::trim), Some(""), "no alias, no address: {said}");
+}
+
+/// Of two identities none is handed over, and where there is one, Linux is told where it lies.
+#[test]
+fn linux_is_told_the_place_of_the_copy_and_nothing_of_two_identities() {
+    let directory = TempDir::new().expect("a directory");
+    let copy = |number: u128, lba, peer_lba| {
+        let mut draft = Draft::new(Uuid::from_u128(0x9e3c1d40_5a37_4c8e_9f0b_6d2a81e4c700 + number)).unwrap();
+        draft.set_text(kind::PROFILE, "panda").unwrap();
+        draft.finish().unwrap().encode(lba, peer_lba)
+    };
+    for (name, sector) in [("first", copy(1, 1711, 1777)), ("other", copy(2, 7, 5))] {
+        fs::write(directory.path().join(name), sector).expect("own directory");
+    }
+    let boot = commands_to_boot(directory.path(), "");
+    let node = |more: &str| {
+        let said = sandbox_in(
+            directory.path(),
+            &format!(
+                "mmc dev 0; host load hostfs - 1000 first; mmc write 1000 6af 1; {more} identity env mmc 0; {boot} \
+                 fdt print /chosen/identity"
+            ),
+        );
+        assert!(said.contains("we cannot run Linux"), "U-Boot has not come as far as that: {said}");
+        let (_, node) = said.rsplit_once("\nidentity {\n").unwrap_or_else(|| panic!("no node: {said}"));
+        node.split('}').next().expect("its end").to_owned()
+    };
+    let one = node("");
+    for property in ["state = \"degraded\";", "lba = <0x000006af>;"] {
+        assert!(one.contains(property), "{one}");
+    }
+    let two = node("host load hostfs - 1000 other; mmc write 1000 7 1;");
+    assert!(two.contains("state = \"conflict\";"), "{two}");
+    for property in ["lba", "uuid", "mac-addresses", "profile"] {
+        assert!(!two.contains(property), "{property} in {two}");
+    }
 }

@@ -144,21 +144,6 @@
 #define IDENTITY_ABI_VERSION 1
 
 /**
- * Look up to the first copy: normally one sector.
- */
-#define IDENTITY_DEPTH_FIRST 0
-
-/**
- * Look at the first copy and the one that it names as the other.
- */
-#define IDENTITY_DEPTH_PAIR 1
-
-/**
- * Look at every slot.
- */
-#define IDENTITY_DEPTH_ALL 2
-
-/**
  * The device ends before the sector.
  */
 #define IDENTITY_SKIP_ABSENT 1
@@ -208,7 +193,7 @@
  */
 struct identity_search {
   uint32_t size;
-  uint32_t words[128];
+  uint32_t words[127];
 };
 
 /**
@@ -248,17 +233,16 @@ struct identity_seen {
 uint32_t identity_abi_version(void);
 
 /**
- * Begins a search. `size` is sizeof(struct identity_search); `depth` one of IDENTITY_DEPTH_…; `hint_lba` a sector
- * to look at before the slots, or 0.
+ * Begins a search, which looks at every slot. `size` is sizeof(struct identity_search); `hint_lba` a sector to look at
+ * before the slots, or 0.
  *
- * Returns IDENTITY_OK, IDENTITY_BAD_POINTER, IDENTITY_BAD_SIZE or IDENTITY_BAD_ARGUMENT.
+ * Returns IDENTITY_OK, IDENTITY_BAD_POINTER or IDENTITY_BAD_SIZE.
  *
  * # Safety
  * `search` is NULL or points to a struct identity_search.
  */
 int32_t identity_search_begin(struct identity_search *search,
                               uint32_t size,
-                              uint32_t depth,
                               uint32_t hint_lba);
 
 /**

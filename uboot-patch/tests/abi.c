@@ -144,7 +144,7 @@ static void ask(const struct identity_record *record, int checked)
 }
 
 /* A search that is given this sector wherever it wants to read; returns the state. */
-static int32_t find(const unsigned char *sector, struct identity_record *record, uint32_t depth, uint32_t hint)
+static int32_t find(const unsigned char *sector, struct identity_record *record, uint32_t hint)
 {
 	struct identity_search *search = at_end(0, sizeof(*search));
 	uint32_t *lba = at_end(3, sizeof(*lba));
@@ -152,7 +152,7 @@ static int32_t find(const unsigned char *sector, struct identity_record *record,
 	int32_t status;
 	int reads = 0;
 
-	CHECK(identity_search_begin(search, sizeof(*search), depth, hint) == IDENTITY_OK);
+	CHECK(identity_search_begin(search, sizeof(*search), hint) == IDENTITY_OK);
 	while ((status = identity_search_next(search, lba)) == IDENTITY_READ) {
 		CHECK(++reads <= 16);
 		if (number() % 8 == 0)
@@ -176,10 +176,13 @@ static void valid(const unsigned char *whole, uint32_t at, struct identity_recor
 
 	memcpy(sector, whole, SECTOR_LEN);
 	CHECK(identity_abi_version() == IDENTITY_ABI_VERSION);
-	CHECK(identity_search_begin(search, sizeof(*search), IDENTITY_DEPTH_FIRST, at) == IDENTITY_OK);
+	CHECK(identity_search_begin(search, sizeof(*search), at) == IDENTITY_OK);
 	CHECK(identity_search_next(search, lba) == IDENTITY_READ && *lba == at);
 	CHECK(identity_search_give(search, at, sector, SECTOR_LEN, record, sizeof(*record)) == IDENTITY_OK);
-	CHECK(identity_search_next(search, lba) == IDENTITY_VALID);
+	/* Nothing is anywhere else, so that the other copy is missing. */
+	while (identity_search_next(search, lba) == IDENTITY_READ)
+		CHECK(identity_search_skip(search, *lba, IDENTITY_SKIP_ABSENT) == IDENTITY_OK);
+	CHECK(identity_search_next(search, lba) == IDENTITY_DEGRADED);
 	CHECK(identity_record_text(record, IDENTITY_TEXT_PROFILE, text, TEXT_LEN) == IDENTITY_OK);
 	CHECK(!strcmp(text, "panda"));
 	ask(record, 1);
@@ -194,13 +197,11 @@ static void pointers(const unsigned char *sector, uint32_t at, struct identity_r
 	struct identity_seen seen;
 	char text[TEXT_LEN];
 
-	CHECK(identity_search_begin(NULL, sizeof(*search), 0, 0) == IDENTITY_BAD_POINTER);
+	CHECK(identity_search_begin(NULL, sizeof(*search), 0) == IDENTITY_BAD_POINTER);
 	for (uint32_t size = 0; size < sizeof(*search); size++)
-		CHECK(identity_search_begin(search, size, 0, 0) == IDENTITY_BAD_SIZE);
-	for (uint32_t depth = 3; depth; depth <<= 1)
-		CHECK(identity_search_begin(search, sizeof(*search), depth, 0) == IDENTITY_BAD_ARGUMENT);
+		CHECK(identity_search_begin(search, size, 0) == IDENTITY_BAD_SIZE);
 	CHECK(is_old(search, sizeof(*search)));
-	CHECK(identity_search_begin(search, sizeof(*search), 0, at) == IDENTITY_OK);
+	CHECK(identity_search_begin(search, sizeof(*search), at) == IDENTITY_OK);
 
 	CHECK(identity_search_next(NULL, &word) == IDENTITY_BAD_POINTER);
 	CHECK(identity_search_next(search, NULL) == IDENTITY_BAD_POINTER);
@@ -233,7 +234,7 @@ static void pointers(const unsigned char *sector, uint32_t at, struct identity_r
 		struct identity_record *odd_record = (void *)((uintptr_t)at_end(7, sizeof(*record) + 4) + off);
 		uint32_t *odd_word = (void *)((uintptr_t)at_end(5, 8) + off);
 
-		CHECK(identity_search_begin(odd_search, sizeof(*search), 0, 0) == IDENTITY_BAD_POINTER);
+		CHECK(identity_search_begin(odd_search, sizeof(*search), 0) == IDENTITY_BAD_POINTER);
 		CHECK(identity_search_next(odd_search, &word) == IDENTITY_BAD_POINTER);
 		CHECK(identity_search_next(search, odd_word) == IDENTITY_BAD_POINTER);
 		CHECK(identity_search_give(search, at, sector, SECTOR_LEN, odd_record, sizeof(*record)) ==
@@ -257,7 +258,7 @@ static void hostile_sectors(const unsigned char *whole, size_t crc_offset)
 			sector[number() % SECTOR_LEN] = number() >> 24;
 		if (number() % 4)
 			seal(sector, crc_offset);
-		find(sector, record, number() % 3, number() % 3 ? number() % 64 : number());
+		find(sector, record, number() % 3 ? number() % 64 : number());
 		if (!is_old(record, sizeof(*record)))
 			ask(record, 1);
 	}
@@ -283,7 +284,7 @@ static void hostile_structs(void)
 			/* Small numbers look like lengths and kinds. */
 			for (int i = 0; i < 32; i++) {
 				record->fields[number() % sizeof(record->fields)] = number() % 12;
-				search->words[number() % 128] = number() % 16;
+				search->words[number() % (sizeof(search->words) / sizeof(*search->words))] = number() % 16;
 			}
 		}
 		ask(record, 0);

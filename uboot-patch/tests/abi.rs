@@ -11,7 +11,7 @@ use identity_uboot::status::*;
 use identity_uboot::text::*;
 use identity_uboot::*;
 
-const SEARCH_SIZE: u32 = 516;
+const SEARCH_SIZE: u32 = 512;
 const RECORD_SIZE: u32 = 496;
 const UUID: Uuid = Uuid::from_u128(0x9e3c1d40_5a37_4c8e_9f0b_6d2a81e4c7f5);
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
@@ -20,6 +20,10 @@ const CID: [u8; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0];
 const OLD: u8 = 0xa5;
 
 fn sector() -> [u8; SECTOR_LEN] {
+    copy(52, 6607)
+}
+
+fn copy(lba: u32, peer_lba: u32) -> [u8; SECTOR_LEN] {
     let mut draft = Draft::new(UUID).unwrap();
     draft.set_text(kind::PROFILE, "panda").unwrap();
     draft.set_text(kind::BOARD, "B-7").unwrap();
@@ -27,7 +31,7 @@ fn sector() -> [u8; SECTOR_LEN] {
     draft.set_variable("a", "1=2").unwrap();
     draft.set_variable("b", "").unwrap();
     draft.set_card(CID).unwrap();
-    draft.finish().unwrap().encode(52, 6607)
+    draft.finish().unwrap().encode(lba, peer_lba)
 }
 
 /// A struct as C declares it, before the library has written it.
@@ -38,31 +42,32 @@ fn declared<T>() -> Box<MaybeUninit<T>> {
     memory
 }
 
-fn begun(depth: u32) -> Box<MaybeUninit<identity_search>> {
+fn begun() -> Box<MaybeUninit<identity_search>> {
     let mut search = declared();
     // SAFETY: points to a struct.
-    let status = unsafe { identity_search_begin(search.as_mut_ptr(), SEARCH_SIZE, depth, 0) };
+    let status = unsafe { identity_search_begin(search.as_mut_ptr(), SEARCH_SIZE, 0) };
     assert_eq!(status, IDENTITY_OK);
     search
 }
 
 fn read() -> Box<MaybeUninit<identity_record>> {
-    let (mut search, mut record, sector) = (begun(IDENTITY_DEPTH_FIRST), declared(), sector());
+    let (mut search, mut record) = (begun(), declared());
+    let (search, target) = (search.as_mut_ptr(), record.as_mut_ptr());
     let mut lba = 0;
     // SAFETY: pointers to what the types say.
     unsafe {
-        assert_eq!(identity_search_next(search.as_ptr(), &mut lba), IDENTITY_READ);
-        assert_eq!(lba, 52);
-        let status = identity_search_give(
-            search.as_mut_ptr(),
-            lba,
-            sector.as_ptr(),
-            512,
-            record.as_mut_ptr(),
-            RECORD_SIZE,
-        );
-        assert_eq!(status, IDENTITY_OK);
-        assert_eq!(identity_search_next(search.as_ptr(), &mut lba), IDENTITY_VALID);
+        let give = |lba, sector: [u8; SECTOR_LEN]| {
+            identity_search_give(search, lba, sector.as_ptr(), 512, target, RECORD_SIZE)
+        };
+        let state = loop {
+            match (identity_search_next(search, &mut lba), lba) {
+                (IDENTITY_READ, 52) => assert_eq!(give(lba, copy(52, 6607)), IDENTITY_OK),
+                (IDENTITY_READ, 6607) => assert_eq!(give(lba, copy(6607, 52)), IDENTITY_ABSENT),
+                (IDENTITY_READ, _) => assert_eq!(give(lba, [0; SECTOR_LEN]), IDENTITY_ABSENT),
+                (state, _) => break state,
+            }
+        };
+        assert_eq!(state, IDENTITY_VALID);
     }
     record
 }
@@ -159,7 +164,7 @@ fn bindings() {
 
 #[test]
 fn a_search_of_all_slots() {
-    let (mut search, mut record, sector) = (begun(IDENTITY_DEPTH_ALL), declared(), sector());
+    let (mut search, mut record, sector) = (begun(), declared(), sector());
     let search = search.as_mut_ptr();
     let (mut lba, mut asked) = (0, 0);
     // SAFETY: pointers to what the types say.
@@ -212,7 +217,7 @@ fn names_of_states() {
 
 #[test]
 fn pointers_that_are_null_or_not_aligned() {
-    let (mut search, record) = (begun(IDENTITY_DEPTH_FIRST), read());
+    let (mut search, record) = (begun(), read());
     let (mut lba, mut source, mut mac, mut out) = (0_u32, 0_u32, [0; 6], [0_u8; 8]);
     let (search, identity, sector) = (search.as_mut_ptr(), record.as_ptr(), sector());
     let mut target = declared::<identity_record>();
@@ -221,8 +226,8 @@ fn pointers_that_are_null_or_not_aligned() {
     unsafe {
         let odd_number = (&raw mut lba).byte_add(1);
         for status in [
-            identity_search_begin(null_mut(), SEARCH_SIZE, 0, 0),
-            identity_search_begin(search.byte_add(2), SEARCH_SIZE, 0, 0),
+            identity_search_begin(null_mut(), SEARCH_SIZE, 0),
+            identity_search_begin(search.byte_add(2), SEARCH_SIZE, 0),
             identity_search_next(null(), &mut lba),
             identity_search_next(search.byte_add(1), &mut lba),
             identity_search_next(search, null_mut()),
@@ -247,7 +252,7 @@ fn pointers_that_are_null_or_not_aligned() {
             assert_eq!(status, IDENTITY_BAD_POINTER);
         }
         for status in [
-            identity_search_begin(search, SEARCH_SIZE - 4, 0, 0),
+            identity_search_begin(search, SEARCH_SIZE - 4, 0),
             identity_search_give(search, 52, sector.as_ptr(), 511, target, RECORD_SIZE),
             identity_search_give(search, 52, sector.as_ptr(), 512, target, RECORD_SIZE + 1),
             // Never filled by the library.
@@ -261,7 +266,7 @@ fn pointers_that_are_null_or_not_aligned() {
 
 #[test]
 fn objects_that_overlap() {
-    let (mut search, mut record) = (begun(IDENTITY_DEPTH_FIRST), read());
+    let (mut search, mut record) = (begun(), read());
     let (search, identity, sector) = (search.as_mut_ptr(), record.as_mut_ptr(), sector());
     let mut bytes = [0_u32; 8];
     let (words, mac, chars) =
@@ -269,7 +274,7 @@ fn objects_that_overlap() {
     // SAFETY: pointers into objects that are long enough.
     unsafe {
         for status in [
-            identity_search_next(search, search.cast::<u32>().add(128)),
+            identity_search_next(search, search.cast::<u32>().add(127)),
             identity_search_give(search, 52, search.cast::<u8>().add(4), 512, identity, RECORD_SIZE),
             identity_search_give(search, 52, sector.as_ptr(), 512, search.cast(), RECORD_SIZE),
             identity_search_give(

@@ -11,9 +11,9 @@
 #include <vsprintf.h>
 #include <linux/string.h>
 
-static struct identity_card *read_card(int devnum, u32 depth)
+static struct identity_card *read_card(int devnum)
 {
-	struct identity_card *card = identity_card_read(devnum, depth);
+	struct identity_card *card = identity_card_read(devnum);
 
 	if (!card)
 		printf("identity: no memory\n");
@@ -28,7 +28,7 @@ static int result(int state)
 
 static int do_read(int devnum)
 {
-	struct identity_card *card = read_card(devnum, IDENTITY_DEPTH_PAIR);
+	struct identity_card *card = read_card(devnum);
 	int ret = CMD_RET_FAILURE;
 
 	if (!card)
@@ -42,7 +42,7 @@ static int do_read(int devnum)
 
 static int do_verify(int devnum)
 {
-	struct identity_card *card = read_card(devnum, IDENTITY_DEPTH_ALL);
+	struct identity_card *card = read_card(devnum);
 	int ret = CMD_RET_FAILURE;
 
 	if (!card)
@@ -61,7 +61,7 @@ static int do_list(void)
 	int devnum, ret = CMD_RET_FAILURE;
 
 	for (devnum = 0; devnum < get_mmc_num(); devnum++) {
-		card = read_card(devnum, IDENTITY_DEPTH_PAIR);
+		card = read_card(devnum);
 		if (!card)
 			return CMD_RET_FAILURE;
 		identity_show_line(card);
@@ -115,7 +115,7 @@ static int do_identity(struct cmd_tbl *cmdtp, int flag, int argc,
 U_BOOT_CMD(identity, 4, 0, do_identity,
 	   "board identity on the SD card",
 	   "read [mmc] [dev]   - show the identity\n"
-	   "identity verify [mmc] [dev] - look at every place for a copy\n"
+	   "identity verify [mmc] [dev] - show each place for a copy, and the bindings\n"
 	   "identity env [mmc] [dev]    - set ethaddr, identity_profile ... from it\n"
 	   "identity list               - show what each MMC device holds\n"
 	   "    dev: number of the MMC device, default the one that the board\n"

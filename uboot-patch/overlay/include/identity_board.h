@@ -80,15 +80,14 @@ int identity_mmc_device(void);
 /**
  * identity_card_read() - look for an identity on a card
  *
- * Only the user area is looked at, never an eMMC's boot partitions. Nothing is
- * ever written. If the card cannot be had at all, a line says why, and the
- * state is IDENTITY_UNREADABLE.
+ * Each place for a copy is looked at, in the user area only, never in an eMMC's
+ * boot partitions. Nothing is ever written. If the card cannot be had at all, a
+ * line says why, and the state is IDENTITY_UNREADABLE.
  *
  * @devnum: Number of the MMC device
- * @depth: How far to look, one of IDENTITY_DEPTH_…
  * Return: what was found, to be freed with free(), or NULL without memory
  */
-struct identity_card *identity_card_read(int devnum, u32 depth);
+struct identity_card *identity_card_read(int devnum);
 
 /**
  * identity_usable() - whether the board may take this identity for its own
@@ -117,12 +116,12 @@ bool identity_mismatch(int state);
 const char *identity_state(int state, char name[IDENTITY_STATE_LEN]);
 
 /**
- * identity_advice() - what a state means and what to do about it
+ * identity_advice() - what a card's state means and what to do about it
  *
- * @state: IDENTITY_BLANK … IDENTITY_UNREADABLE
- * Return: half a sentence
+ * @card: What was found
+ * Return: half a sentence, often with a command
  */
-const char *identity_advice(int state);
+const char *identity_advice(const struct identity_card *card);
 
 /**
  * identity_text() - a text of an identity
@@ -187,7 +186,7 @@ int identity_env_apply(const struct identity_card *card);
 /**
  * identity_show() - what an identity says
  *
- * @card: What was found, at the depth IDENTITY_DEPTH_PAIR
+ * @card: What was found
  * Return: whether there is one identity
  */
 bool identity_show(const struct identity_card *card);
@@ -195,7 +194,7 @@ bool identity_show(const struct identity_card *card);
 /**
  * identity_show_copies() - where the identity is, and what it is bound to
  *
- * @card: What was found, at the depth IDENTITY_DEPTH_ALL
+ * @card: What was found
  */
 void identity_show_copies(const struct identity_card *card);
 

@@ -35,12 +35,12 @@ static void say(const struct identity_card *card)
 		       mac ? mac : "not set");
 	}
 	if (card->state != IDENTITY_VALID)
-		printf("identity: %smmc %d is %s: %s%s\n",
+		printf("identity: %smmc %d is %s%s: %s\n",
 		       identity_mismatch(card->state) ? "WARNING: " : "",
 		       card->devnum, identity_state(card->state, state),
-		       identity_advice(card->state),
 		       identity_usable(card->state) ? "" :
-		       "; the environment is left alone");
+		       ", the environment is left alone",
+		       identity_advice(card));
 }
 
 int identity_apply(int devnum)
@@ -48,7 +48,7 @@ int identity_apply(int devnum)
 	struct identity_card *card;
 	int state;
 
-	card = identity_card_read(devnum, IDENTITY_DEPTH_FIRST);
+	card = identity_card_read(devnum);
 	if (!card || identity_env_apply(card)) {
 		printf("identity: no memory\n");
 		free(card);

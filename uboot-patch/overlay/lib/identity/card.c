@@ -47,18 +47,26 @@ const char *identity_state(int state, char name[IDENTITY_STATE_LEN])
 	return name;
 }
 
-/* By state, from IDENTITY_BLANK; the last one is for what is no state */
+#define WORKSTATION	"; on a workstation: identity "
+/* What is no state, and a degraded card with one copy, in the list below */
+#define NO_STATE	(IDENTITY_UNREADABLE + 1 - IDENTITY_BLANK)
+#define ALONE		(NO_STATE + 1)
+
+/* By state, from IDENTITY_BLANK; tests run each command */
 static const char advice[] =
-	"it holds no identity; 'identity stamp' gives it one\0"
+	"no identity" WORKSTATION "stamp CARD --profile NAME\0"
 	"nothing is wrong with it\0"
-	"a copy is missing or damaged; 'identity repair' mends it\0"
-	"every copy is damaged; 'identity stamp' starts anew\0"
-	"it holds two identities; 'identity stamp' starts anew\0"
-	"its identity is of a version that this U-Boot is too old for\0"
-	"its identity is bound to another card; 'identity stamp' gives it its own\0"
-	"its identity is bound to another board; 'identity bind' rebinds it\0"
-	"it cannot be read; check the card and its contacts\0"
-	"the identity library is another version's";
+	"a copy is missing, damaged or older" WORKSTATION "repair CARD\0"
+	"every copy is damaged" WORKSTATION "stamp CARD --force --profile NAME\0"
+	"two identities" WORKSTATION "repair CARD --keep UUID\0"
+	"its identity is of a version that this U-Boot is too old for; update U-Boot\0"
+	"its identity is bound to another card" WORKSTATION
+		"stamp CARD --force --profile NAME\0"
+	"its identity is bound to another board; in Linux on this board: identity bind --force --board\0"
+	"it cannot be read; check the card and its contacts, then: mmc rescan; identity env\0"
+	"the identity library is another version's; run uboot-patch/apply again and build U-Boot anew\0"
+	"one copy, which may be a piece of another card" WORKSTATION
+		"repair CARD";
 
 const char *identity_string(const char *list, u32 number)
 {
@@ -68,10 +76,33 @@ const char *identity_string(const char *list, u32 number)
 	return list;
 }
 
-const char *identity_advice(int state)
+/* Whether there is one copy, and nothing says that it was made for this card */
+static bool is_alone(const struct identity_card *card)
 {
-	return identity_string(advice, min_t(u32, state - IDENTITY_BLANK,
-					     IDENTITY_UNREADABLE + 1 - IDENTITY_BLANK));
+	char text[IDENTITY_TEXT_LEN];
+	struct identity_seen seen;
+	u32 number, copies = 0;
+
+	for (number = 0; identity_search_seen(&card->search, number, &seen,
+					      sizeof(seen)) == IDENTITY_OK;
+	     number++) {
+		if (seen.condition >= IDENTITY_CONDITION_VALID &&
+		    seen.condition <= IDENTITY_CONDITION_NEWER)
+			copies++;
+	}
+
+	return copies == 1 &&
+	       !identity_text(&card->record, IDENTITY_TEXT_CARD, text);
+}
+
+const char *identity_advice(const struct identity_card *card)
+{
+	u32 number = min_t(u32, card->state - IDENTITY_BLANK, NO_STATE);
+
+	if (card->state == IDENTITY_DEGRADED && is_alone(card))
+		number = ALONE;
+
+	return identity_string(advice, number);
 }
 
 const struct identity_name identity_texts[IDENTITY_TEXTS] = {
@@ -119,13 +150,12 @@ static int judge(const struct identity_card *card, const struct mmc *mmc)
 }
 
 /* Returns the card's state, or a negative error that has been printed */
-static int search(struct identity_card *card, struct blk_desc *desc, u32 depth,
-		  u8 *sector)
+static int search(struct identity_card *card, struct blk_desc *desc, u8 *sector)
 {
 	u32 lba;
 	int ret;
 
-	ret = identity_search_begin(&card->search, sizeof(card->search), depth,
+	ret = identity_search_begin(&card->search, sizeof(card->search),
 				    CONFIG_IDENTITY_LBA);
 	if (ret != IDENTITY_OK)
 		return ret;
@@ -150,8 +180,7 @@ static int search(struct identity_card *card, struct blk_desc *desc, u32 depth,
 }
 
 /* The same, whichever partition of an eMMC was selected before */
-static int search_user_area(struct identity_card *card, struct blk_desc *desc,
-			    u32 depth)
+static int search_user_area(struct identity_card *card, struct blk_desc *desc)
 {
 	int hwpart = desc->hwpart;
 	int ret = -EIO;
@@ -171,7 +200,7 @@ static int search_user_area(struct identity_card *card, struct blk_desc *desc,
 		       card->devnum, desc->blksz, SECTOR_LEN);
 	} else {
 		sector = memalign(ARCH_DMA_MINALIGN, SECTOR_LEN);
-		ret = sector ? search(card, desc, depth, sector) : -ENOMEM;
+		ret = sector ? search(card, desc, sector) : -ENOMEM;
 		free(sector);
 	}
 
@@ -182,7 +211,7 @@ static int search_user_area(struct identity_card *card, struct blk_desc *desc,
 	return ret;
 }
 
-struct identity_card *identity_card_read(int devnum, u32 depth)
+struct identity_card *identity_card_read(int devnum)
 {
 	struct identity_card *card;
 	struct blk_desc *desc;
@@ -209,7 +238,7 @@ struct identity_card *identity_card_read(int devnum, u32 depth)
 		return card;
 	}
 
-	ret = search_user_area(card, desc, depth);
+	ret = search_user_area(card, desc);
 	if (ret > 0)
 		card->state = ret;
 	if (identity_usable(card->state))

@@ -201,7 +201,7 @@ static int set(const char *name, const char *value, enum precedence precedence)
 	if (ret)
 		return ret;
 	if (!force(name, value))
-		printf("identity: %s is write-protected, the card says %s\n",
+		printf("identity: %s cannot be changed, the card says %s\n",
 		       name, value);
 
 	return 0;
@@ -393,8 +393,12 @@ static void exchange(void)
 	}
 }
 
-/* Whether "name=value" exists only because of the card */
-static bool is_new(const char *pair)
+/*
+ * Whether "name=value" is not to be saved: it exists only because of the card,
+ * or what the card replaced was empty. "name=" is not saved as that; it deletes
+ * the variable when it is loaded.
+ */
+static bool is_left_out(const char *pair)
 {
 	struct identity_var *var;
 	size_t len;
@@ -402,7 +406,8 @@ static bool is_new(const char *pair)
 	list_for_each_entry(var, &identity_vars, list) {
 		len = strlen(var->name);
 		if (!strncmp(pair, var->name, len) && pair[len] == '=')
-			return !var->original && is_ours(var);
+			return !pair[len + 1] ||
+			       (!var->original && is_ours(var));
 	}
 
 	return false;
@@ -410,25 +415,36 @@ static bool is_new(const char *pair)
 
 ssize_t identity_env_export(char **res, size_t size)
 {
-	char *from, *to;
+	char *all = NULL, *from, *to = *res;
+	size_t len, needed = 1;
 	ssize_t ret;
-	size_t len;
 
+	/* With the card's values, which may be more than there is room for */
 	exchange();
-	ret = hexport_r(&env_htab, '\0', 0, res, size, 0, NULL);
+	ret = hexport_r(&env_htab, '\0', 0, &all, 0, 0, NULL);
 	exchange();
 	if (ret < 0)
 		return ret;
 
-	to = *res;
-	for (from = to; *from; from += len) {
+	memset(to, '\0', size);
+	for (from = all; *from; from += len) {
 		len = strlen(from) + 1;
-		if (is_new(from))
+		if (is_left_out(from))
 			continue;
-		memmove(to, from, len);
+		needed += len;
+		if (needed > size)
+			continue;
+		memcpy(to, from, len);
 		to += len;
 	}
-	memset(to, '\0', from - to);
+	free(all);
+	if (needed <= size)
+		return size;
 
-	return ret;
+	/* As hexport_r() does */
+	printf("Env export buffer too small: %lu, but need %lu\n",
+	       (ulong)size, (ulong)needed);
+	__set_errno(ENOMEM);
+
+	return -1;
 }

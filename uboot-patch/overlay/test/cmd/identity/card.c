@@ -103,6 +103,17 @@ int card_damage(struct unit_test_state *uts, u32 lba)
 	return 0;
 }
 
+int card_clear(struct unit_test_state *uts, u32 lba)
+{
+	static const u8 zeros[SECTOR_LEN];
+	struct blk_desc *desc;
+
+	ut_assert(blk_get_device_by_str("mmc", "0", &desc) >= 0);
+	ut_asserteq(1, blk_dwrite(desc, lba, 1, zeros));
+
+	return 0;
+}
+
 static int blank(struct unit_test_state *uts)
 {
 	void *zeros = calloc(CARD_SECTORS, SECTOR_LEN);
@@ -201,17 +212,22 @@ int card_check_untouched(struct unit_test_state *uts, const char *state)
 
 /*
  * Each test begins with a blank card, a CID of zeros, and the environment
- * without addresses and serial number, and leaves what it found.
+ * without addresses, serial number and what a card has said, and leaves what it
+ * found.
  */
 static int prepare(struct unit_test_state *uts)
 {
 	static const u32 zeros[4];
 	static char *const names[] = { "serial#", "pxeuuid", "ethaddr" };
+	struct env_entry *entry;
 	char name[16];
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(names); i++)
 		hdelete_r(names[i], &env_htab, H_FORCE);
+	/* What an earlier test has left */
+	for (i = 0; (i = hmatch_r("identity_", i, &entry, &env_htab));)
+		hdelete_r(entry->key, &env_htab, H_FORCE);
 	for (i = 1; i < 32; i++) {
 		snprintf(name, sizeof(name), "eth%daddr", i);
 		hdelete_r(name, &env_htab, H_FORCE);

@@ -16,6 +16,8 @@
 /* The places of the two copies; LBA 6607 and others are behind the card's end */
 #define FIRST		52
 #define SECOND		1711
+/* CONFIG_IDENTITY_LBA, in a build that has one */
+#define HINT		300
 
 #define UUID_TEXT	"9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5"
 #define MACHINE_ID	"6e1d70a56f8e5583897607b199c862c6"
@@ -58,6 +60,7 @@ int card_put_pair(struct unit_test_state *uts, const struct sector *made);
 /* "panda", bound to card_cid with the last byte masked, and to a board or NULL */
 int card_put_bound(struct unit_test_state *uts, const char *board);
 int card_damage(struct unit_test_state *uts, u32 lba);
+int card_clear(struct unit_test_state *uts, u32 lba);
 int card_set_cid(struct unit_test_state *uts, const u32 *words);
 
 /* The environment: also of a variable that may be set only once */

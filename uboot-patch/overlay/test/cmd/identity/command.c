@@ -60,6 +60,89 @@ static int test_states(struct unit_test_state *uts)
 	return 0;
 }
 
+/*
+ * A card whose loader region came from another one: nothing is taken, wherever
+ * the other identity lies, and one line says so.
+ */
+static int test_other_identity(struct unit_test_state *uts)
+{
+	static const u32 slots[] = { 5, 7, 54, 1777 };
+	struct sector one, other;
+	int i;
+
+	card_make_panda(&one);
+	other = one;
+	other.bytes[47] ^= 1;
+	for (i = 0; i < ARRAY_SIZE(slots); i++) {
+		ut_assertok(card_put_pair(uts, &one));
+		ut_assertok(card_put(uts, &other, slots[i], SECOND));
+		ut_assertok(check_verify(uts, "conflict", false));
+		ut_asserteq(1, run_command("identity env", 0));
+		ut_assert_nextlinen("identity: mmc 0 is conflict, the environment is left alone: ");
+		ut_assertok(ut_check_console_end(uts));
+		ut_assertok(card_check_untouched(uts, "conflict"));
+		ut_assertok(card_clear(uts, slots[i]));
+	}
+
+	return 0;
+}
+
+/* What a degraded card may be: one copy can be a piece of another card */
+static int test_one_copy(struct unit_test_state *uts)
+{
+	struct sector sector;
+
+	card_make_panda(&sector);
+	ut_assertok(card_put(uts, &sector, FIRST, SECOND));
+	ut_assertok(run_command("identity read", 0));
+	ut_assert_skip_to_line("state       degraded");
+	ut_assert_nextlinen("            one copy, which may be a piece of another card;");
+	console_record_reset();
+
+	/* The other one was there */
+	ut_assertok(card_put(uts, &sector, SECOND, FIRST));
+	ut_assertok(card_damage(uts, SECOND));
+	ut_assertok(run_command("identity read", 0));
+	ut_assert_skip_to_linen("            a copy is missing, damaged or older;");
+	console_record_reset();
+
+	/* It was made for this card */
+	ut_assertok(card_set_cid(uts, card_cid));
+	ut_assertok(card_put_bound(uts, NULL));
+	ut_assertok(card_clear(uts, SECOND));
+	ut_assertok(run_command("identity read", 0));
+	ut_assert_skip_to_linen("            a copy is missing, damaged or older;");
+
+	return 0;
+}
+
+/* The hint comes first, and the slots are looked at all the same */
+static int test_hint(struct unit_test_state *uts)
+{
+	struct sector one, other;
+
+	/* Not in a build whose hint is elsewhere */
+	if (CONFIG_IDENTITY_LBA != HINT)
+		return 0;
+	card_make_panda(&one);
+	ut_assertok(card_put(uts, &one, HINT, HINT + 1));
+	ut_assertok(card_put(uts, &one, HINT + 1, HINT));
+	ut_assertok(run_command("identity verify", 0));
+	ut_assert_skip_to_linen("LBA 300     valid");
+	ut_assert_nextlinen("LBA 52      blank");
+	ut_assert_skip_to_linen("LBA 301     valid");
+	console_record_reset();
+
+	other = one;
+	other.bytes[47] ^= 1;
+	ut_assertok(card_put(uts, &other, 7, 5));
+	ut_assertok(check_verify(uts, "conflict", false));
+	ut_asserteq(1, run_command("identity env", 0));
+	ut_assertok(card_check_untouched(uts, "conflict"));
+
+	return 0;
+}
+
 static int test_newer(struct unit_test_state *uts)
 {
 	struct sector sector;
@@ -266,6 +349,9 @@ static int test_list(struct unit_test_state *uts)
 }
 
 IDENTITY_TEST(states);
+IDENTITY_TEST(other_identity);
+IDENTITY_TEST(one_copy);
+IDENTITY_TEST(hint);
 IDENTITY_TEST(newer);
 IDENTITY_TEST(unreadable);
 IDENTITY_TEST(user_area);

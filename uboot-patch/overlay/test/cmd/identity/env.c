@@ -6,7 +6,9 @@
 #include <command.h>
 #include <env.h>
 #include <env_internal.h>
+#include <errno.h>
 #include <malloc.h>
+#include <search.h>
 #include <linux/string.h>
 #include "card.h"
 
@@ -141,6 +143,128 @@ static int test_saveenv(struct unit_test_state *uts)
 	return 0;
 }
 
+/* The environment as it would be saved; to be freed */
+static char *export_all(void)
+{
+	char *all = NULL;
+
+	hexport_r(&env_htab, '\0', 0, &all, ENV_SIZE, 0, NULL);
+
+	return all;
+}
+
+/* Fills the environment up to a size, counted as the one that is saved */
+static int fill(struct unit_test_state *uts, size_t size)
+{
+	char *all = NULL, *filler;
+	ssize_t len;
+
+	ut_assertok(card_set_env(uts, "filler", "x"));
+	len = hexport_r(&env_htab, '\0', 0, &all, 0, 0, NULL);
+	free(all);
+	ut_assert(len > 0 && len < size);
+	filler = calloc(1, size);
+	ut_assertnonnull(filler);
+	memset(filler, 'x', 1 + size - len);
+	ut_assertok(card_set_env(uts, "filler", filler));
+	free(filler);
+
+	return 0;
+}
+
+/* One byte more */
+static int fill_more(struct unit_test_state *uts)
+{
+	const char *filler = env_get("filler");
+	size_t len = strlen(filler);
+	char *longer = malloc(len + 2);
+	int ret;
+
+	ut_assertnonnull(longer);
+	memcpy(longer, filler, len);
+	strcpy(longer + len, "x");
+	ret = card_set_env(uts, "filler", longer);
+	free(longer);
+
+	return ret;
+}
+
+/* What the card says takes no room where the environment is saved */
+static int test_saveenv_full(struct unit_test_state *uts)
+{
+	char *before, line[80];
+	struct sector sector;
+	env_t *export;
+	int ret, same;
+
+	card_make_panda(&sector);
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assertok(card_set_env(uts, "ethaddr", "02:00:00:00:00:01"));
+	ut_assertok(fill(uts, ENV_SIZE));
+	before = export_all();
+	ut_assertnonnull(before);
+	ut_assertok(run_command("identity env", 0));
+	ut_assertok(card_check_env(uts, "ethaddr", MAC0));
+	export = calloc(1, sizeof(*export));
+	ut_assertnonnull(export);
+	console_record_reset();
+	ret = env_export(export);
+	same = !memcmp(before, export->data, ENV_SIZE);
+	free(before);
+	free(export);
+	ut_assertok(ret);
+	ut_assert(same);
+	ut_assertok(ut_check_console_end(uts));
+
+	/* What is too much without a card is too much with it, and said */
+	ut_assertok(fill_more(uts));
+	export = calloc(1, sizeof(*export));
+	ut_assertnonnull(export);
+	console_record_reset();
+	ret = env_export(export);
+	free(export);
+	ut_asserteq(1, ret);
+	snprintf(line, sizeof(line), "Env export buffer too small: %lu, but need",
+		 (ulong)ENV_SIZE);
+	ut_assert_nextlinen(line);
+
+	return 0;
+}
+
+/* "name=" would delete the variable when the environment is loaded */
+static int test_empty(struct unit_test_state *uts)
+{
+	struct sector sector;
+	env_t *export;
+	int ret = 0;
+
+	card_make_minimal(&sector);
+	card_add_text(&sector, VARIABLE, "note=");
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assertok(card_set_env(uts, "pxeuuid", ""));
+	ut_assertok(card_set_env(uts, "mine", ""));
+	ut_assertok(run_command("identity env", 0));
+	ut_assertok(card_check_env(uts, "identity_var_note", ""));
+	ut_assertok(run_command("identity env", 0));
+	ut_assertok(card_check_env(uts, "identity_var_note", ""));
+
+	export = calloc(1, sizeof(*export));
+	ut_assertnonnull(export);
+	ret = env_export(export);
+	if (!ret && (exported(export, "identity_var_note") ||
+		     exported(export, "pxeuuid")))
+		ret = -EEXIST;
+	/* A person's is U-Boot's affair */
+	if (!ret && !exported(export, "mine"))
+		ret = -ENOENT;
+	free(export);
+	ut_assertok(ret);
+
+	return 0;
+}
+
 IDENTITY_TEST(env);
 IDENTITY_TEST(precedence);
 IDENTITY_TEST(saveenv);
+IDENTITY_TEST(saveenv_full);
+IDENTITY_TEST(empty);

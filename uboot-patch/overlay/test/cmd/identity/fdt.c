@@ -24,6 +24,7 @@ static int check_property(struct unit_test_state *uts, const void *fdt,
 
 static int check_tree(struct unit_test_state *uts, void *fdt)
 {
+	const fdt32_t *lba;
 	static const u8 mac0[] = { 0xea, 0x41, 0x68, 0x40, 0xf4, 0xc0 };
 	const void *mac;
 	int node, len;
@@ -48,6 +49,10 @@ static int check_tree(struct unit_test_state *uts, void *fdt)
 						 0, NULL));
 	ut_asserteq_str(ASSIGNED, fdt_stringlist_get(fdt, node, "mac-addresses",
 						     1, NULL));
+	/* Where Linux looks first */
+	lba = fdt_getprop(fdt, node, "lba", &len);
+	ut_asserteq(sizeof(*lba), len);
+	ut_asserteq(FIRST, fdt32_to_cpu(*lba));
 	node = fdt_path_offset(fdt, "/ethernet@0");
 	mac = fdt_getprop(fdt, node, "local-mac-address", &len);
 	ut_asserteq(sizeof(mac0), len);
