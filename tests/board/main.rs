@@ -16,6 +16,6 @@ mod orangepi;
 mod packages;
 mod releases;
 mod sandbox_unit;
-mod tables;
 mod search;
+mod tables;
 mod vexpress;

@@ -140,16 +140,20 @@ impl Prepared {
 
 /// An image without a table is the image of a partition, a loader, or no image at all, more often than that of a card.
 fn check_table(table: &PartitionTable, source: &Source, no_table: bool) -> Result<()> {
-    let filesystem = table.problems.iter().find_map(|problem| match problem {
-        TableProblem::Superfloppy { filesystem } => Some(Some(*filesystem)),
-        TableProblem::Iso9660 if table.scheme == Scheme::None => Some(Some("ISO 9660")),
-        TableProblem::NoSignature | TableProblem::TooShort => Some(None),
+    let find = |wanted: fn(&TableProblem) -> Option<&'static str>| table.problems.iter().find_map(wanted);
+    let is_other_label =
+        table.problems.iter().any(|problem| matches!(problem, TableProblem::OtherLabel { .. }));
+    let filesystem = find(|problem| match problem {
+        TableProblem::WholeDevice(user) => Some(user.name),
+        TableProblem::Iso9660 => Some("ISO 9660"),
         _ => None,
     });
-    match filesystem {
-        Some(filesystem) if !no_table => Err(source.problem(ImageProblem::NoTable(filesystem))),
-        _ => Ok(()),
-    }
+    let has_table = match filesystem {
+        // A boot sector has the signature of an MBR.
+        Some(_) => !table.partitions.is_empty() || table.scheme == Scheme::Gpt,
+        None => table.scheme != Scheme::None || is_other_label,
+    };
+    if has_table || no_table { Ok(()) } else { Err(source.problem(ImageProblem::NoTable(filesystem))) }
 }
 
 /// What the table says of the card that it is written to.
