@@ -11,13 +11,15 @@ use identity_host::image::source::Source;
 use libfuzzer_sys::fuzz_target;
 
 const LEN_MAX: usize = 16 << 20;
+/// Memory that unpacking may take.
+const MEMORY: u64 = 64 << 20;
 
 /// A file in memory that this process has for itself.
 static FILE: LazyLock<PathBuf> = LazyLock::new(|| format!("/dev/shm/identity-fuzz-{}", process::id()).into());
 
 fuzz_target!(|data: &[u8]| {
     fs::write(&*FILE, data).expect("room in memory");
-    let Ok(mut source) = Source::open(&FILE, None) else { return };
+    let Ok(mut source) = Source::open(&FILE, None, MEMORY) else { return };
     let exact = source.exact_len();
     let mut buffer = vec![0; 256 << 10];
     let mut len = 0;

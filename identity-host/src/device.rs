@@ -5,10 +5,14 @@ mod buffer;
 pub mod cid;
 mod file;
 pub mod info;
+#[cfg(feature = "flash")]
+mod layers;
 pub mod safety;
 pub mod sysfs;
 
+use std::fs::Metadata;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 
 pub use buffer::Buffer;
 pub use cid::Cid;
@@ -54,6 +58,11 @@ pub trait WritableCard: Card {
         let (sectors, _) = out.as_chunks_mut();
         (lba..).zip(sectors).try_for_each(|(lba, sector)| self.read_back(lba).map(|back| *sector = back))
     }
+}
+
+/// Whether this is of a block device.
+pub fn is_block_device(metadata: &Metadata) -> bool {
+    metadata.file_type().is_block_device()
 }
 
 /// An I/O error in the system's words, without Rust's "(os error N)".

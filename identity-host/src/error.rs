@@ -13,6 +13,8 @@ use crate::device::Cid;
 use crate::device::safety::TargetProblem;
 #[cfg(feature = "flash")]
 use crate::flash::FlashProblem;
+#[cfg(feature = "flash")]
+use crate::image::problem::{BmapProblem, ImageProblem, SumsProblem};
 #[cfg(feature = "stamp")]
 use crate::new_image::NewImageProblem;
 #[cfg(feature = "stamp")]
@@ -209,12 +211,36 @@ pub enum Error {
         /// What is wrong.
         problem: FlashProblem,
     },
-    /// What `flash` refuses, in words. Goes as its own errors come.
-    Refused(String),
-    /// What fails in `flash`, in words. Goes as its own errors come.
-    Failed(String),
+    /// An image.
+    #[cfg(feature = "flash")]
+    Image {
+        /// The file, or what stands for it.
+        name: String,
+        /// What is wrong.
+        problem: ImageProblem,
+    },
+    /// A block map.
+    #[cfg(feature = "flash")]
+    Bmap {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: BmapProblem,
+    },
+    /// A file of checksums.
+    #[cfg(feature = "flash")]
+    Sums {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: SumsProblem,
+    },
+    /// The system does not let signals be waited for.
+    #[cfg(feature = "flash")]
+    Signals(io::Error),
     /// Stopped by a signal.
-    Interrupted(String),
+    #[cfg(feature = "flash")]
+    Interrupted,
 }
 
 /// What was tried with a file or device.
@@ -287,15 +313,5 @@ impl Error {
     /// The system failed at `action` with `path`.
     pub fn io(path: &Path, action: Action, error: io::Error) -> Self {
         Self::Io { path: path.to_owned(), action, error }
-    }
-
-    /// Refused by `flash`.
-    pub fn refused(message: impl Into<String>) -> Self {
-        Self::Refused(message.into())
-    }
-
-    /// Failed in `flash`.
-    pub fn failed(message: impl Into<String>) -> Self {
-        Self::Failed(message.into())
     }
 }

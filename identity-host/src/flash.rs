@@ -24,11 +24,14 @@ pub mod write;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use identity_core::{Identity, Uuid};
 
 use crate::error::Error;
+use crate::image::container::Format;
 use crate::scan::Scan;
 
 pub use crate::image::CHUNK_LEN;
@@ -60,6 +63,19 @@ pub enum FlashProblem {
         /// Bytes that the card has.
         card_len: u64,
     },
+    /// The image, or what is below it, is the card itself.
+    SameStorage,
+    /// The card fails.
+    Medium {
+        /// First and last sector of what was to be done.
+        lbas: RangeInclusive<u64>,
+        /// What failed.
+        problem: MediumProblem,
+    },
+    /// The card cannot be flushed.
+    Flush(io::Error),
+    /// The thread that reads the image has ended without a word.
+    ReaderGone,
     /// The flash was begun, and failed.
     Unfinished {
         /// Why.
@@ -71,6 +87,26 @@ pub enum FlashProblem {
         /// The record of it.
         record: Option<PathBuf>,
     },
+}
+
+/// What a card does not do.
+#[derive(Debug)]
+pub enum MediumProblem {
+    /// It cannot be written.
+    Write(io::Error),
+    /// Its sectors cannot be discarded.
+    Discard(io::Error),
+    /// What was written cannot be read back.
+    ReadBack(io::Error),
+    /// It reads back differently than written.
+    Differs,
+}
+
+impl FlashProblem {
+    /// Of sectors of the card at `path`.
+    fn medium(path: &Path, lbas: RangeInclusive<u64>, problem: MediumProblem) -> Error {
+        Error::Flash { path: path.to_owned(), problem: Self::Medium { lbas, problem } }
+    }
 }
 
 /// What a person should know of a flash.
@@ -86,4 +122,29 @@ pub enum Note {
     GivenUp(std::sync::Arc<Error>),
     /// A record that nobody needs any more cannot be removed.
     RecordStays(Error),
+    /// So many bytes behind the packed image are no part of it.
+    Ignored {
+        /// How the image is packed.
+        format: Format,
+        /// Bytes.
+        len: u64,
+    },
+    /// The image ends before its own last partition does.
+    EndsBeforePartition {
+        /// Length of the image in bytes.
+        image_len: u64,
+        /// Number of the partition.
+        number: u32,
+        /// First byte behind it.
+        partition_end: u64,
+    },
+    /// The GPT says that its backup is elsewhere than at the card's end.
+    BackupGptNotAtEnd {
+        /// Where it says that it is.
+        backup_lba: u64,
+        /// Where it should be.
+        last_lba: u64,
+    },
+    /// At the card's end was the backup of an earlier GPT, which was cleared.
+    StaleGptCleared(u64),
 }

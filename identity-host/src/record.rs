@@ -198,11 +198,12 @@ impl Record {
         }
     }
 
-    /// The file's name: a pending record's is the same in a rerun, a retired one's is new.
+    /// The file's name: a pending record's is the same in a rerun, and another one for each card, also if two clones are
+    /// written at once; a retired one's is new.
     fn file_name(&self) -> String {
         let uuid = self.identity.as_ref().map_or_else(|| "unknown".to_owned(), |own| own.uuid().to_string());
         match self.purpose {
-            Purpose::Pending => format!("{uuid}.json"),
+            Purpose::Pending => format!("{uuid}-{:032x}.json", self.number.unwrap_or_default()),
             Purpose::Retired => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 format!("retired-{uuid}-{}.json", now.as_nanos())
@@ -324,6 +325,37 @@ pub fn remove_if_kept(file: &Path) -> Result<()> {
     if is_kept { remove(file) } else { Ok(()) }
 }
 
+/// Removes the pending records of an identity that is on this card for certain: those of this card, by all that is known of
+/// both. Another card's stay, also if it is a clone.
+///
+/// # Errors
+/// If one stays.
+pub fn remove_pending(directory: &Path, card: &CardKey, uuid: Uuid) -> Result<()> {
+    for path in pending_paths(directory) {
+        let Ok(record) = Record::read(&path) else { continue };
+        let is_own = record.purpose == Purpose::Pending
+            && record.card == *card
+            && record.identity.is_some_and(|identity| identity.uuid() == uuid);
+        if is_own {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Files in the place for records that may be pending ones, by name.
+fn pending_paths(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let is_record = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.ends_with(".json") && !name.starts_with("retired-") && !name.starts_with('.')
+    };
+    paths.retain(is_record);
+    paths.sort();
+    paths
+}
+
 /// Pending records that may be about a card.
 #[derive(Debug, Default)]
 pub struct Matches {
@@ -338,15 +370,7 @@ pub struct Matches {
 /// Looks for pending records about a card; `mark` is that in its LBA 0.
 pub fn find(directory: &Path, card: &CardKey, mark: Option<&Mark>) -> Matches {
     let mut matches = Matches::default();
-    let Ok(entries) = fs::read_dir(directory) else { return matches };
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    let is_record = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.ends_with(".json") && !name.starts_with("retired-") && !name.starts_with('.')
-    };
-    paths.retain(is_record);
-    paths.sort();
-    for path in paths {
+    for path in pending_paths(directory) {
         match Record::read(&path) {
             Err(error) => matches.broken.push(error),
             Ok(record) if record.purpose == Purpose::Retired => (),

@@ -60,7 +60,15 @@ impl Inspection {
     /// Takes the bytes of the range that [`Inspection::next`] has named: whole sectors from `start_lba` on.
     pub fn give(&mut self, start_lba: u64, bytes: Vec<u8>) {
         if start_lba == self.head_sectors() {
-            self.head.extend(bytes);
+            // The shorter one is moved, so that a gap of 32 MiB is not in memory twice.
+            let mut bytes = bytes;
+            if bytes.len() > self.head.len() {
+                bytes.reserve_exact(self.head.len());
+                bytes.splice(0..0, self.head.drain(..));
+                self.head = bytes;
+            } else {
+                self.head.append(&mut bytes);
+            }
         } else {
             self.pieces.push(Piece { start_lba, bytes });
         }

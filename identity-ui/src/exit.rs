@@ -11,6 +11,8 @@ use identity_host::device::safety::TargetProblem;
 use identity_host::error::Error;
 #[cfg(feature = "flash")]
 use identity_host::flash::FlashProblem;
+#[cfg(feature = "flash")]
+use identity_host::image::problem::ImageProblem;
 #[cfg(feature = "stamp")]
 use identity_host::new_image::NewImageProblem;
 #[cfg(feature = "stamp")]
@@ -108,8 +110,7 @@ impl Exit {
             | Error::BoundAlready { .. }
             | Error::NoCid(_)
             | Error::NoBoard
-            | Error::NotOurDirectory { .. }
-            | Error::Refused(_) => Self::Refused,
+            | Error::NotOurDirectory { .. } => Self::Refused,
             #[cfg(feature = "stamp")]
             Error::Record { problem: RecordProblem::NoPlace, .. } => Self::Device,
             #[cfg(feature = "stamp")]
@@ -130,9 +131,20 @@ impl Exit {
             #[cfg(feature = "flash")]
             Error::Flash { problem: FlashProblem::NoPlace(cause), .. } => Self::of_error(cause),
             #[cfg(feature = "flash")]
-            Error::Flash { .. } => Self::Refused,
-            Error::Failed(_) => Self::Device,
-            Error::Interrupted(_) => Self::Interrupted,
+            Error::Flash {
+                problem: FlashProblem::Medium { .. } | FlashProblem::Flush(_) | FlashProblem::ReaderGone,
+                ..
+            } => Self::Device,
+            #[cfg(feature = "flash")]
+            Error::Image { problem: ImageProblem::Directory, .. } => Self::Device,
+            #[cfg(feature = "flash")]
+            Error::Flash { .. } | Error::Image { .. } | Error::Bmap { .. } | Error::Sums { .. } => {
+                Self::Refused
+            }
+            #[cfg(feature = "flash")]
+            Error::Signals(_) => Self::Device,
+            #[cfg(feature = "flash")]
+            Error::Interrupted => Self::Interrupted,
         }
     }
 }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How far a flash is: a bar on a terminal, lines of JSON, or nothing.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 use identity_host::flash::progress::{Phase, Progress};
 
 use crate::output;
+use crate::size::Size;
 
 /// Time between two lines.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -74,11 +76,9 @@ impl Progress for ShownProgress {
     fn begin(&mut self, phase: Phase) {
         (self.phase, self.started, self.shown) = (phase, Instant::now(), None);
         if let Mode::Bar(bar) = &self.mode {
-            let template = "{msg:9} [{wide_bar}] {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style.progress_chars("=> "));
-            }
+            bar.unset_length();
             bar.reset();
+            set_style(bar, false);
             bar.set_message(match phase {
                 Phase::Write => "writing",
                 Phase::Verify => "verifying",
@@ -90,8 +90,12 @@ impl Progress for ShownProgress {
         match &self.mode {
             Mode::Quiet => (),
             Mode::Bar(bar) => {
-                if let Some(total) = total {
-                    bar.set_length(total.max(bytes));
+                if bar.length().is_some() != total.is_some() {
+                    set_style(bar, total.is_some());
+                }
+                match total {
+                    Some(total) => bar.set_length(total.max(bytes)),
+                    None => bar.unset_length(),
                 }
                 bar.set_position(bytes);
             }
@@ -107,6 +111,28 @@ impl Progress for ShownProgress {
             Mode::Json => self.line(bytes, Some(bytes)),
         }
     }
+}
+
+/// A bar, or, where the end is not known, no bar and no time that is left. Units are those of [`Size`], as in the result.
+fn set_style(bar: &ProgressBar, has_end: bool) {
+    let template = if has_end {
+        "{msg:9} [{wide_bar}] {size}/{total_size}  {rate}/s  {eta} left"
+    } else {
+        "{msg:9} {size}  {rate}/s  {elapsed}"
+    };
+    let Ok(style) = ProgressStyle::with_template(template) else { return };
+    let style = style
+        .progress_chars("=> ")
+        .with_key("size", |state: &ProgressState, out: &mut dyn Write| {
+            let _ = write!(out, "{}", Size(state.pos()));
+        })
+        .with_key("total_size", |state: &ProgressState, out: &mut dyn Write| {
+            let _ = write!(out, "{}", Size(state.len().unwrap_or(0)));
+        })
+        .with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+            let _ = write!(out, "{}", Size(state.per_sec() as u64));
+        });
+    bar.set_style(style);
 }
 
 impl Drop for ShownProgress {

@@ -15,7 +15,7 @@ use identity_host::device::safety::TargetProblem;
 use identity_host::device::{Cid, plain};
 use identity_host::error::{Action, Binding, Error, PlacesProblem, StepProblem};
 #[cfg(feature = "flash")]
-use identity_host::flash::{FlashProblem, Note};
+use identity_host::flash::{FlashProblem, MediumProblem, Note};
 #[cfg(feature = "stamp")]
 use identity_host::new_image::NewImageProblem;
 #[cfg(feature = "stamp")]
@@ -24,6 +24,9 @@ use identity_host::plan::Why;
 use identity_host::record::RecordProblem;
 use identity_host::scan::{Reason, Scan, ScannedSector};
 use identity_layout::slot_rules::SlotVerdict;
+
+#[cfg(feature = "flash")]
+mod image;
 
 /// An error.
 pub fn error(error: &Error) -> String {
@@ -153,7 +156,16 @@ pub fn error(error: &Error) -> String {
         ),
         #[cfg(feature = "flash")]
         Error::Flash { path, problem } => flash(path, problem),
-        Error::Refused(message) | Error::Failed(message) | Error::Interrupted(message) => message.clone(),
+        #[cfg(feature = "flash")]
+        Error::Image { name, problem } => image::problem(name, problem),
+        #[cfg(feature = "flash")]
+        Error::Bmap { path, problem } => image::bmap(path, problem),
+        #[cfg(feature = "flash")]
+        Error::Sums { path, problem } => image::sums(path, problem),
+        #[cfg(feature = "flash")]
+        Error::Signals(error) => format!("cannot wait for signals: {}", plain(error)),
+        #[cfg(feature = "flash")]
+        Error::Interrupted => "interrupted".into(),
     }
 }
 
@@ -525,6 +537,12 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
         FlashProblem::TooLong { image_len, card_len } => {
             format!("the image has {image_len} bytes or more, {shown} only {card_len}; take a larger card")
         }
+        FlashProblem::SameStorage => {
+            format!("{shown} is the image itself, or one of both is made of the other; give another target")
+        }
+        FlashProblem::Medium { lbas, problem } => medium(path, lbas, problem),
+        FlashProblem::Flush(error) => format!("{shown}: cannot be flushed: {}", plain(error)),
+        FlashProblem::ReaderGone => "the thread that reads the image has ended unexpectedly".into(),
         FlashProblem::Unfinished { cause, identity, on_card, record } => {
             let place = match (identity, on_card, record) {
                 (None, ..) => String::new(),
@@ -540,6 +558,19 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
     }
 }
 
+#[cfg(feature = "flash")]
+fn medium(path: &Path, lbas: &std::ops::RangeInclusive<u64>, problem: &MediumProblem) -> String {
+    let (first, last) = (lbas.start(), lbas.end());
+    let lbas = if first == last { format!("LBA {first}") } else { format!("LBA {first} to {last}") };
+    let what = match problem {
+        MediumProblem::Write(error) => format!("cannot write {lbas}: {}", plain(error)),
+        MediumProblem::Discard(error) => format!("cannot discard {lbas}: {}", plain(error)),
+        MediumProblem::ReadBack(error) => format!("cannot read {lbas} back: {}", plain(error)),
+        MediumProblem::Differs => format!("{lbas} read back differently than written; replace the card"),
+    };
+    format!("{}: {what}", path.display())
+}
+
 /// What a person should know of a flash.
 #[cfg(feature = "flash")]
 pub fn note(note: &Note, path: &Path) -> String {
@@ -551,5 +582,27 @@ pub fn note(note: &Note, path: &Path) -> String {
         }
         Note::BrokenRecord(cause) | Note::RecordStays(cause) => error(cause),
         Note::GivenUp(cause) => format!("{shown} will be without identity: {}", error(cause)),
+        Note::Ignored { format, len } => format!(
+            "the image is complete; {len} bytes behind its {} data were ignored, as {} ignores them",
+            format.name(),
+            format.name()
+        ),
+        Note::EndsBeforePartition { image_len, number, partition_end } => format!(
+            "the image ends at byte {image_len}, before the end of its own partition {number} at byte {partition_end}: either \
+             that partition is meant to be filled later, or the image was cut off before it was packed"
+        ),
+        Note::BackupGptNotAtEnd { backup_lba, last_lba } if backup_lba < last_lba => format!(
+            "{shown}: the image's backup GPT is at LBA {backup_lba}, not at the card's end (LBA {last_lba}); when the flash \
+             is done, `sgdisk -e {shown}` moves it"
+        ),
+        Note::BackupGptNotAtEnd { backup_lba, last_lba } => format!(
+            "{shown}: the image's GPT is that of a larger card: its backup is at LBA {backup_lba}, and this card ends at LBA \
+             {last_lba}; Linux and fdisk may refuse that table: take a larger card"
+        ),
+        Note::StaleGptCleared(lba) => {
+            format!(
+                "{shown}: LBA {lba}, the card's end, held the backup of an earlier GPT, which was cleared"
+            )
+        }
     }
 }

@@ -51,14 +51,14 @@ impl Host {
     }
 
     fn flash(&self, card: &mut dyn WritableCard, records: &Path, options: Request) -> Result<()> {
-        let mut source = Source::open(&self.image, None)?;
+        let mut source = Source::open(&self.image, None, 1 << 30)?;
         let path = Path::new("card");
         let key = CardKey { path: "/card".into(), sectors: card.sectors(), cid: None };
         let surroundings = Surroundings::unknown("unknown");
         let target = FlashTarget { card: &*card, path, key: &key, records, surroundings };
         let prepared = prepare(&target, &mut source, None, options)?;
         let (progress, stop) = (&mut Quiet, Stop::default());
-        let settings = Settings { path, key, records, verify: true, progress, stop };
+        let settings = Settings { path, key, records, retired: None, verify: true, progress, stop };
         run(prepared, card, source, settings)?;
         Ok(())
     }

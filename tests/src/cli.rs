@@ -20,9 +20,8 @@ pub fn program() -> &'static Path {
 
 fn build() -> Option<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // As `cargo test --workspace` has built it for the tests of its own package, so that nothing is compiled again.
     let output = Command::new(cargo)
-        .args(["test", "--no-run", "--quiet", "--workspace", "--test", "plan"])
+        .args(["build", "--quiet", "--workspace", "--bin", "identity"])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(workspace())
         .stderr(Stdio::inherit())

@@ -102,7 +102,8 @@ Examples:
   identity flash --dry-run --format json panda.img.zst /dev/mmcblk0
 
 IMAGE is raw, gzip, xz, zstd, bzip2, or a zip archive with one file. IMAGE.sha256 and IMAGE.bmap are used when they \
-are there. An identity inside the image is never carried over.
+are there. An identity inside the image is never carried over. An image that is no multiple of 512 bytes is padded with \
+zeros; bytes behind a gzip or bzip2 file are ignored.
 
 While it writes, a record of the card's identity is in $XDG_STATE_HOME/identity, ~/.local/state/identity or, for root, \
 /var/lib/identity; run the same command again after an interruption.";
@@ -285,16 +286,23 @@ pub struct FlashArgs {
     /// Give the card the identity in this record
     #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "no_restore"])]
     pub restore: Option<PathBuf>,
-    /// This card is none that there is a record of
+    /// Ignore records of unfinished flashes
     #[arg(long)]
     pub no_restore: bool,
+    /// Write an image that has no partition table
+    #[arg(long)]
+    pub no_table: bool,
+    /// Memory that unpacking may take, like 2G [default: 1G, or what the machine has]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
     /// Do not read back what was written, but for the first MiB and the identity
     #[arg(long)]
     pub no_verify: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
-    /// Write also where no place is left for the identity, or where its state is doubtful; with --profile, replace it
+    /// Write also where no place is left for the identity, or where its state is doubtful; with --profile, replace it; what
+    /// the card loses is kept on this host
     #[arg(long)]
     pub force: bool,
     /// Show what would be written, and write nothing

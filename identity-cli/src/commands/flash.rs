@@ -8,23 +8,25 @@ use identity_core::Identity;
 use identity_host::device::safety::InUse;
 use identity_host::device::{Card, SECTOR_LEN, Target};
 use identity_host::document::Document;
-use identity_host::flash::Note;
+use identity_host::error::Error;
 use identity_host::flash::interrupt::Stop;
 use identity_host::flash::prepare::{FlashTarget, Request, prepare};
 use identity_host::flash::run::{self, Settings};
-use identity_host::image::bmap;
+use identity_host::flash::{FlashProblem, Note};
 use identity_host::image::digest::{self, Expected};
 use identity_host::image::source::Source;
+use identity_host::image::{self, bmap};
 use identity_host::record::{self, CardKey};
 use identity_host::stamp;
 use identity_host::surroundings::Surroundings;
+use identity_ui::confirm::Terminal;
 use identity_ui::output::{json_line, print, say};
 use identity_ui::progress::ShownProgress;
 use identity_ui::{Exit, Failure, Result, confirm, wording};
 
 use super::writing;
 use crate::args::{FlashArgs, Format};
-use crate::render::flash::{self as show, FlashSummary, Outcome};
+use crate::render::flash::{self as show, FlashSummary, Outcome, Replaced};
 
 pub fn run(args: &FlashArgs) -> Result<Exit> {
     let request = request(args)?;
@@ -58,15 +60,20 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     }
     confirm(args, &summary, &target)?;
 
+    let stop = Stop::on_signal()?;
+    let retired = prepared.retired(&key);
+    let kept = writing::keep(&retired, &args.target)?;
+    let replaced: Vec<Replaced> = retired.iter().zip(&kept).filter_map(Replaced::new).collect();
     let (name, plan) = (source.name.clone(), prepared.plan.clone());
     let mut progress = ShownProgress::new(args.format == Format::Json);
     let settings = Settings {
         path: &args.target,
         key,
         records: &records,
+        retired: kept.into_iter().flatten().next(),
         verify: !args.no_verify,
         progress: &mut progress,
-        stop: Stop::on_signal()?,
+        stop,
     };
     let done = run::run(prepared, &mut target, source, settings)?;
     drop(progress);
@@ -80,7 +87,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         verified: !args.no_verify,
         identity: plan.identity.is_some().then(|| Document::of_scan(&done.scan, None, 1)),
         why: plan.copies.why.map(wording::why),
-        record: done.record.as_deref(),
+        replaced,
     };
     print(&match args.format {
         Format::Json => json_line(&show::done(outcome)),
@@ -102,6 +109,7 @@ fn request(args: &FlashArgs) -> Result<Request> {
         restore: args.restore.as_ref().map(read).transpose()?,
         no_restore: args.no_restore,
         at: args.at.clone(),
+        no_table: args.no_table,
         force: args.force,
     })
 }
@@ -126,16 +134,15 @@ fn is_stdin(args: &FlashArgs) -> bool {
 
 fn open_source(args: &FlashArgs, target: &Target) -> Result<Source> {
     let expected = match args.sha256 {
-        Some(sum) => Some(Expected { sum, origin: "--sha256".into() }),
+        Some(sum) => Some(Expected { sum, origin: None }),
         None if is_stdin(args) => None,
         None => digest::find_beside(&args.image)?,
     };
-    let source = Source::open(&args.image, expected)?;
-    if source.file().is_some_and(|file| target.is_same_as(file)) {
-        return Err(Failure::refused(format!(
-            "{} is the image itself; give another target",
-            args.target.display()
-        )));
+    let memory = args.memory.unwrap_or_else(image::default_memory);
+    let source = Source::open(&args.image, expected, memory)?;
+    if source.file().is_some_and(|file| target.shares_storage_with(file)) {
+        let problem = FlashProblem::SameStorage;
+        return Err(Error::Flash { path: args.target.clone(), problem }.into());
     }
     Ok(source)
 }
@@ -154,10 +161,10 @@ fn confirm(args: &FlashArgs, summary: &FlashSummary<'_>, target: &Target) -> Res
         return Ok(());
     }
     let shown = args.target.display();
-    if !confirm::can_ask() {
+    let Some(terminal) = Terminal::find(is_stdin(args)) else {
         return Err(Failure::refused(format!(
             "{shown} would be overwritten, and there is no terminal to ask on; say --yes"
         )));
-    }
-    confirm::ask(&show::facts(summary), &format!("Overwrite everything on {shown}?"))
+    };
+    confirm::ask_on(terminal, &show::facts(summary), &format!("Overwrite everything on {shown}?"))
 }

@@ -2,7 +2,7 @@
 //! What the verbs that write have in common: they keep what they destroy, ask before they clear a sector in a partition, and
 //! show a plan instead of carrying it out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use identity_host::device::safety::{Allowed, InUse};
 use identity_host::device::{Access, Target};
@@ -63,28 +63,35 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
 /// # Errors
 /// Exit 7 if neither works; nothing may be written then.
 pub fn retire(scan: &Scan, target: &Target) -> Result<()> {
-    for record in Record::retired(scan, &CardKey::of_target(target)) {
-        match record::directory().and_then(|directory| record.write(&directory)) {
-            Ok(file) => {
-                let undo = record.identity.as_ref().map_or_else(String::new, |_| {
-                    format!(
-                        "; the undo is `identity stamp --restore {} {}`",
-                        file.display(),
-                        target.path().display()
-                    )
-                });
-                say(&format!("what is replaced or erased is kept in {}{undo}", file.display()));
-            }
-            Err(error) => {
-                let line = format!("{{\"event\":\"replacing\",\"record\":{}}}\n", record.to_json());
-                print_for_certain(&line).map_err(|failure| {
-                    let kept = Failure::from(error);
-                    let why =
-                        format!("the identity can be kept nowhere ({kept}; {failure}); nothing was written");
-                    Failure::new(Exit::Device, why)
-                })?;
-            }
+    keep(&Record::retired(scan, &CardKey::of_target(target)), target.path()).map(|_| ())
+}
+
+/// Keeps these records; returns the file of each, where there is one. `path` is for messages.
+///
+/// # Errors
+/// As [`retire`].
+pub fn keep(records: &[Record], path: &Path) -> Result<Vec<Option<PathBuf>>> {
+    records.iter().map(|record| keep_one(record, path)).collect()
+}
+
+fn keep_one(record: &Record, path: &Path) -> Result<Option<PathBuf>> {
+    match record::directory().and_then(|directory| record.write(&directory)) {
+        Ok(file) => {
+            let undo = record.identity.as_ref().map_or_else(String::new, |_| {
+                format!("; the undo is `identity stamp --restore {} {}`", file.display(), path.display())
+            });
+            say(&format!("what is replaced or erased is kept in {}{undo}", file.display()));
+            Ok(Some(file))
+        }
+        Err(error) => {
+            let line = format!("{{\"event\":\"replacing\",\"record\":{}}}\n", record.to_json());
+            print_for_certain(&line).map_err(|failure| {
+                let kept = Failure::from(error);
+                let why =
+                    format!("the identity can be kept nowhere ({kept}; {failure}); nothing was written");
+                Failure::new(Exit::Device, why)
+            })?;
+            Ok(None)
         }
     }
-    Ok(())
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A flash: what is going to happen, and what has.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -10,6 +10,7 @@ use identity_host::document::Document;
 use identity_host::flash::choice::Choice;
 use identity_host::flash::plan::{FlashPlan, LAST_SECTORS};
 use identity_host::flash::write::Summary;
+use identity_host::record::Record;
 use identity_ui::lines::Lines;
 use identity_ui::size::Size;
 use identity_ui::wording;
@@ -177,8 +178,26 @@ pub struct Outcome<'a> {
     pub identity: Option<Document>,
     /// Why it is where it is.
     pub why: Option<String>,
-    /// Where the identity is that is not on it any more.
-    pub record: Option<&'a Path>,
+    /// Identities that it had, and has no more.
+    pub replaced: Vec<Replaced>,
+}
+
+/// An identity that the card had, and has no more.
+#[derive(Serialize)]
+pub struct Replaced {
+    uuid: String,
+    profile: String,
+    /// Where it is kept; `None` where it was printed.
+    record: Option<PathBuf>,
+}
+
+impl Replaced {
+    /// Of a record and its file; `None` for a record of damaged copies alone.
+    pub fn new((record, file): (&Record, &Option<PathBuf>)) -> Option<Self> {
+        let identity = record.identity.as_ref()?;
+        let (uuid, profile) = (identity.uuid().to_string(), identity.profile().to_owned());
+        Some(Self { uuid, profile, record: file.clone() })
+    }
 }
 
 /// For programs, when it is done.
@@ -207,10 +226,15 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
         if let Some(why) = &outcome.why {
             text.push_str(&format!("slots: {why}\n"));
         }
-    } else if let Some(record) = outcome.record {
-        text.push_str(&format!("its identity is not on it any more, only in {}\n", record.display()));
-    } else {
+    } else if outcome.replaced.is_empty() {
         text.push_str("it has no identity; give it one with `identity stamp`\n");
+    }
+    for Replaced { uuid, profile, record } in &outcome.replaced {
+        let place = match record {
+            Some(record) => format!("only in {}", record.display()),
+            None => "only in the line above".into(),
+        };
+        text.push_str(&format!("the identity {uuid} ({profile}) is not on it any more, {place}\n"));
     }
     text
 }

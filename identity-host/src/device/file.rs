@@ -102,14 +102,10 @@ impl Target {
         self.file.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device())
     }
 
-    /// Whether `other` is the same file or device.
-    pub fn is_same_as(&self, other: &File) -> bool {
-        let key = |file: &File| {
-            let metadata = file.metadata().ok()?;
-            let device = metadata.file_type().is_block_device();
-            Some(if device { (metadata.rdev(), None) } else { (metadata.dev(), Some(metadata.ino())) })
-        };
-        key(&self.file).is_some_and(|own| key(other) == Some(own))
+    /// Whether `other` is the same file or device, or one of both is made of the other.
+    #[cfg(feature = "flash")]
+    pub fn shares_storage_with(&self, other: &File) -> bool {
+        super::layers::share_storage(&self.file, other)
     }
 
     /// Writes past the cache; `false` if that is not possible here.

@@ -205,6 +205,11 @@ impl Device {
         Self::children(&self.dir.join("holders"))
     }
 
+    /// Devices that this one is built on: device mapper, RAID.
+    pub fn slaves(&self) -> Vec<Self> {
+        Self::children(&self.dir.join("slaves"))
+    }
+
     fn children(dir: &Path) -> Vec<Self> {
         let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
         let mut children: Vec<_> = entries

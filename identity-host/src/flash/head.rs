@@ -17,8 +17,10 @@ const _: () = assert!(LEN_MIN.is_multiple_of(CHUNK_LEN));
 /// First bytes of an image.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// The bytes; whole chunks unless the image ends in them.
+    /// The bytes; whole chunks, unless the image ends in them: then whole sectors, the last one padded with zeros.
     pub bytes: Vec<u8>,
+    /// How many of them are the image's.
+    pub image_len: usize,
     /// Whether the image ends in them.
     pub is_all: bool,
 }
@@ -38,8 +40,9 @@ pub fn read(source: &mut Source, gap_sectors: impl Fn(&[u8]) -> u64) -> Result<H
         len += source.fill(&mut bytes[LEN_MIN..])?;
     }
     let is_all = len < bytes.len();
-    bytes.truncate(len);
-    Ok(Head { bytes, is_all })
+    // Behind `len` it is still zero.
+    bytes.truncate(len.next_multiple_of(SECTOR_LEN));
+    Ok(Head { bytes, image_len: len, is_all })
 }
 
 /// Makes every copy of an identity blank that somebody has imaged along: before the first partition whatever bears our

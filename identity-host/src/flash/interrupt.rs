@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 use crate::error::{Error, Result};
@@ -17,15 +17,17 @@ impl Stop {
     /// From now on a signal asks to stop; a second one ends the process as ever.
     ///
     /// # Errors
-    /// Exit 7 if the system does not let.
+    /// [`Error::Signals`] if the system does not let.
     pub fn on_signal() -> Result<Self> {
         let stop = Self::default();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // In this order, or the first signal would already end the process.
             flag::register_conditional_default(signal, stop.0.clone())
                 .and_then(|_| flag::register(signal, stop.0.clone()))
-                .map_err(|error| Error::failed(format!("cannot wait for signals: {error}")))?;
+                .map_err(Error::Signals)?;
         }
+        // Without a handler, a write beyond `ulimit -f` would end the process instead of failing with EFBIG.
+        flag::register(SIGXFSZ, Arc::default()).map_err(Error::Signals)?;
         Ok(stop)
     }
 
@@ -37,8 +39,8 @@ impl Stop {
     /// Stops if asked to.
     ///
     /// # Errors
-    /// Exit 130.
+    /// [`Error::Interrupted`].
     pub fn check(&self) -> Result<()> {
-        if self.0.load(Ordering::Relaxed) { Err(Error::Interrupted("interrupted".into())) } else { Ok(()) }
+        if self.0.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }
 }

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading and unpacking in a thread of its own, a few chunks ahead of the writer.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use super::CHUNK_LEN;
 use super::interrupt::Stop;
-use crate::device::Buffer;
+use super::{CHUNK_LEN, FlashProblem};
+use crate::device::{Buffer, SECTOR_LEN};
 use crate::error::{Error, Result};
 use crate::image::bmap::Checker;
+use crate::image::foreign;
+use crate::image::problem::ImageProblem;
 use crate::image::source::Source;
 
 /// Chunks in memory: one is written, one is filled, and the others even out what a slow card or a busy unpacker does.
@@ -25,7 +28,7 @@ pub struct Chunk {
     pub at: u64,
     /// Its bytes.
     pub buffer: Buffer,
-    /// How many of them count; less than all only at the image's end.
+    /// How many of them count: whole sectors, the last one padded with zeros; less than all only at the image's end.
     pub len: usize,
 }
 
@@ -33,8 +36,17 @@ pub struct Chunk {
 pub enum Delivery {
     /// The next part.
     Chunk(Chunk),
-    /// The image has ended after so many bytes, and is what it should be.
-    End(u64),
+    /// The image has ended, and is what it should be.
+    End(Ended),
+}
+
+/// An image that has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its length in bytes, without what was padded.
+    pub image_len: u64,
+    /// Bytes behind the packed image that are no part of it.
+    pub ignored_len: u64,
 }
 
 /// A thread that reads an image.
@@ -47,7 +59,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts reading behind the first `at` bytes. With a block map, what is in none of its ranges is left out.
+    /// Starts reading behind the first `at` bytes, which are a whole number of sectors unless they are all. With a block map, what is in none of its ranges is left out.
     pub fn start(source: Source, checker: Option<Checker>, at: u64) -> Self {
         let (taken, file_len, stated_len) = (source.taken.clone(), source.file_len, source.stated_len);
         let (empty, to_fill) = channel();
@@ -64,18 +76,18 @@ impl Pipeline {
         Self { full, empty, taken, file_len, stated_len }
     }
 
-    /// The next part, or the end.
+    /// The next part, or the end. `path` is for messages.
     ///
     /// # Errors
-    /// What the image's file, or its content, has wrong; 130 when interrupted.
-    pub fn next(&self, stop: &Stop) -> Result<Delivery> {
+    /// What the image's file, or its content, has wrong; [`Error::Interrupted`].
+    pub fn next(&self, stop: &Stop, path: &Path) -> Result<Delivery> {
         loop {
             stop.check()?;
             match self.full.recv_timeout(WAIT) {
                 Ok(delivery) => return delivery,
                 Err(RecvTimeoutError::Timeout) => (),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::failed("the thread that reads the image has ended unexpectedly"));
+                    return Err(Error::Flash { path: path.to_owned(), problem: FlashProblem::ReaderGone });
                 }
             }
         }
@@ -97,30 +109,40 @@ impl Pipeline {
     }
 }
 
-/// Returns the image's length.
 fn produce(
     mut source: Source,
     mut checker: Option<Checker>,
     mut at: u64,
     empty: &Receiver<Buffer>,
     full: &SyncSender<Result<Delivery>>,
-) -> Result<u64> {
+) -> Result<Ended> {
+    let given_up = |at| Ok(Ended { image_len: at, ignored_len: 0 });
     let mut spare = None;
+    // What the image is by the end of the chunk before, if it ends there.
+    let mut by_end = None;
     loop {
         if let Some(checker) = &checker {
             at += skip_unmapped(&mut source, checker, at)?;
         }
         // Without a receiver or sender the writer has given up.
-        let Some(mut buffer) = spare.take().or_else(|| empty.recv().ok()) else { return Ok(at) };
+        let Some(mut buffer) = spare.take().or_else(|| empty.recv().ok()) else { return given_up(at) };
         let len = source.fill(&mut buffer)?;
+        if len > 0 {
+            by_end = foreign::recognise_end(&buffer[..len]);
+        }
+        if let Some(what) = by_end.filter(|_| len < CHUNK_LEN) {
+            return Err(source.problem(ImageProblem::ForeignInside { outer: source.format, inside: what }));
+        }
         if let Some(checker) = &mut checker {
             let given = checker.give(at, &buffer[..len]);
-            given.map_err(|reason| Error::refused(format!("{}: {reason}", source.name)))?;
+            given.map_err(|mismatch| source.problem(ImageProblem::BlockMap(mismatch)))?;
         }
         let is_wanted = |checker: &Checker| checker.bmap().parts(at..at + len as u64).next().is_some();
         if len > 0 && checker.as_ref().is_none_or(is_wanted) {
-            if full.send(Ok(Delivery::Chunk(Chunk { at, buffer, len }))).is_err() {
-                return Ok(at);
+            let padded_len = len.next_multiple_of(SECTOR_LEN);
+            buffer[len..padded_len].fill(0);
+            if full.send(Ok(Delivery::Chunk(Chunk { at, buffer, len: padded_len }))).is_err() {
+                return given_up(at);
             }
         } else {
             spare = Some(buffer);
@@ -132,10 +154,9 @@ fn produce(
     }
     if let Some(checker) = checker {
         let finished = checker.finish(at);
-        finished.map_err(|reason| Error::refused(format!("{} {reason}", source.name)))?;
+        finished.map_err(|mismatch| source.problem(ImageProblem::BlockMap(mismatch)))?;
     }
-    source.finish()?;
-    Ok(at)
+    Ok(Ended { image_len: at, ignored_len: source.finish()? })
 }
 
 /// Passes over whole chunks in which a block map has nothing, where that saves reading them; returns how far.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use identity_core::{Identity, State};
 use identity_layout::Gap;
 use identity_layout::mark::Mark;
+use identity_layout::table::{self, PartitionTable, Scheme, TableProblem};
 
 use super::choice::{self, Choice, Wanted};
 use super::head::{self, Head};
@@ -17,10 +18,13 @@ use crate::error::{Action, Error, Result};
 use crate::first_sectors::FirstSectors;
 use crate::image::bmap::{Bmap, Checker};
 use crate::image::container::{self, Format};
-use crate::image::source::{self, Source};
-use crate::record::{self, CardKey, Matches};
+use crate::image::foreign;
+use crate::image::problem::ImageProblem;
+use crate::image::source::Source;
+use crate::record::{self, CardKey, Matches, Record};
 use crate::scan::Scan;
 use crate::surroundings::Surroundings;
+use crate::update;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +37,8 @@ pub struct Request {
     pub no_restore: bool,
     /// Places for the copies that were named.
     pub at: Vec<u32>,
+    /// Whether the image may have no partition table.
+    pub no_table: bool,
     /// Go on without identity where there is no place for it, or its state is doubtful.
     pub force: bool,
 }
@@ -43,6 +49,8 @@ pub struct Prepared {
     pub plan: FlashPlan,
     /// The image's first bytes, without copies of any identity.
     pub head: Vec<u8>,
+    /// How many of them are the image's; the rest pads its last sector.
+    pub head_len: usize,
     /// The block map, and how much of it has been checked.
     pub checker: Option<Checker>,
     /// Where copies of an identity were in the image.
@@ -51,6 +59,8 @@ pub struct Prepared {
     pub scan: Scan,
     /// The mark that the card gets: with the number that it has, or a new one.
     pub mark: Mark,
+    /// The image's table, where the image's length is known only at its end.
+    pub late_table: Option<PartitionTable>,
     /// What a person should know.
     pub notes: Vec<Note>,
 }
@@ -84,17 +94,22 @@ pub fn prepare(
     check_lengths(source, bmap.as_deref(), target)?;
     let mut head = head::read(source, |bytes| Gap::new(bytes, sectors).end_lba())?;
     check_head(&head, source, target)?;
+    let table = table::read(&Gap::new(&head.bytes, sectors));
+    check_table(&table, source, request.no_table)?;
+    let image_len = source.exact_len().or(bmap.as_ref().map(|bmap| bmap.image_len));
+    let image_len = image_len.or(head.is_all.then_some(head.image_len as u64));
     let mut checker = bmap.map(Checker::new);
     if let Some(checker) = &mut checker {
-        let given = checker.give(0, &head.bytes);
-        given.map_err(|reason| Error::refused(format!("{}: {reason}", source.name)))?;
+        let given = checker.give(0, &head.bytes[..head.image_len]);
+        given.map_err(|mismatch| source.problem(ImageProblem::BlockMap(mismatch)))?;
     }
     let first_partition_lba = Gap::new(&head.bytes, sectors).end_lba();
     let blanked = head::blank_copies(&mut head.bytes, first_partition_lba);
 
     let scan = look(target, &request.at).judged_in(target.surroundings.clone());
-    let mut notes = Vec::new();
-    let Request { fresh, restore, no_restore, at, force } = request;
+    let mut notes = table_notes(&table, sectors);
+    notes.extend(image_len.and_then(|len| ends_before_partition(&table, len)));
+    let Request { fresh, restore, no_restore, at, no_table: _, force } = request;
     let old_mark = read_mark(target.card);
     let wanted = Wanted { fresh, restore, no_restore, force };
     let choice = choose(target, &scan, old_mark.as_ref(), wanted, &mut notes)?;
@@ -104,7 +119,56 @@ pub fn prepare(
     }
     let number = old_mark.and_then(|mark| mark.number()).unwrap_or_else(record::new_number);
     let mark = Mark::new(&image_name(&source.name), Some(number));
-    Ok(Prepared { plan, head: head.bytes, checker, blanked, scan, mark, notes })
+    let (head_len, late_table) = (head.image_len, image_len.is_none().then_some(table));
+    Ok(Prepared { plan, head: head.bytes, head_len, checker, blanked, scan, mark, late_table, notes })
+}
+
+impl Prepared {
+    /// What has to be kept elsewhere before the card is written: every identity on it that it will not have any more, and
+    /// damaged copies where it will have none of them.
+    pub fn retired(&self, key: &CardKey) -> Vec<Record> {
+        let stays = self.plan.identity.as_ref().map(Identity::uuid);
+        let is_lost = |record: &Record| match &record.identity {
+            Some(identity) => Some(identity.uuid()) != stays,
+            None => stays.is_none() || matches!(self.plan.choice, Choice::New(_)),
+        };
+        let mut records = Record::retired(&self.scan, key);
+        records.retain(is_lost);
+        records
+    }
+}
+
+/// An image without a table is the image of a partition, a loader, or no image at all, more often than that of a card.
+fn check_table(table: &PartitionTable, source: &Source, no_table: bool) -> Result<()> {
+    let find = |wanted: fn(&TableProblem) -> Option<&'static str>| table.problems.iter().find_map(wanted);
+    let is_other_label =
+        table.problems.iter().any(|problem| matches!(problem, TableProblem::OtherLabel { .. }));
+    let filesystem = find(|problem| match problem {
+        TableProblem::WholeDevice(user) => Some(user.name),
+        TableProblem::Iso9660 => Some("ISO 9660"),
+        _ => None,
+    });
+    let has_table = match filesystem {
+        // A boot sector has the signature of an MBR.
+        Some(_) => !table.partitions.is_empty() || table.scheme == Scheme::Gpt,
+        None => table.scheme != Scheme::None || is_other_label,
+    };
+    if has_table || no_table { Ok(()) } else { Err(source.problem(ImageProblem::NoTable(filesystem))) }
+}
+
+/// What the table says of the card that it is written to.
+fn table_notes(table: &PartitionTable, sectors: u64) -> Vec<Note> {
+    let last_lba = sectors.saturating_sub(1);
+    let gpt = table.gpt.as_ref().filter(|gpt| table.scheme != Scheme::Mbr && gpt.backup_lba != last_lba);
+    gpt.map(|gpt| Note::BackupGptNotAtEnd { backup_lba: gpt.backup_lba, last_lba }).into_iter().collect()
+}
+
+/// Whether an image of this length ends before its own last partition.
+pub fn ends_before_partition(table: &PartitionTable, image_len: u64) -> Option<Note> {
+    let last = table.partitions.iter().max_by_key(|partition| partition.end_lba())?;
+    let partition_end = last.end_lba().saturating_mul(SECTOR_LEN as u64);
+    let ends_before = partition_end > image_len.next_multiple_of(SECTOR_LEN as u64);
+    ends_before.then_some(Note::EndsBeforePartition { image_len, number: last.number, partition_end })
 }
 
 /// The image's name without its directory.
@@ -119,20 +183,13 @@ fn read_mark(card: &dyn Card) -> Option<Mark> {
 
 /// What can be said of the image's length before it is unpacked.
 fn check_lengths(source: &Source, bmap: Option<&Bmap>, target: &FlashTarget<'_>) -> Result<()> {
-    let exact = source.exact_len().into_iter().chain(bmap.map(|bmap| bmap.image_len));
-    for len in source.stated_len.into_iter().chain(exact.clone()) {
+    for len in source.stated_len.into_iter().chain(bmap.map(|bmap| bmap.image_len)) {
         write::check_len(len, target.card.sectors(), target.path)?;
     }
-    for len in exact {
-        if !len.is_multiple_of(SECTOR_LEN as u64) {
-            return Err(write::ragged(len));
-        }
-    }
     match (source.exact_len(), bmap) {
-        (Some(len), Some(bmap)) if len != bmap.image_len => Err(Error::refused(format!(
-            "{} is {len} bytes long, but {} by its block map; fetch both again, or say --no-bmap",
-            source.name, bmap.image_len
-        ))),
+        (Some(len), Some(bmap)) => {
+            bmap.check_len(len).map_err(|mismatch| source.problem(ImageProblem::BlockMap(mismatch)))
+        }
         _ => Ok(()),
     }
 }
@@ -140,19 +197,21 @@ fn check_lengths(source: &Source, bmap: Option<&Bmap>, target: &FlashTarget<'_>)
 /// What can be said of the image when its first bytes are known, or all of a small one.
 fn check_head(head: &Head, source: &Source, target: &FlashTarget<'_>) -> Result<()> {
     if head.bytes.is_empty() {
-        return Err(Error::refused(format!("{} holds nothing; give an image", source.name)));
+        return Err(source.problem(ImageProblem::HoldsNothing));
     }
     write::check_len(head.bytes.len() as u64, target.card.sectors(), target.path)?;
-    if !head.bytes.len().is_multiple_of(SECTOR_LEN) {
-        return Err(write::ragged(head.bytes.len() as u64));
+    let outer = source.format;
+    if head.is_all
+        && let Some(inside) = foreign::recognise_end(&head.bytes[..head.image_len])
+    {
+        return Err(source.problem(ImageProblem::ForeignInside { outer, inside }));
     }
     // Packed twice, or an archive in an archive: nothing that a board could read.
-    let inside = match container::recognise(&head.bytes) {
-        Ok(Format::Raw) => return Ok(()),
-        Ok(format) => format!("a {} file with a {} file in it", source.format.name(), format.name()),
-        Err(what) => format!("a {} file with {what} in it", source.format.name()),
-    };
-    Err(source::foreign(&source.name, &inside))
+    match container::recognise(&head.bytes) {
+        Ok(Format::Raw) => Ok(()),
+        Ok(inner) => Err(source.problem(ImageProblem::PackedTwice { outer, inner })),
+        Err(inside) => Err(source.problem(ImageProblem::ForeignInside { outer, inside })),
+    }
 }
 
 /// What is on the card. A copy that a person has put elsewhere than in a slot counts where no slot holds any.
@@ -185,6 +244,7 @@ fn choose(
     }
     let choice = choice::decide(scan, matches, wanted, target.path)?;
     if let Choice::Restore(identity, file) = &choice {
+        update::check_binding(identity, &target.surroundings, target.path)?;
         notes.push(Note::Restored(identity.clone(), file.clone()));
     }
     Ok(choice)

@@ -5,12 +5,11 @@ use std::path::Path;
 
 use twox_hash::XxHash3_128;
 
-use super::CHUNK_LEN;
 use super::interrupt::Stop;
 use super::progress::{Phase, Progress};
-use crate::device::plain;
+use super::{CHUNK_LEN, FlashProblem, MediumProblem};
 use crate::device::{Buffer, SECTOR_LEN, WritableCard};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What was written in one piece, at most a chunk.
 #[derive(Clone, Copy, Debug)]
@@ -29,20 +28,19 @@ impl Written {
     fn check(&self, card: &dyn WritableCard, path: &Path, buffer: &mut [u8]) -> Result<()> {
         let back = &mut buffer[..self.len];
         let last_lba = self.lba + (self.len / SECTOR_LEN) as u64 - 1;
-        let place = format!("{}: LBA {} to {last_lba}", path.display(), self.lba);
-        card.read_back_run(self.lba, back)
-            .map_err(|error| Error::failed(format!("{place} cannot be read back ({})", plain(&error))))?;
-        if XxHash3_128::oneshot(back) == self.hash {
-            return Ok(());
+        let failed = |problem| Err(FlashProblem::medium(path, self.lba..=last_lba, problem));
+        match card.read_back_run(self.lba, back) {
+            Err(error) => failed(MediumProblem::ReadBack(error)),
+            Ok(()) if XxHash3_128::oneshot(back) == self.hash => Ok(()),
+            Ok(()) => failed(MediumProblem::Differs),
         }
-        Err(Error::failed(format!("{place} read back differently than written; replace the card")))
     }
 }
 
 /// Reads everything back.
 ///
 /// # Errors
-/// Exit 7 at the first difference; 130 when interrupted.
+/// [`FlashProblem::Medium`] at the first difference; [`Error::Interrupted`](crate::Error::Interrupted).
 pub fn check(
     written: &[Written],
     card: &dyn WritableCard,

@@ -9,7 +9,7 @@ use identity_core::{Identity, State};
 use super::choice::Choice;
 use super::interrupt::Stop;
 use super::plan::FlashPlan;
-use super::prepare::Prepared;
+use super::prepare::{Prepared, ends_before_partition};
 use super::progress::Progress;
 use super::write::{self, Job, Summary};
 use super::{FlashProblem, Note};
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::image::source::Source;
 use crate::record::{self, CardKey, Record};
 use crate::scan::Scan;
+use identity_layout::mark::Mark;
 
 /// How to do it.
 pub struct Settings<'a> {
@@ -27,6 +28,8 @@ pub struct Settings<'a> {
     pub key: CardKey,
     /// Where records are.
     pub records: &'a Path,
+    /// Where the identity is kept that the card loses.
+    pub retired: Option<PathBuf>,
     /// Whether to read everything back.
     pub verify: bool,
     /// Where progress is shown.
@@ -41,8 +44,6 @@ pub struct Done {
     pub summary: Summary,
     /// What is on the card.
     pub scan: Scan,
-    /// The record, if the identity is only there.
-    pub record: Option<PathBuf>,
     /// What a person should know.
     pub notes: Vec<Note>,
 }
@@ -58,15 +59,17 @@ pub fn run(
     source: Source,
     settings: Settings<'_>,
 ) -> Result<Done> {
-    let Prepared { plan, head, checker, scan, mark, .. } = prepared;
-    let Settings { path, key, records, verify, progress, stop } = settings;
-    let record = write_record(&plan, &scan, key, records, &mark)?;
+    let Prepared { plan, head, head_len, checker, mark, late_table, .. } = prepared;
+    let Settings { path, key, records, retired, verify, progress, stop } = settings;
+    let record = write_record(&plan, &key, records, &mark)?;
+    let format = source.format;
     let job = Job {
         plan: &plan,
         card: &mut *card,
         path,
         mark: &mark,
         head,
+        head_len,
         source,
         checker,
         verify,
@@ -77,36 +80,25 @@ pub fn run(
         let after = prove(card, &plan, path)?;
         Ok((summary, after))
     });
-    let (summary, scan) = outcome.map_err(|error| unfinished(error, card, &plan, path, record.clone()))?;
+    let (summary, scan) =
+        outcome.map_err(|error| unfinished(error, card, &plan, path, record.clone().or(retired)))?;
     let mut notes = Vec::new();
-    if plan.given_up.is_none() {
-        // The card is finished, whether the record goes or stays.
-        notes.extend(forget(&plan, record.as_deref()).err().map(Note::RecordStays));
+    if summary.ignored_len > 0 {
+        notes.push(Note::Ignored { format, len: summary.ignored_len });
     }
-    Ok(Done { summary, scan, record: record.filter(|_| plan.given_up.is_some()), notes })
+    notes.extend(late_table.and_then(|table| ends_before_partition(&table, summary.image_len)));
+    notes.extend(summary.stale_gpt_lba.map(Note::StaleGptCleared));
+    // The card is finished, whether the record goes or stays.
+    notes.extend(forget(&plan, records, &key).err().map(Note::RecordStays));
+    Ok(Done { summary, scan, notes })
 }
 
-/// Writes the record, where there is an identity that could be lost.
-fn write_record(
-    plan: &FlashPlan,
-    scan: &Scan,
-    card: CardKey,
-    records: &Path,
-    mark: &identity_layout::mark::Mark,
-) -> Result<Option<PathBuf>> {
-    let identity = match (&plan.identity, &plan.choice) {
-        (Some(identity), _) => identity,
-        (None, Choice::Keep(identity) | Choice::Restore(identity, _)) => identity,
-        (None, Choice::New(_) | Choice::None) => return Ok(None),
-    };
-    let lbas = match (plan.kept.as_slice(), scan.valid().next()) {
-        (&[one, other], _) => [one, other],
-        (_, Some((lba, _, peer_lba))) => [lba, peer_lba],
-        // Any two: a record is no place.
-        _ => [52, 54],
-    };
+/// Writes the pending record, where the card is to have an identity.
+fn write_record(plan: &FlashPlan, card: &CardKey, records: &Path, mark: &Mark) -> Result<Option<PathBuf>> {
+    let (Some(identity), &[one, other]) = (&plan.identity, plan.kept.as_slice()) else { return Ok(None) };
     let number = mark.number().unwrap_or_default();
-    Record::pending(identity, lbas, card, number, mark.image()).write(records).map(Some)
+    let record = Record::pending(identity, [one, other], card.clone(), number, mark.image());
+    record.write(records).map(Some)
 }
 
 /// Whether the card is, after all, what it should be.
@@ -125,13 +117,16 @@ fn look(card: &dyn WritableCard, plan: &FlashPlan) -> Scan {
     Scan::read(card, by_hand)
 }
 
-fn forget(plan: &FlashPlan, record: Option<&Path>) -> Result<()> {
+/// The identity is on the card for certain: no pending record of it is needed any more, not that of this run, nor one that
+/// an earlier run has left, nor the one that was named.
+fn forget(plan: &FlashPlan, records: &Path, card: &CardKey) -> Result<()> {
+    let Some(identity) = &plan.identity else { return Ok(()) };
     if let Choice::Restore(_, file) = &plan.choice
-        && Some(file.as_path()) != record
+        && file.exists()
     {
         record::remove_if_kept(file)?;
     }
-    record.map_or(Ok(()), record::remove)
+    record::remove_pending(records, card, identity.uuid())
 }
 
 /// Where the identity of a half-written card is.

@@ -8,30 +8,34 @@
 //!    of old ones is cleared: the same steps in the same order as `identity stamp`, and nothing at all where the
 //!    copies already are where they can stay. At every moment a good copy is on the card.
 //! 3. The image from LBA 2048 on, around the copies, which are never written again. Then all of it is read back.
-//! 4. The first 2048 sectors but LBA 0: where GPTs and most loaders are. Read back.
+//! 4. The backup of the old system's GPT at the card's end is cleared, where the image does not reach it. The first 2048
+//!    sectors but LBA 0: where GPTs and most loaders are. Read back.
 //! 5. LBA 0, which makes the card one with a partition table, in one sector again. Read back.
 //!
 //! A copy is in danger only by what a failing power supply does to its neighbours in the flash chip; for that the two
 //! are in different groups, and there is the record on the host.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::interrupt::Stop;
-use super::pipeline::{Delivery, Pipeline};
+use super::pipeline::{Delivery, Ended, Pipeline};
 use super::plan::{FlashPlan, LAST_SECTORS};
 use super::progress::{Phase, Progress, Quiet};
 use super::read_back::{self, Written};
-use super::{CHUNK_LEN, FlashProblem};
-use crate::device::plain;
+use super::{CHUNK_LEN, FlashProblem, MediumProblem};
 use crate::device::{Buffer, SECTOR_LEN, WritableCard};
 use crate::error::{Error, Result};
 use crate::execute;
-use crate::image::bmap::Checker;
+use crate::image::bmap::{Bmap, Checker};
 use crate::image::source::Source;
 use identity_layout::mark::Mark;
+
+/// First bytes of a GPT header, UEFI specification 2.10, section 5.3.2.
+const GPT_SIGNATURE: &[u8] = b"EFI PART";
 
 /// What to write, and how.
 pub struct Job<'a> {
@@ -45,6 +49,8 @@ pub struct Job<'a> {
     pub mark: &'a Mark,
     /// The image's first bytes, without the copies that were in it.
     pub head: Vec<u8>,
+    /// How many of them are the image's; the rest pads its last sector.
+    pub head_len: usize,
     /// The rest of the image.
     pub source: Source,
     /// Its block map, and how much of it has been checked.
@@ -69,6 +75,12 @@ pub struct Summary {
     /// Bytes that are zero on the card without having been sent to it.
     #[serde(rename = "zero_bytes")]
     pub zero_len: u64,
+    /// Where the backup of an earlier GPT was cleared.
+    #[serde(rename = "cleared_gpt_lba")]
+    pub stale_gpt_lba: Option<u64>,
+    /// Bytes behind the packed image that are no part of it.
+    #[serde(rename = "ignored_bytes")]
+    pub ignored_len: u64,
     /// Time for writing, without reading back.
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub write_time: Duration,
@@ -78,11 +90,11 @@ fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok
     serializer.serialize_f64(time.as_secs_f64())
 }
 
-/// Does it.
+/// Writes the image, in the order above.
 ///
 /// # Errors
-/// Exit 7 when the card fails, 6 when the image turns out to be wrong, 130 when interrupted. The card is unfinished
-/// then, and says so.
+/// [`FlashProblem::Medium`] when the card fails, [`Error::Image`] when the image turns out to be wrong,
+/// [`Error::Interrupted`]. The card is unfinished then, and says so.
 pub fn run(mut job: Job<'_>) -> Result<Summary> {
     let started = Instant::now();
     let head = std::mem::take(&mut job.head);
@@ -109,18 +121,19 @@ pub fn run(mut job: Job<'_>) -> Result<Summary> {
         head.len() as u64 + rest
     });
     let checker_map = job.checker.as_ref().map(Checker::shared);
-    let pipeline = Pipeline::start(job.source, job.checker, head.len() as u64);
+    let pipeline = Pipeline::start(job.source, job.checker, job.head_len as u64);
     writer.write_head(card, &head, last_len, &job.stop)?;
     drop(head);
-    let image_len = loop {
-        match pipeline.next(&job.stop)? {
-            Delivery::End(len) => break len,
+    let Ended { image_len, ignored_len } = loop {
+        match pipeline.next(&job.stop, job.path)? {
+            Delivery::End(ended) => break ended,
             Delivery::Chunk(chunk) => {
                 let end = chunk.at + chunk.len as u64;
-                check_end(end, card, job.path)?;
+                check_len(end, card.sectors(), job.path)?;
                 let whole = chunk.at..end;
                 let parts: Vec<_> = match &checker_map {
-                    Some(bmap) => bmap.parts(whole).collect(),
+                    // The last block is cut by the image's end, which is padded.
+                    Some(bmap) => bmap.parts(whole).map(whole_sectors).collect(),
                     None => vec![whole],
                 };
                 for part in parts {
@@ -144,10 +157,11 @@ pub fn run(mut job: Job<'_>) -> Result<Summary> {
 
     // From here on it is a matter of moments: no more stopping.
     let started = Instant::now();
+    let stale_gpt_lba = writer.clear_stale_gpt(card, image_len, checker_map.as_deref())?;
     writer.write_last(card, &last[..last_len])?;
     write_time += started.elapsed();
     let (written_len, zero_len) = (writer.written_len, writer.zero_len);
-    Ok(Summary { image_len, written_len, zero_len, write_time })
+    Ok(Summary { image_len, written_len, zero_len, stale_gpt_lba, ignored_len, write_time })
 }
 
 fn kept(plan: &FlashPlan) -> Vec<u64> {
@@ -156,16 +170,15 @@ fn kept(plan: &FlashPlan) -> Vec<u64> {
     kept
 }
 
-/// What is wrong with an image of `len` bytes, or of more.
-fn check_end(len: u64, card: &dyn WritableCard, path: &Path) -> Result<()> {
-    check_len(len, card.sectors(), path)?;
-    if len.is_multiple_of(SECTOR_LEN as u64) { Ok(()) } else { Err(ragged(len)) }
+/// The same bytes, up to the end of their last sector.
+fn whole_sectors(bytes: Range<u64>) -> Range<u64> {
+    bytes.start..bytes.end.next_multiple_of(SECTOR_LEN as u64)
 }
 
 /// Whether so many bytes fit.
 ///
 /// # Errors
-/// Exit 6.
+/// [`FlashProblem::TooLong`].
 pub fn check_len(len: u64, sectors: u64, path: &Path) -> Result<()> {
     let card_len = sectors * SECTOR_LEN as u64;
     if len <= card_len {
@@ -173,13 +186,6 @@ pub fn check_len(len: u64, sectors: u64, path: &Path) -> Result<()> {
     }
     let problem = FlashProblem::TooLong { image_len: len, card_len };
     Err(Error::Flash { path: path.to_owned(), problem })
-}
-
-/// An image that is no whole number of sectors.
-pub fn ragged(len: u64) -> Error {
-    Error::refused(format!(
-        "the image has {len} bytes, not a multiple of 512: it was cut off; fetch it again"
-    ))
 }
 
 enum Discards {
@@ -200,14 +206,38 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn error(&self, doing: &str, lba: u64, error: &std::io::Error) -> Error {
-        Error::failed(format!("{}: cannot {doing} LBA {lba}: {}", self.path.display(), plain(error)))
+    fn error(&self, lba: u64, len: usize, problem: MediumProblem) -> Error {
+        let last = lba + (len.div_ceil(SECTOR_LEN) as u64).saturating_sub(1);
+        FlashProblem::medium(self.path, lba..=last, problem)
     }
 
     fn flush(&self, card: &mut dyn WritableCard) -> Result<()> {
-        card.flush().map_err(|error| {
-            Error::failed(format!("{}: cannot be flushed: {}", self.path.display(), plain(&error)))
-        })
+        card.flush()
+            .map_err(|error| Error::Flash { path: self.path.to_owned(), problem: FlashProblem::Flush(error) })
+    }
+
+    /// Clears the backup header of a GPT at the card's end that the image has not written: were the primary header refused
+    /// one day, every tool would take that of the card's old system. To be called while LBA 0 holds the mark, so that no cut
+    /// leaves the new table with the old backup. Returns where it was.
+    fn clear_stale_gpt(
+        &self,
+        card: &mut dyn WritableCard,
+        image_len: u64,
+        bmap: Option<&Bmap>,
+    ) -> Result<Option<u64>> {
+        let Some(last_lba) = card.sectors().checked_sub(1) else { return Ok(None) };
+        let bytes = last_lba * SECTOR_LEN as u64..(last_lba + 1) * SECTOR_LEN as u64;
+        let is_mapped = |bmap: &Bmap| bmap.parts(bytes.clone()).next().is_some();
+        if bytes.start < image_len && bmap.is_none_or(is_mapped) {
+            return Ok(None);
+        }
+        let mut sector = [0; SECTOR_LEN];
+        // What cannot be read, no tool takes for a header.
+        if card.read(last_lba, &mut sector).is_err() || !sector.starts_with(GPT_SIGNATURE) {
+            return Ok(None);
+        }
+        self.write_proved(card, last_lba, &[0; SECTOR_LEN])?;
+        Ok(Some(last_lba))
     }
 
     /// The head behind the last sectors, in chunks from aligned memory.
@@ -253,7 +283,7 @@ impl Writer<'_> {
             return Ok(());
         }
         self.written_len += bytes.len() as u64;
-        card.write_run(lba, bytes).map_err(|error| self.error("write", lba, &error))
+        card.write_run(lba, bytes).map_err(|error| self.error(lba, bytes.len(), MediumProblem::Write(error)))
     }
 
     /// Whether sectors are zero without having been written: because the card made them so, having shown once that
@@ -267,7 +297,7 @@ impl Writer<'_> {
             return Ok(true);
         }
         let done = card.discard(lba, (len / SECTOR_LEN) as u64);
-        let done = done.map_err(|error| self.error("discard", lba, &error))?;
+        let done = done.map_err(|error| self.error(lba, len, MediumProblem::Discard(error)))?;
         if is_untried {
             let works = done && self.reads_zero(card, lba, len)?;
             self.discards = if works { Discards::Work } else { Discards::DoNot };
@@ -279,7 +309,8 @@ impl Writer<'_> {
 
     fn reads_zero(&self, card: &dyn WritableCard, lba: u64, len: usize) -> Result<bool> {
         let mut back = Buffer::new(len);
-        card.read_back_run(lba, &mut back).map_err(|error| self.error("read back", lba, &error))?;
+        card.read_back_run(lba, &mut back)
+            .map_err(|error| self.error(lba, len, MediumProblem::ReadBack(error)))?;
         Ok(is_zero(&back))
     }
 
@@ -300,16 +331,11 @@ impl Writer<'_> {
     }
 
     fn write_proved(&self, card: &mut dyn WritableCard, lba: u64, sector: &[u8; SECTOR_LEN]) -> Result<()> {
-        card.write(lba, sector).map_err(|error| self.error("write", lba, &error))?;
+        let failed = |problem| self.error(lba, SECTOR_LEN, problem);
+        card.write(lba, sector).map_err(|error| failed(MediumProblem::Write(error)))?;
         self.flush(card)?;
-        let back = card.read_back(lba).map_err(|error| self.error("read back", lba, &error))?;
-        if back == *sector {
-            return Ok(());
-        }
-        let shown = self.path.display();
-        Err(Error::failed(format!(
-            "{shown}: LBA {lba} reads back differently than written; replace the card"
-        )))
+        let back = card.read_back(lba).map_err(|error| failed(MediumProblem::ReadBack(error)))?;
+        if back == *sector { Ok(()) } else { Err(failed(MediumProblem::Differs)) }
     }
 }
 

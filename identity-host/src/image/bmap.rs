@@ -3,7 +3,6 @@
 //!
 //! Source: `BmapCreate.py` and `BmapCopy.py` of bmap-tools 3.6, which is the format's only description.
 
-use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -15,8 +14,9 @@ use quick_xml::events::{BytesStart, Event};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
+use super::problem::{BmapProblem, MapMismatch};
 use crate::device::SECTOR_LEN;
-use crate::error::{Error, Result};
+use crate::error::{Action, Error, Result};
 
 /// Longest block map that is read, in bytes: some 200,000 ranges.
 const LEN_MAX: u64 = 16 << 20;
@@ -48,12 +48,12 @@ enum Algorithm {
 }
 
 impl Algorithm {
-    fn parse(name: &str) -> Result<Self, String> {
+    fn parse(name: &str) -> Result<Self, BmapProblem> {
         Ok(match name {
             "sha1" => Self::Sha1,
             "sha256" => Self::Sha256,
             "sha512" => Self::Sha512,
-            _ => return Err(format!("its checksums are {name}; only sha1, sha256 and sha512 are known")),
+            _ => return Err(BmapProblem::Algorithm(name.to_owned())),
         })
     }
 
@@ -73,9 +73,9 @@ impl Algorithm {
         }
     }
 
-    fn parse_sum(self, text: &str) -> Result<Box<[u8]>, String> {
+    fn parse_sum(self, text: &str) -> Result<Box<[u8]>, BmapProblem> {
         let sum = crate::hex::decode(text.trim()).filter(|sum| sum.len() == self.len());
-        sum.map(Vec::into_boxed_slice).ok_or_else(|| format!("{text:?} is not a checksum"))
+        sum.map(Vec::into_boxed_slice).ok_or_else(|| BmapProblem::NoSum(text.to_owned()))
     }
 }
 
@@ -123,18 +123,16 @@ pub fn find_beside(image: &Path) -> Option<PathBuf> {
 /// Reads a block map and checks everything about it that can be checked without the image.
 ///
 /// # Errors
-/// Exit 7 if it cannot be read, 6 if it is wrong.
+/// [`Error::Io`] if it cannot be read, [`Error::Bmap`] if it is wrong.
 pub fn read(path: &Path) -> Result<Bmap> {
     let mut text = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(LEN_MAX + 1).read_to_end(&mut text));
-    read.map_err(|error: io::Error| Error::io(path, crate::error::Action::Read, error))?;
-    let refused = |reason: String| {
-        Error::refused(format!("{}: {reason}; fetch it again, or say --no-bmap", path.display()))
-    };
+    read.map_err(|error: io::Error| Error::io(path, Action::Read, error))?;
+    let problem = |problem| Error::Bmap { path: path.to_owned(), problem };
     if text.len() as u64 > LEN_MAX {
-        return Err(refused(format!("longer than {} MiB", LEN_MAX >> 20)));
+        return Err(problem(BmapProblem::TooLong(LEN_MAX)));
     }
-    parse(&text).map_err(refused)
+    parse(&text).map_err(problem)
 }
 
 /// What the elements say, before it is put together.
@@ -155,37 +153,39 @@ struct Elements {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn parse(text: &[u8]) -> Result<Bmap, String> {
+pub fn parse(text: &[u8]) -> Result<Bmap, BmapProblem> {
+    let signed = strip_armour(text)?;
+    let text = signed.as_deref().unwrap_or(text);
     let elements = read_elements(text)?;
     let major = elements.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if !matches!(major, Some(1 | 2)) {
-        return Err(format!("its version is {:?}; 1 and 2 are known", elements.version));
+        return Err(BmapProblem::Version(elements.version));
     }
     // Version 1.3 and before had SHA-1 only, and did not say so.
     let algorithm = Algorithm::parse(elements.algorithm.as_deref().unwrap_or("sha1"))?;
     match &elements.file_sum {
         Some(sum) => check_file_sum(text, algorithm, sum)?,
-        None if major == Some(2) => return Err("it has no BmapFileChecksum".into()),
+        None if major == Some(2) => return Err(BmapProblem::Missing("BmapFileChecksum")),
         None => (),
     }
-    let need = |value: Option<u64>, name: &str| value.ok_or_else(|| format!("it has no {name}"));
+    let need = |value: Option<u64>, name| value.ok_or(BmapProblem::Missing(name));
     let image_len = need(elements.image_len, "ImageSize")?;
     let block_len = need(elements.block_len, "BlockSize")?;
     if block_len == 0 || !block_len.is_multiple_of(SECTOR_LEN as u64) {
-        return Err(format!("its BlockSize is {block_len}, not a multiple of 512"));
+        return Err(BmapProblem::BlockLen(block_len));
     }
     let blocks = image_len.div_ceil(block_len);
-    if elements.blocks.is_some_and(|said| said != blocks) {
-        return Err(format!("its BlocksCount is not the {blocks} blocks that ImageSize and BlockSize make"));
+    if let Some(stated) = elements.blocks.filter(|&stated| stated != blocks) {
+        return Err(BmapProblem::BlockCount { stated, computed: blocks });
     }
 
     let (mut ranges, mut mapped, mut next) = (Vec::new(), 0, 0);
     for (first, last, sum) in elements.ranges {
         if first < next || last < first {
-            return Err(format!("the range {first}-{last} overlaps the one before, or runs backwards"));
+            return Err(BmapProblem::Overlap(first, last));
         }
         if last >= blocks {
-            return Err(format!("the range {first}-{last} is beyond the image, which has {blocks} blocks"));
+            return Err(BmapProblem::Beyond { range: (first, last), blocks });
         }
         next = last + 1;
         mapped += next - first;
@@ -195,22 +195,19 @@ pub fn parse(text: &[u8]) -> Result<Bmap, String> {
         ranges.push(Mapped { bytes: first * block_len..end, sum });
     }
     match elements.mapped_blocks {
-        Some(said) if said != mapped => {
-            Err(format!("its MappedBlocksCount is {said}, but its ranges have {mapped} blocks"))
-        }
+        Some(stated) if stated != mapped => Err(BmapProblem::MappedCount { stated, computed: mapped }),
         _ => Ok(Bmap { image_len, ranges, algorithm }),
     }
 }
 
 /// Entities have no place in a block map, so none is ever expanded.
-fn read_elements(text: &[u8]) -> Result<Elements, String> {
-    let wrong = |error: &dyn fmt::Display| format!("not a block map: {error}");
+fn read_elements(text: &[u8]) -> Result<Elements, BmapProblem> {
     let mut reader = Reader::from_reader(text);
     let mut elements = Elements::default();
     // Element, its text so far, the checksum in its attributes.
     let mut open: Option<(String, String, Option<String>)> = None;
     loop {
-        match reader.read_event().map_err(|error| wrong(&error))? {
+        match reader.read_event().map_err(|error| BmapProblem::Syntax(error.to_string()))? {
             Event::Start(start) => {
                 let name = start.name().as_ref().to_owned();
                 let attribute = |wanted: &[&str]| attribute(&start, wanted);
@@ -231,7 +228,7 @@ fn read_elements(text: &[u8]) -> Result<Elements, String> {
                 }
             }
             Event::DocType(_) | Event::GeneralRef(_) | Event::CData(_) => {
-                return Err("not a block map: it has a document type, an entity or character data".into());
+                return Err(BmapProblem::Entities);
             }
             Event::Eof => return Ok(elements),
             Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => (),
@@ -239,9 +236,9 @@ fn read_elements(text: &[u8]) -> Result<Elements, String> {
     }
 }
 
-fn attribute(start: &BytesStart<'_>, wanted: &[&str]) -> Result<Option<String>, String> {
+fn attribute(start: &BytesStart<'_>, wanted: &[&str]) -> Result<Option<String>, BmapProblem> {
     for attribute in start.attributes() {
-        let attribute = attribute.map_err(|error| format!("not a block map: {error}"))?;
+        let attribute = attribute.map_err(|error| BmapProblem::Syntax(error.to_string()))?;
         if wanted.contains(&attribute.key.as_ref()) {
             return Ok(Some(attribute.value.trim().to_owned()));
         }
@@ -250,9 +247,10 @@ fn attribute(start: &BytesStart<'_>, wanted: &[&str]) -> Result<Option<String>, 
 }
 
 impl Elements {
-    fn set(&mut self, name: &str, value: &str, sum: Option<String>) -> Result<(), String> {
+    fn set(&mut self, name: &str, value: &str, sum: Option<String>) -> Result<(), BmapProblem> {
         let number = |text: &str| {
-            text.trim().parse::<u64>().map_err(|_| format!("{name} is {text:?}, which is not a number"))
+            let problem = |_| BmapProblem::NoNumber { element: name.to_owned(), text: text.to_owned() };
+            text.trim().parse::<u64>().map_err(problem)
         };
         match name {
             "ImageSize" => self.image_len = Some(number(value)?),
@@ -272,17 +270,51 @@ impl Elements {
 }
 
 /// The file's own checksum is over the file with zeros ('0') in the checksum's place.
-fn check_file_sum(text: &[u8], algorithm: Algorithm, sum: &str) -> Result<(), String> {
+fn check_file_sum(text: &[u8], algorithm: Algorithm, sum: &str) -> Result<(), BmapProblem> {
     let wanted = algorithm.parse_sum(sum)?;
     let at = text.windows(sum.len()).position(|window| window == sum.as_bytes()).unwrap_or(text.len());
     let mut hasher = algorithm.start();
     hasher.update(&text[..at]);
     hasher.update("0".repeat(sum.len()).as_bytes());
     hasher.update(text.get(at + sum.len()..).unwrap_or_default());
-    if hasher.finish() == wanted { Ok(()) } else { Err("its own checksum is wrong".into()) }
+    if hasher.finish() == wanted { Ok(()) } else { Err(BmapProblem::OwnSum) }
+}
+
+/// The message of a clear-signed file (RFC 9580, section 7), as `bmaptool` takes one; `None` if the text is not signed.
+/// The signature is not checked here: a map whose checksums fit the image does no harm.
+fn strip_armour(text: &[u8]) -> Result<Option<Vec<u8>>, BmapProblem> {
+    const BEGIN: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----";
+    const END: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
+    if !text.trim_ascii_start().starts_with(BEGIN) {
+        return Ok(None);
+    }
+    let mut lines = text.trim_ascii_start().split_inclusive(|&byte| byte == b'\n');
+    // The headers end with an empty line.
+    if !lines.by_ref().any(|line| line.trim_ascii().is_empty()) {
+        return Err(BmapProblem::Armour);
+    }
+    let mut message = Vec::new();
+    for line in lines {
+        if line.starts_with(END) {
+            // The line break before the signature is not part of the message (section 7.1), but bmaptool writes the map
+            // with one at its end, which gpg keeps.
+            return Ok(Some(message));
+        }
+        message.extend_from_slice(line.strip_prefix(b"- ").unwrap_or(line));
+    }
+    Err(BmapProblem::Armour)
 }
 
 impl Bmap {
+    /// Whether the image has the length that is in the block map.
+    ///
+    /// # Errors
+    /// Both lengths, if they differ.
+    pub fn check_len(&self, image_len: u64) -> Result<(), MapMismatch> {
+        let map_len = self.image_len;
+        if image_len == map_len { Ok(()) } else { Err(MapMismatch::Length { image_len, map_len }) }
+    }
+
     /// Bytes in all ranges.
     pub fn mapped_len(&self) -> u64 {
         self.ranges.iter().map(|range| range.bytes.end - range.bytes.start).sum()
@@ -330,7 +362,7 @@ impl Checker {
     ///
     /// # Errors
     /// The range whose checksum differs.
-    pub fn give(&mut self, at: u64, bytes: &[u8]) -> Result<(), String> {
+    pub fn give(&mut self, at: u64, bytes: &[u8]) -> Result<(), MapMismatch> {
         let end = at + bytes.len() as u64;
         while let Some(range) = self.bmap.ranges.get(self.range).filter(|range| range.bytes.start < end) {
             let (from, to) = (range.bytes.start.max(at), range.bytes.end.min(end));
@@ -343,11 +375,7 @@ impl Checker {
             }
             let sum = self.hasher.take().map(Hasher::finish);
             if range.sum.is_some() && sum != range.sum {
-                return Err(format!(
-                    "the checksum of bytes {} to {} is not the one in its block map",
-                    range.bytes.start,
-                    range.bytes.end - 1
-                ));
+                return Err(MapMismatch::Range(range.bytes.clone()));
             }
             self.range += 1;
         }
@@ -358,11 +386,8 @@ impl Checker {
     ///
     /// # Errors
     /// If its length is not the one in the block map.
-    pub fn finish(&self, image_len: u64) -> Result<(), String> {
-        if image_len != self.bmap.image_len {
-            return Err(format!("is {image_len} bytes long, but {} by its block map", self.bmap.image_len));
-        }
-        Ok(())
+    pub fn finish(&self, image_len: u64) -> Result<(), MapMismatch> {
+        self.bmap.check_len(image_len)
     }
 }
 
@@ -439,7 +464,7 @@ pub(crate) mod tests {
         let mut other = image();
         other[17000] ^= 1;
         let error = Checker::new(bmap.clone()).give(0, &other).unwrap_err();
-        assert!(error.contains("16384 to 20479"), "{error}");
+        assert_eq!(error, MapMismatch::Range(16384..20480));
         assert!(Checker::new(bmap.clone()).finish(4096).is_err());
     }
 
@@ -447,27 +472,27 @@ pub(crate) mod tests {
     fn wrong_ones() {
         let good = xml(&image(), &[(0, 1), (4, 4)]);
         for (from, to, reason) in [
-            ("> 4 <", "> 4-11 <", "beyond the image"),
-            ("> 4 <", "> 4-18446744073709551615 <", "beyond the image"),
-            ("> 4 <", "> 1-4 <", "overlaps"),
-            ("> 4 <", "> 5-4 <", "runs backwards"),
-            ("> 4 <", "> x <", "not a number"),
-            ("> 4 <", "> 4-5 <", "MappedBlocksCount"),
-            ("<BlockSize> 4096", "<BlockSize> 0", "BlockSize"),
-            ("<BlockSize> 4096", "<BlockSize> 1000", "BlockSize"),
-            ("<BlocksCount> 11", "<BlocksCount> 12", "BlocksCount"),
-            ("<ImageSize> 41472", "<ImageSize> 18446744073709551615", "BlocksCount"),
-            ("version=\"2.0\"", "version=\"3.0\"", "version"),
-            (" sha256 ", " md5 ", "md5"),
-            ("<!-- A comment -->", "<!DOCTYPE bmap [<!ENTITY a \"b\">]>", "document type"),
-            ("<bmap ", "<xmap ", "not a block map"),
+            ("> 4 <", "> 4-11 <", "Beyond"),
+            ("> 4 <", "> 4-18446744073709551615 <", "Beyond"),
+            ("> 4 <", "> 1-4 <", "Overlap"),
+            ("> 4 <", "> 5-4 <", "Overlap"),
+            ("> 4 <", "> x <", "NoNumber"),
+            ("> 4 <", "> 4-5 <", "MappedCount"),
+            ("<BlockSize> 4096", "<BlockSize> 0", "BlockLen"),
+            ("<BlockSize> 4096", "<BlockSize> 1000", "BlockLen"),
+            ("<BlocksCount> 11", "<BlocksCount> 12", "BlockCount"),
+            ("<ImageSize> 41472", "<ImageSize> 18446744073709551615", "BlockCount"),
+            ("version=\"2.0\"", "version=\"3.0\"", "Version"),
+            (" sha256 ", " md5 ", "Algorithm"),
+            ("<!-- A comment -->", "<!DOCTYPE bmap [<!ENTITY a \"b\">]>", "Entities"),
+            ("<bmap ", "<xmap ", "Syntax"),
             ("</bmap>", "", ""),
         ] {
             let bad = good.replace(from, to);
             assert_ne!(bad, good);
             match parse(sealed(&bad).as_bytes()) {
                 Ok(_) => assert_eq!(reason, ""),
-                Err(error) => assert!(error.contains(reason), "{reason}: {error}"),
+                Err(error) => assert!(format!("{error:?}").contains(reason), "{reason}: {error:?}"),
             }
             let unsealed = parse(bad.as_bytes());
             assert!(unsealed.is_err(), "{from}");

@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt;
 
 use byteorder::{ByteOrder, LittleEndian};
 
+use super::foreign::{self, Foreign};
+
 /// First bytes that are looked at.
 pub const LEAD_LEN: usize = 4096;
 
@@ -41,44 +43,81 @@ impl Format {
     }
 }
 
-/// Offset, magic, and what it is: packed or wrapped in a way that no card could be read in, and so never written.
-const FOREIGN: [(usize, &[u8], &str); 13] = [
-    (0, b"\x04\x22\x4d\x18", "an lz4 file"),
-    (0, b"\x5d\x00\x00\x80\x00\xff", "an lzma file"),
-    (0, b"LZIP", "an lzip file"),
-    (0, b"\x89LZO", "an lzop file"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (0, b"Rar!\x1a\x07", "a rar archive"),
-    (257, b"ustar", "a tar archive"),
-    (0, b"\x3a\xff\x26\xed", "an Android sparse image"),
-    (0, b"QFI\xfb", "a qcow2 image"),
-    (0, b"KDMV", "a VMDK image"),
-    (0, b"vhdxfile", "a VHDX image"),
-    (0, b"MSWIM\0\0\0", "a WIM image"),
-    (0, b"!<arch>\n", "an ar archive or Debian package"),
-];
-
 /// The packing of a file that starts with `lead`.
 ///
 /// # Errors
 /// What it is instead of a packed or raw image.
-pub fn recognise(lead: &[u8]) -> Result<Format, &'static str> {
+pub fn recognise(lead: &[u8]) -> Result<Format, Foreign> {
     // RFC 8878 section 3.1.2: skippable frames may come first.
     let skippable = lead.len() > 4 && lead[0] & 0xf0 == 0x50 && lead[1..4] == [0x2a, 0x4d, 0x18];
     if lead.starts_with(&[0x1f, 0x8b, 8]) {
         return Ok(Format::Gzip);
-    } else if lead.starts_with(b"\xfd7zXZ\0") {
+    } else if lead.starts_with(XZ_MAGIC) {
         return Ok(Format::Xz);
-    } else if lead.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || skippable {
+    } else if lead.starts_with(&ZSTD_MAGIC) || skippable {
         return Ok(Format::Zstd);
     } else if lead.starts_with(b"BZh") && lead.get(3).is_some_and(|level| (b'1'..=b'9').contains(level)) {
         return Ok(Format::Bzip2);
     } else if lead.starts_with(b"PK\x03\x04") {
         return Ok(Format::Zip);
     }
-    let found =
-        FOREIGN.iter().find(|(at, magic, _)| lead.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
-    found.map_or(Ok(Format::Raw), |(_, _, what)| Err(what))
+    foreign::recognise(lead).map_or(Ok(Format::Raw), Err)
+}
+
+/// Bytes of memory that the first block or frame asks for, as far as its header says it.
+pub fn needed_memory(format: Format, lead: &[u8]) -> Option<u64> {
+    match format {
+        Format::Xz => xz_dictionary(lead).map(|len| len + XZ_DECODER_LEN),
+        Format::Zstd => zstd_window(lead),
+        _ => None,
+    }
+}
+
+/// Memory that liblzma's decoder takes beside the dictionary, rounded up, in bytes.
+const XZ_DECODER_LEN: u64 = 1 << 20;
+const XZ_MAGIC: &[u8] = b"\xfd7zXZ\0";
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Length of the dictionary of the first block's LZMA2 ("The .xz file format" 1.2, sections 3.1 and 5.3.1).
+fn xz_dictionary(lead: &[u8]) -> Option<u64> {
+    /// Filter ID of LZMA2.
+    const LZMA2: u64 = 0x21;
+    let header = lead.get(XZ_HEADER_LEN as usize..)?;
+    let flags = *header.get(1)?;
+    let mut rest = header.get(2..)?;
+    for flag in [0x40, 0x80] {
+        if flags & flag != 0 {
+            xz_number(&mut rest)?;
+        }
+    }
+    for _ in 0..=flags & 3 {
+        let (id, len) = (xz_number(&mut rest)?, xz_number(&mut rest)?);
+        let properties = rest.get(..usize::try_from(len).ok()?)?;
+        rest = rest.get(properties.len()..)?;
+        if let (LZMA2, &[bits]) = (id, properties) {
+            return match bits {
+                40 => Some(u64::from(u32::MAX)),
+                0..40 => Some((2 | u64::from(bits & 1)) << (bits / 2 + 11)),
+                _ => None,
+            };
+        }
+    }
+    None
+}
+
+/// Length of the window of the first frame that is none to be skipped (RFC 8878, section 3.1.1.1).
+fn zstd_window(mut lead: &[u8]) -> Option<u64> {
+    while lead.len() > 8 && lead[0] & 0xf0 == 0x50 && lead[1..4] == [0x2a, 0x4d, 0x18] {
+        let len = usize::try_from(LittleEndian::read_u32(&lead[4..8])).ok()?;
+        lead = lead.get(len.checked_add(8)?..)?;
+    }
+    let (descriptor, rest) = lead.strip_prefix(&ZSTD_MAGIC)?.split_first()?;
+    if descriptor & 0x20 != 0 {
+        return zstd::zstd_safe::get_frame_content_size(lead).ok().flatten();
+    }
+    let window = rest.first()?;
+    let base = 1_u64 << (10 + (window >> 3));
+    Some(base + base / 8 * u64::from(window & 7))
 }
 
 /// How long the image in a file is, as far as the container says so; a lie is found out while unpacking.
@@ -182,8 +221,8 @@ mod tests {
         }
         let mut tar = [0; 512];
         tar[257..262].copy_from_slice(b"ustar");
-        assert_eq!(recognise(&tar), Err("a tar archive"));
-        assert_eq!(recognise(b"QFI\xfb\0\0\0\x03"), Err("a qcow2 image"));
+        assert_eq!(recognise(&tar).map_err(|foreign| foreign.name), Err("a tar archive"));
+        assert_eq!(recognise(b"QFI\xfb\0\0\0\x03").map_err(|foreign| foreign.name), Err("a QCOW image"));
     }
 
     fn len_of(bytes: &[u8]) -> Option<u64> {

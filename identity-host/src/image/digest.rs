@@ -2,13 +2,16 @@
 //! The SHA-256 that an image is published with: of the file as distributed, so of the packed one.
 
 use std::fmt;
-use std::fs;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use super::problem::SumsProblem;
+use crate::error::{Action, Error, Result};
 
 /// A SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,8 +64,8 @@ impl fmt::Debug for Sum {
 pub struct Expected {
     /// The sum.
     pub sum: Sum,
-    /// For messages: a file's name, or the option.
-    pub origin: String,
+    /// The file that it is from; `None` if a person has given it.
+    pub origin: Option<PathBuf>,
 }
 
 /// Longest `.sha256` file that is read.
@@ -71,46 +74,47 @@ const SUMS_LEN_MAX: u64 = 1 << 20;
 /// What `IMAGE.sha256` says, if there is one.
 ///
 /// # Errors
-/// Exit 6 if the file says nothing about this image: it would be wrong to take that for no file; 7 if it cannot be
-/// read.
+/// [`Error::Sums`] if the file says nothing about this image: it would be wrong to take that for no file; [`Error::Io`] if
+/// it cannot be read.
 pub fn find_beside(image: &Path) -> Result<Option<Expected>> {
     let mut path = image.as_os_str().to_owned();
     path.push(".sha256");
     let path = PathBuf::from(path);
-    let file = match fs::File::open(&path) {
+    let failed = |error| Error::io(&path, Action::Read, error);
+    let problem = |problem| Error::Sums { path: path.clone(), problem };
+    // A pipe that nobody writes to would wait for ever.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(|error| Error::io(&path, crate::error::Action::Read, error))?,
+        file => file.map_err(failed)?,
     };
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(problem(SumsProblem::NoFile));
+    }
     let mut bytes = Vec::new();
-    file.take(SUMS_LEN_MAX)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Error::io(&path, crate::error::Action::Read, error))?;
+    file.take(SUMS_LEN_MAX).read_to_end(&mut bytes).map_err(failed)?;
     let name = image.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let sum = find_line(&String::from_utf8_lossy(&bytes), &name).map_err(|reason| {
-        Error::refused(format!(
-            "{}: {reason}; give the sum with --sha256, or remove that file",
-            path.display()
-        ))
-    })?;
-    Ok(Some(Expected { sum, origin: path.display().to_string() }))
+    let sum = find_line(&String::from_utf8_lossy(&bytes), &name).map_err(problem)?;
+    Ok(Some(Expected { sum, origin: Some(path) }))
 }
 
 /// The sum of `name` among lines as `sha256sum` prints them, with or without `--tag`, or the only sum.
-fn find_line(text: &str, name: &str) -> Result<Sum, String> {
+fn find_line(text: &str, name: &str) -> Result<Sum, SumsProblem> {
     let mut others = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (hash, named) = split_line(line);
-        let sum = Sum::parse(hash).map_err(|_| format!("{line:?} is not a line of sha256sum"))?;
+        let sum = Sum::parse(hash).map_err(|_| SumsProblem::Line(line.to_owned()))?;
         let base = named.rsplit('/').next().unwrap_or(named);
         if base.is_empty() || base == name {
             return Ok(sum);
         }
         others.push(base.to_owned());
     }
+    let name = name.to_owned();
     Err(match others.as_slice() {
-        [] => "it is empty".into(),
-        [other] => format!("it is about {other}, not about {name}"),
-        _ => format!("none of its {} lines is about {name}", others.len()),
+        [] => SumsProblem::Empty,
+        [other] => SumsProblem::Other { other: other.clone(), name },
+        _ => SumsProblem::NoLine { lines: others.len(), name },
     })
 }
 
@@ -150,12 +154,15 @@ mod tests {
             format!("SHA256 (a.img.xz) = {EMPTY}"),
             format!("# comment\n{other}  b.img\n{EMPTY}  a.img.xz"),
         ] {
-            assert_eq!(find_line(&text, "a.img.xz"), Sum::parse(EMPTY), "{text}");
+            assert_eq!(find_line(&text, "a.img.xz").ok(), Sum::parse(EMPTY).ok(), "{text}");
         }
         for (text, reason) in [
-            ("", "it is empty".to_owned()),
-            (&format!("{EMPTY}  a.img"), "it is about a.img, not about a.img.xz".into()),
-            ("<html>", "\"<html>\" is not a line of sha256sum".into()),
+            ("", SumsProblem::Empty),
+            (
+                &format!("{EMPTY}  a.img"),
+                SumsProblem::Other { other: "a.img".into(), name: "a.img.xz".into() },
+            ),
+            ("<html>", SumsProblem::Line("<html>".into())),
         ] {
             assert_eq!(find_line(text, "a.img.xz"), Err(reason));
         }

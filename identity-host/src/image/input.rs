@@ -2,7 +2,7 @@
 //! The bytes of an image as distributed.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,5 +49,58 @@ impl Read for Input {
         };
         self.count(&out[..read]);
         Ok(read)
+    }
+}
+
+/// A reader of which the next bytes can be looked at.
+pub struct Peek<R> {
+    ahead: Vec<u8>,
+    /// How many of `ahead` have been handed on.
+    taken: usize,
+    inner: R,
+}
+
+impl<R: BufRead> Peek<R> {
+    /// At the start of `inner`.
+    pub fn new(inner: R) -> Self {
+        Self { ahead: Vec::new(), taken: 0, inner }
+    }
+
+    /// The next `len` bytes, fewer only at the end.
+    pub fn peek(&mut self, len: usize) -> io::Result<&[u8]> {
+        self.ahead.drain(..self.taken);
+        self.taken = 0;
+        let more = len.saturating_sub(self.ahead.len());
+        (&mut self.inner).take(more as u64).read_to_end(&mut self.ahead)?;
+        Ok(&self.ahead[..len.min(self.ahead.len())])
+    }
+
+    /// What is below.
+    pub fn into_inner(self) -> R {
+        self.inner
+    }
+}
+
+impl<R: BufRead> Read for Peek<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let from = self.fill_buf()?;
+        let len = from.len().min(out.len());
+        out[..len].copy_from_slice(&from[..len]);
+        self.consume(len);
+        Ok(len)
+    }
+}
+
+impl<R: BufRead> BufRead for Peek<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.taken < self.ahead.len() { Ok(&self.ahead[self.taken..]) } else { self.inner.fill_buf() }
+    }
+
+    fn consume(&mut self, len: usize) {
+        if self.taken < self.ahead.len() {
+            self.taken += len;
+        } else {
+            self.inner.consume(len);
+        }
     }
 }

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -14,10 +15,12 @@ use sha2::{Digest, Sha256};
 use super::container::{self, Format, LEAD_LEN};
 use super::decode::Decoder;
 use super::digest::{Expected, Sum};
+use super::foreign;
 use super::input::Input;
+use super::problem::ImageProblem;
 use super::zip;
-use crate::device::plain;
-use crate::error::{Error, Result};
+use crate::device::is_block_device;
+use crate::error::{Action, Error, Result};
 
 /// An opened image.
 pub struct Source {
@@ -32,33 +35,46 @@ pub struct Source {
     pub stated_len: Option<u64>,
     /// Bytes of the file that have been read so far.
     pub taken: Arc<AtomicU64>,
+    /// Bytes that xz and zstd may take.
+    memory: u64,
     decoder: Decoder,
     expected: Option<Expected>,
-    /// The file once more, and when it was last changed.
-    changed: Option<(File, SystemTime)>,
+    /// The file or device once more.
+    file: Option<File>,
+    /// When the file was last changed.
+    changed: Option<SystemTime>,
 }
 
 impl Source {
-    /// Opens a file, or standard input for `-`. A file whose sum is expected is read and checked here, before
-    /// anything is written.
+    /// Opens a file or device, or standard input for `-`. A file whose sum is expected is read and checked here, before
+    /// anything is written. Unpacking may take `memory` bytes.
     ///
     /// # Errors
-    /// Exit 7 if it cannot be read, 6 if it is not what it should be.
-    pub fn open(path: &Path, expected: Option<Expected>) -> Result<Self> {
+    /// [`Error::Io`] if it cannot be read, [`Error::Image`] if it is not what it should be.
+    pub fn open(path: &Path, expected: Option<Expected>, memory: u64) -> Result<Self> {
         let is_stdin = path == Path::new("-");
         let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
-        let unreadable = |error: io::Error| Error::io(Path::new(&name), crate::error::Action::Read, error);
+        let unreadable = |error: io::Error| Error::io(Path::new(&name), Action::Read, error);
+        let wrong = |problem| Error::Image { name: name.clone(), problem };
         let mut file = if is_stdin {
             File::from(io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?)
         } else {
-            File::open(path).map_err(|error| Error::io(path, crate::error::Action::Open, error))?
+            File::open(path).map_err(|error| Error::io(path, Action::Open, error))?
         };
         let metadata = file.metadata().map_err(unreadable)?;
         if metadata.is_dir() {
-            return Err(Error::failed(format!("{name} is a directory; give the image file")));
+            return Err(wrong(ImageProblem::Directory));
         }
+        // Of standard input, somebody may have read a part already.
         let is_file = metadata.is_file() && !is_stdin;
-        if let (true, Some(expected)) = (is_file, &expected) {
+        let is_device = is_block_device(&metadata) && !is_stdin;
+        let is_seekable = is_file || is_device;
+        let file_len = match (is_file, is_device) {
+            (true, _) => Some(metadata.len()),
+            (_, true) => Some(measure(&mut file).map_err(|error| Error::io(path, Action::Measure, error))?),
+            _ => None,
+        };
+        if let (true, Some(expected)) = (is_seekable, &expected) {
             let sum = Sum::of_all(&mut file).map_err(unreadable)?;
             check_sum(&name, sum, expected)?;
             file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
@@ -67,26 +83,37 @@ impl Source {
         let mut lead = Vec::with_capacity(LEAD_LEN);
         (&mut file).take(LEAD_LEN as u64).read_to_end(&mut lead).map_err(unreadable)?;
         if lead.is_empty() {
-            return Err(Error::refused(format!("{name} is empty; give an image")));
+            return Err(wrong(ImageProblem::Empty));
         }
-        let format = container::recognise(&lead).map_err(|what| foreign(&name, what))?;
-        let file_len = is_file.then_some(metadata.len());
+        let format = container::recognise(&lead).map_err(|what| wrong(ImageProblem::Foreign(what)))?;
+        if let (Format::Raw, Some(len)) = (format, file_len) {
+            let tail = read_tail(&file, len).map_err(unreadable)?;
+            foreign::recognise_end(&tail).map_or(Ok(()), |what| Err(wrong(ImageProblem::Foreign(what))))?;
+        }
+        if let Some(needed) = container::needed_memory(format, &lead).filter(|&needed| needed > memory) {
+            return Err(wrong(ImageProblem::Memory { format, needed: Some(needed), limit: memory }));
+        }
+        let known = match (format, file_len) {
+            (Format::Zip, Some(len)) => {
+                zip::only_file(&file, len).map_err(|problem| wrong(ImageProblem::Archive(problem)))?
+            }
+            _ => None,
+        };
         let stated_len = match (format, file_len) {
-            (Format::Zip, Some(len)) => zip::only_file_len(&file, len)
-                .map_err(|reason| Error::refused(format!("{name}: {reason}")))?,
+            (Format::Zip, _) => known.map(|known| known.len),
             (_, Some(len)) => container::stated_len(format, &lead, &file, len),
             (Format::Zstd, None) => container::stated_len(format, &lead, &file, 0),
             _ => None,
         };
-        let changed = match (is_file, metadata.modified()) {
-            (true, Ok(time)) => Some((file.try_clone().map_err(unreadable)?, time)),
-            _ => None,
-        };
+        let again = file.try_clone().map_err(unreadable)?;
+        let changed = metadata.modified().ok().filter(|_| is_file);
         let taken = Arc::new(AtomicU64::new(0));
-        let hasher = (expected.is_some() && !is_file).then(Sha256::new);
+        let hasher = (expected.is_some() && !is_seekable).then(Sha256::new);
         let input = Input { file, lead, lead_taken: 0, taken: taken.clone(), hasher };
-        let decoder = Decoder::new(format, input).map_err(|error| unpack_error(&name, format, &error))?;
-        Ok(Self { name, format, file_len, stated_len, taken, decoder, expected, changed })
+        let decoder = Decoder::new(format, input, memory, known);
+        let decoder = decoder.map_err(|error| unpack_error(&name, format, error, memory))?;
+        let file = Some(again);
+        Ok(Self { name, format, file_len, stated_len, taken, memory, decoder, expected, file, changed })
     }
 
     /// Length of the image, where the file says it. What a Zstandard frame says holds for the first frame alone.
@@ -94,15 +121,20 @@ impl Source {
         self.stated_len.filter(|_| self.format != Format::Zstd)
     }
 
-    /// The image file, for comparing it with the card.
+    /// The image's file, device or pipe, for comparing it with the card.
     pub fn file(&self) -> Option<&File> {
-        self.changed.as_ref().map(|(file, _)| file)
+        self.file.as_ref()
+    }
+
+    /// An error about this image.
+    pub fn problem(&self, problem: ImageProblem) -> Error {
+        Error::Image { name: self.name.clone(), problem }
     }
 
     /// Fills `out` with the next bytes of the image; less only at its end.
     ///
     /// # Errors
-    /// Exit 7 if the file cannot be read; 6 if it is damaged or cut off.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Image`] if it is damaged or cut off.
     pub fn fill(&mut self, out: &mut [u8]) -> Result<usize> {
         let mut filled = 0;
         while filled < out.len() {
@@ -110,7 +142,7 @@ impl Source {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-                Err(error) => return Err(unpack_error(&self.name, self.format, &error)),
+                Err(error) => return Err(unpack_error(&self.name, self.format, error, self.memory)),
             }
         }
         Ok(filled)
@@ -122,61 +154,61 @@ impl Source {
     /// As [`Source::fill`].
     pub fn try_skip(&mut self, len: u64) -> Result<bool> {
         let Decoder::Raw(input) = &mut self.decoder else { return Ok(false) };
-        if self.changed.is_none() || input.hasher.is_some() {
+        if self.file_len.is_none() || input.hasher.is_some() {
             return Ok(false);
         }
         let skipped = input.skip(len);
-        skipped.map(|()| true).map_err(|error| unpack_error(&self.name, self.format, &error))
+        skipped.map(|()| true).map_err(|error| unpack_error(&self.name, self.format, error, self.memory))
     }
 
-    /// Whether the whole of what was read is what it should have been; called at the image's end.
+    /// Whether the whole of what was read is what it should have been; called at the image's end. Returns how many bytes
+    /// behind the packed data were ignored.
     ///
     /// # Errors
-    /// Exit 6 if the sum differs, or the file has been changed meanwhile.
-    pub fn finish(mut self) -> Result<()> {
+    /// [`Error::Image`] if the sum differs, or the file has been changed meanwhile.
+    pub fn finish(mut self) -> Result<u64> {
         let name = &self.name;
-        let input = self.decoder.input();
-        io::copy(input, &mut io::sink())
-            .map_err(|error| Error::io(Path::new(name), crate::error::Action::Read, error))?;
-        let input = self.decoder.into_input();
-        if let (Some(hasher), Some(expected)) = (input.hasher, &self.expected) {
+        let ignored =
+            self.decoder.finish().map_err(|error| Error::io(Path::new(name), Action::Read, error))?;
+        let hasher = self.decoder.into_input().and_then(|input| input.hasher);
+        if let (Some(hasher), Some(expected)) = (hasher, &self.expected) {
             check_sum(name, Sum::of(hasher), expected)?;
         }
-        if let Some((file, time)) = &self.changed
+        if let (Some(file), Some(time)) = (&self.file, &self.changed)
             && file.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|now| now != *time)
         {
-            return Err(Error::refused(format!("{name} was changed while it was read; flash it again")));
+            return Err(Error::Image { name: self.name, problem: ImageProblem::Changed });
         }
-        Ok(())
+        Ok(ignored)
     }
 }
 
-/// An image that is wrapped in something unknown.
-pub fn foreign(name: &str, what: &str) -> Error {
-    Error::refused(format!(
-        "{name} is {what}, not the image of a card; unpack or convert it first (known are gzip, xz, zstd, bzip2 and zip)"
-    ))
+/// Length of a block device in bytes.
+fn measure(file: &mut File) -> io::Result<u64> {
+    let len = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(len)
+}
+
+/// The last bytes of a file, where some formats have a footer.
+fn read_tail(file: &File, len: u64) -> io::Result<Vec<u8>> {
+    let mut tail = vec![0; usize::try_from(len.min(512)).unwrap_or(512)];
+    let at = len - tail.len() as u64;
+    file.read_exact_at(&mut tail, at)?;
+    Ok(tail)
 }
 
 fn check_sum(name: &str, sum: Sum, expected: &Expected) -> Result<()> {
     if sum == expected.sum {
         return Ok(());
     }
-    Err(Error::refused(format!(
-        "{name} has the SHA-256 {sum}, but {} says {}; fetch it again",
-        expected.origin, expected.sum
-    )))
+    let problem = ImageProblem::WrongSum { found: sum, expected: expected.clone() };
+    Err(Error::Image { name: name.to_owned(), problem })
 }
 
-fn unpack_error(name: &str, format: Format, error: &io::Error) -> Error {
-    if error.raw_os_error().is_some() {
-        return Error::failed(format!("cannot read {name}: {}", plain(error)));
+fn unpack_error(name: &str, format: Format, error: io::Error, memory: u64) -> Error {
+    match ImageProblem::from_io(format, error, memory) {
+        Ok(problem) => Error::Image { name: name.to_owned(), problem },
+        Err(error) => Error::io(Path::new(name), Action::Read, error),
     }
-    let format = format.name();
-    Error::refused(match error.kind() {
-        io::ErrorKind::UnexpectedEof => {
-            format!("{name} ends in the middle of its {format} data; fetch it again")
-        }
-        _ => format!("{name} is damaged: its {format} data cannot be unpacked ({error}); fetch it again"),
-    })
 }

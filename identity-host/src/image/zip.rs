@@ -9,6 +9,9 @@ use byteorder::{ByteOrder, LittleEndian as LE, ReadBytesExt};
 use flate2::Crc;
 use flate2::bufread::DeflateDecoder;
 
+use super::input::Peek;
+use super::problem::{ArchiveProblem, ImageProblem};
+
 /// Signature of a local file header, section 4.3.7.
 const LOCAL: u32 = 0x0403_4b50;
 /// Of a data descriptor, section 4.3.9.
@@ -33,8 +36,20 @@ const DIRECTORY_LEN_MAX: u64 = 1 << 20;
 const ENCRYPTED: u16 = 1;
 const WITH_DESCRIPTOR: u16 = 1 << 3;
 
-fn invalid(text: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, text.into())
+/// Longest data descriptor, and the signature of what follows it: signature, CRC-32, two lengths of eight bytes.
+const DESCRIPTOR_LEN_MAX: usize = 4 + 4 + 16 + 4;
+
+fn invalid(problem: ArchiveProblem) -> io::Error {
+    ImageProblem::Archive(problem).into_io()
+}
+
+/// What the archive's directory says of its only file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its length unpacked, in bytes.
+    pub len: u64,
+    packed_len: u64,
+    crc: u32,
 }
 
 /// A local file header.
@@ -44,7 +59,6 @@ struct Header {
     crc: u32,
     packed_len: u64,
     len: u64,
-    zip64: bool,
     is_directory: bool,
 }
 
@@ -68,7 +82,6 @@ impl Header {
             crc: LE::read_u32(&fixed[10..]),
             packed_len,
             len,
-            zip64: extra64.is_some(),
             is_directory: name.ends_with(b"/"),
         })
     }
@@ -103,52 +116,53 @@ impl<R: BufRead> Body<R> {
 pub struct Member<R> {
     body: Body<R>,
     header: Header,
+    known: Option<Known>,
     crc: Crc,
+    /// Bytes unpacked so far.
+    len: u64,
     done: bool,
 }
 
-impl<R: BufRead> Member<R> {
-    /// Goes to the first file.
-    pub fn open(mut input: R) -> io::Result<Self> {
+impl<R: BufRead> Member<Peek<R>> {
+    /// Goes to the first file. `known` is what the directory says of it, where that could be read before.
+    ///
+    /// # Errors
+    /// [`ImageProblem::Archive`] inside, if there is no such file, or it cannot be unpacked.
+    pub fn open(mut input: Peek<R>, known: Option<Known>) -> io::Result<Self> {
         let header = loop {
             if input.read_u32::<LE>()? != LOCAL {
-                return Err(invalid("there is no file in the archive"));
+                return Err(invalid(ArchiveProblem::NoFile));
             }
             let header = Header::read(&mut input)?;
             if !header.is_directory {
                 break header;
             }
             if header.len != 0 || header.flags & WITH_DESCRIPTOR != 0 {
-                return Err(invalid("a directory in the archive has content"));
+                return Err(invalid(ArchiveProblem::DirectoryWithContent));
             }
         };
         if header.flags & ENCRYPTED != 0 {
-            return Err(invalid("the file in the archive is encrypted"));
+            return Err(invalid(ArchiveProblem::Encrypted));
         }
-        let body = match header.method {
-            0 if header.flags & WITH_DESCRIPTOR != 0 => {
-                return Err(invalid(
-                    "the file in the archive is stored, and its length is not known before its end",
-                ));
+        let body = match (header.method, known) {
+            (0, Some(known)) => Body::Stored(input.take(known.packed_len)),
+            (0, None) if header.flags & WITH_DESCRIPTOR != 0 => {
+                return Err(invalid(ArchiveProblem::StoredFromPipe));
             }
-            0 => Body::Stored(input.take(header.packed_len)),
-            8 => Body::Deflated(DeflateDecoder::new(input)),
-            method => {
-                return Err(invalid(format!(
-                    "the file in the archive is packed by method {method}; only deflate is known"
-                )));
-            }
+            (0, None) => Body::Stored(input.take(header.packed_len)),
+            (8, _) => Body::Deflated(DeflateDecoder::new(input)),
+            (method, _) => return Err(invalid(ArchiveProblem::Method(method))),
         };
-        Ok(Self { body, header, crc: Crc::new(), done: false })
+        Ok(Self { body, header, known, crc: Crc::new(), len: 0, done: false })
     }
 
     /// Everything behind what has been read.
-    pub fn inner(&mut self) -> &mut R {
+    pub fn inner(&mut self) -> &mut Peek<R> {
         self.body.inner()
     }
 
     /// The input itself.
-    pub fn into_inner(self) -> R {
+    pub fn into_inner(self) -> Peek<R> {
         match self.body {
             Body::Stored(body) => body.into_inner(),
             Body::Deflated(body) => body.into_inner(),
@@ -157,36 +171,72 @@ impl<R: BufRead> Member<R> {
 
     /// The file's checksum and length, and that no other file follows.
     fn check_end(&mut self) -> io::Result<()> {
-        let (crc, len) = (self.crc.sum(), u64::from(self.crc.amount()));
-        let with_descriptor = self.header.flags & WITH_DESCRIPTOR != 0;
-        let zip64 = self.header.zip64;
-        let mut wanted = (self.header.crc, self.header.len);
-        let input = self.body.inner();
-        if with_descriptor {
-            let first = input.read_u32::<LE>()?;
-            // The signature is optional.
-            let crc = if first == DESCRIPTOR { input.read_u32::<LE>()? } else { first };
-            let mut lens = [0; 16];
-            let lens = &mut lens[..if zip64 { 16 } else { 8 }];
-            input.read_exact(lens)?;
-            wanted = (crc, if zip64 { LE::read_u64(&lens[8..]) } else { LE::read_u32(&lens[4..]).into() });
+        let (crc, len) = (self.crc.sum(), self.len);
+        if let Some(known) = self.known {
+            // The directory has been read: there is one file, and this is its sum.
+            return check(crc, len, known.crc, known.len, u64::MAX);
         }
-        // flate2 counts modulo 4 GiB.
-        if crc != wanted.0 || len != wanted.1 & 0xffff_ffff {
-            return Err(invalid(format!(
-                "the checksum of the file in the archive is {:08x}, its content's {crc:08x}",
-                wanted.0
-            )));
+        if self.header.flags & WITH_DESCRIPTOR != 0 {
+            let packed_len = match &self.body {
+                Body::Stored(_) => len,
+                Body::Deflated(body) => body.total_in(),
+            };
+            skip_descriptor(self.body.inner(), crc, len, packed_len)?;
+        } else {
+            check(crc, len, self.header.crc, self.header.len, u64::MAX)?;
         }
-        match input.read_u32::<LE>()? {
+        match self.body.inner().read_u32::<LE>()? {
             CENTRAL | ARCHIVE_EXTRA => Ok(()),
-            LOCAL => Err(invalid("the archive holds more than one file")),
-            _ => Err(invalid("the archive's directory is missing")),
+            LOCAL => Err(invalid(ArchiveProblem::SeveralFiles(None))),
+            _ => Err(invalid(ArchiveProblem::NoDirectory)),
         }
     }
 }
 
-impl<R: BufRead> Read for Member<R> {
+fn check(crc: u32, len: u64, expected_crc: u32, expected_len: u64, mask: u64) -> io::Result<()> {
+    if crc != expected_crc {
+        return Err(invalid(ArchiveProblem::WrongCrc { found: crc, expected: expected_crc }));
+    }
+    if len & mask != expected_len {
+        return Err(invalid(ArchiveProblem::WrongLength { found: len, expected: expected_len }));
+    }
+    Ok(())
+}
+
+/// Passes over a data descriptor, whose signature is optional, and whose lengths have four or eight bytes whatever the local
+/// header says: Go and Java write eight when the file is 4 GiB long or longer, and cannot say so before. The form in which
+/// all of it is right, and behind which a directory or another file begins, is the one that was written.
+fn skip_descriptor<R: BufRead>(input: &mut Peek<R>, crc: u32, len: u64, packed_len: u64) -> io::Result<()> {
+    let bytes = input.peek(DESCRIPTOR_LEN_MAX)?;
+    let mut found = None;
+    for (signed, wide) in [(true, false), (true, true), (false, false), (false, true)] {
+        let start = if signed { 4 } else { 0 };
+        let end = start + 4 + if wide { 16 } else { 8 };
+        let Some((descriptor, behind)) = bytes.split_at_checked(end) else { continue };
+        if signed != descriptor.starts_with(&DESCRIPTOR.to_le_bytes()) {
+            continue;
+        }
+        let number = |at: usize| {
+            if wide { LE::read_u64(&descriptor[at..]) } else { LE::read_u32(&descriptor[at..]).into() }
+        };
+        let mask = if wide { u64::MAX } else { u32::MAX.into() };
+        let stated =
+            (LE::read_u32(&descriptor[start..]), number(start + 4), number(end - if wide { 8 } else { 4 }));
+        let follows = behind.get(..4).map(LE::read_u32);
+        let is_it = stated == (crc, packed_len & mask, len & mask)
+            && matches!(follows, None | Some(CENTRAL | ARCHIVE_EXTRA | LOCAL));
+        if is_it {
+            input.consume(end);
+            return Ok(());
+        }
+        found.get_or_insert((stated.0, stated.2, mask));
+    }
+    let (stated_crc, stated_len, mask) = found.ok_or(io::ErrorKind::UnexpectedEof)?;
+    check(crc, len, stated_crc, stated_len, mask)?;
+    Err(invalid(ArchiveProblem::NoDirectory))
+}
+
+impl<R: BufRead> Read for Member<Peek<R>> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.done || out.is_empty() {
             return Ok(0);
@@ -202,6 +252,7 @@ impl<R: BufRead> Read for Member<R> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.crc.update(&out[..read]);
+        self.len += read as u64;
         if read == 0 {
             self.done = true;
             self.check_end()?;
@@ -210,11 +261,12 @@ impl<R: BufRead> Read for Member<R> {
     }
 }
 
-/// The length of the only file in an archive that can be read in any order.
+/// What the directory says of the only file in an archive that can be read in any order.
 ///
 /// # Errors
-/// If there is not exactly one file; an archive whose directory cannot be found is left to [`Member`].
-pub fn only_file_len(file: &File, file_len: u64) -> Result<Option<u64>, String> {
+/// If there is not exactly one file, or it cannot be unpacked; an archive whose directory cannot be found is left to
+/// [`Member`].
+pub fn only_file(file: &File, file_len: u64) -> Result<Option<Known>, ArchiveProblem> {
     let Ok(Some(directory)) = read_directory(file, file_len) else { return Ok(None) };
     let mut files = Vec::new();
     let mut rest = &directory[..];
@@ -225,20 +277,25 @@ pub fn only_file_len(file: &File, file_len: u64) -> Result<Option<u64>, String> 
         let part = |at: usize| usize::from(LE::read_u16(&fixed[at..]));
         let (name, extra) = (part(28), part(30));
         let Some(next) = behind.get(name + extra + part(32)..) else { break };
-        let mut len = u64::from(LE::read_u32(&fixed[24..]));
-        if len == u64::from(u32::MAX) {
-            let value = find_extra64(&behind[name..name + extra]).and_then(<[u8]>::first_chunk::<8>);
-            len = value.map_or(len, |value| LE::read_u64(value));
-        }
+        // The extra field has those lengths that do not fit, in this order (section 4.5.3).
+        let extra64 = find_extra64(&behind[name..name + extra]).unwrap_or_default();
+        let mut wide = extra64.as_chunks::<8>().0.iter();
+        let mut long = |at: usize| match LE::read_u32(&fixed[at..]) {
+            u32::MAX => wide.next().map_or(u64::from(u32::MAX), |value| LE::read_u64(value)),
+            len => len.into(),
+        };
+        let (len, packed_len) = (long(24), long(20));
         if !behind[..name].ends_with(b"/") {
-            files.push(len);
+            let method = LE::read_u16(&fixed[10..]);
+            files.push((Known { len, packed_len, crc: LE::read_u32(&fixed[16..]) }, method));
         }
         rest = next;
     }
     match files.as_slice() {
-        [len] => Ok(Some(*len)),
-        [] => Err("there is no file in the archive".into()),
-        files => Err(format!("the archive holds {} files; unpack it, and flash one of them", files.len())),
+        [(known, 0 | 8)] => Ok(Some(*known)),
+        [(_, method)] => Err(ArchiveProblem::Method(*method)),
+        [] => Err(ArchiveProblem::NoFile),
+        files => Err(ArchiveProblem::SeveralFiles(Some(files.len()))),
     }
 }
 
@@ -285,6 +342,8 @@ mod tests {
         no_signature: bool,
         zip64: bool,
         flags: u16,
+        /// Lengths of eight bytes in the descriptor, although the header has no zip64 field.
+        wide: bool,
     }
 
     fn header(out: &mut Vec<u8>, name: &str, style: Style, method: u16, [crc, packed, len]: [u32; 3]) {
@@ -325,7 +384,7 @@ mod tests {
             out.extend(numbers[0].to_le_bytes());
             for number in &numbers[1..] {
                 let long = u64::from(*number).to_le_bytes();
-                out.extend(&long[..if style.zip64 { 8 } else { 4 }]);
+                out.extend(&long[..if style.zip64 || style.wide { 8 } else { 4 }]);
             }
         }
     }
@@ -340,7 +399,8 @@ mod tests {
 
     fn read(archive: &[u8]) -> Result<Vec<u8>, String> {
         let mut content = Vec::new();
-        let result = Member::open(archive).and_then(|mut member| member.read_to_end(&mut content));
+        let member = Member::open(Peek::new(archive), None);
+        let result = member.and_then(|mut member| member.read_to_end(&mut content));
         result.map(|_| content).map_err(|error| error.to_string())
     }
 
@@ -355,6 +415,8 @@ mod tests {
             Style { descriptor: true, no_signature: true, ..plain },
             Style { zip64: true, ..plain },
             Style { zip64: true, descriptor: true, ..plain },
+            Style { descriptor: true, wide: true, ..plain },
+            Style { descriptor: true, wide: true, no_signature: true, ..plain },
         ] {
             let archive = archive(&content, style);
             assert!(read(&archive).as_ref() == Ok(&content));
@@ -375,14 +437,17 @@ mod tests {
         let mut two = Vec::new();
         file(&mut two, "a", b"aaa", plain);
         file(&mut two, "b", b"bbb", plain);
-        assert!(reason(&two).contains("more than one file"));
-        assert!(reason(&archive(b"x", Style { flags: ENCRYPTED, ..plain })).contains("encrypted"));
-        assert!(reason(&archive(b"x", Style { stored: true, descriptor: true, ..plain })).contains("stored"));
+        assert!(reason(&two).contains("SeveralFiles(None)"));
+        assert!(reason(&archive(b"x", Style { flags: ENCRYPTED, ..plain })).contains("Encrypted"));
+        assert!(
+            reason(&archive(b"x", Style { stored: true, descriptor: true, ..plain }))
+                .contains("StoredFromPipe")
+        );
         let mut lzma = archive(b"x", plain);
         let at = 30 + 4 + 8;
         lzma[at] = 14;
-        assert!(reason(&lzma).contains("method 14"), "{}", reason(&lzma));
-        assert!(reason(b"PK\x01\x02 and so on").contains("no file"));
+        assert!(reason(&lzma).contains("Method(14)"), "{}", reason(&lzma));
+        assert!(reason(b"PK\x01\x02 and so on").contains("NoFile"));
     }
 
     #[test]
@@ -396,7 +461,7 @@ mod tests {
         ] {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(bytes).unwrap();
-            let _ = only_file_len(&file, bytes.len() as u64);
+            let _ = only_file(&file, bytes.len() as u64);
         }
     }
 }

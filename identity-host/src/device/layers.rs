@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Whether two open files are the same storage: the same file or device, or one made of the other, such as a loop device and
+//! the file behind it. Decided by device and inode numbers of what is open; names only help to find what is below.
+
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::process::Command;
+
+use super::sysfs::{Device, Host, Kind};
+
+/// Devices below one another that are followed.
+const DEPTH_MAX: usize = 16;
+
+/// Something that bytes are stored in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layer {
+    /// A file, or a device's node: numbers of its file system and its inode.
+    Inode(u64, u64),
+    /// A block device's number.
+    Device(u64),
+}
+
+/// Whether writing to one changes what is read from the other.
+pub fn share_storage(one: &File, other: &File) -> bool {
+    let (one, other) = (all(one), all(other));
+    one.iter().any(|layer| other.contains(layer))
+}
+
+fn all(file: &File) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    if let Ok(metadata) = file.metadata() {
+        add(&Host::here(), &metadata, &mut layers, 0);
+    }
+    layers
+}
+
+fn add(host: &Host, metadata: &Metadata, layers: &mut Vec<Layer>, depth: usize) {
+    let kind = metadata.file_type();
+    if kind.is_file() || kind.is_block_device() {
+        layers.push(Layer::Inode(metadata.dev(), metadata.ino()));
+    }
+    if kind.is_block_device() {
+        layers.push(Layer::Device(metadata.rdev()));
+        let number = format!("{}:{}", rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
+        if let Some(device) = host.device(&number) {
+            add_below(host, &device, layers, depth);
+        }
+    }
+}
+
+/// What a device is made of: the whole one of a partition, those that a mapping uses, the file behind a loop device.
+fn add_below(host: &Host, device: &Device, layers: &mut Vec<Layer>, depth: usize) {
+    if depth > DEPTH_MAX {
+        return;
+    }
+    for below in device.whole().into_iter().chain(device.slaves()) {
+        layers.extend(number(&below.number()).map(Layer::Device));
+        add_below(host, &below, layers, depth + 1);
+    }
+    if device.kind() != Kind::Loop || device.whole().is_some() {
+        return;
+    }
+    layers.extend(behind_loop(&device.path()));
+    // The name may be of another mount namespace, or gone: the numbers above are what counts.
+    if let Some(metadata) = device.attribute("loop/backing_file").and_then(|path| fs::metadata(path).ok()) {
+        add(host, &metadata, layers, depth + 1);
+    }
+}
+
+/// The file behind a loop device, by `LOOP_GET_STATUS64`, which `losetup` of util-linux asks: this crate has no unsafe code.
+fn behind_loop(node: &std::path::Path) -> Option<Layer> {
+    let mut losetup = Command::new("losetup");
+    losetup.args(["--list", "--noheadings", "--raw", "--output", "BACK-INO,BACK-MAJ:MIN"]).arg(node);
+    if let Some(path) = std::env::var_os("PATH") {
+        let mut path = path;
+        path.push(":/usr/sbin:/sbin");
+        losetup.env("PATH", path);
+    }
+    let text = String::from_utf8(losetup.output().ok()?.stdout).ok()?;
+    let (inode, device) = text.trim().split_once(' ')?;
+    Some(Layer::Inode(number(device.trim())?, inode.parse().ok()?))
+}
+
+/// Of `major:minor`.
+fn number(text: &str) -> Option<u64> {
+    let (major, minor) = text.split_once(':')?;
+    Some(rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?))
+}

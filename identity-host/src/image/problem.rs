@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is wrong with an image, its checksum or its block map, as facts.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+
+use super::container::Format;
+use super::digest::{Expected, Sum};
+use super::foreign::Foreign;
+
+/// Why an image cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageProblem {
+    /// It is a directory.
+    Directory,
+    /// The file has no bytes.
+    Empty,
+    /// The file is packed, and nothing is in it.
+    HoldsNothing,
+    /// It is something else than the image of a card.
+    Foreign(Foreign),
+    /// What is packed in it is something else than the image of a card.
+    ForeignInside {
+        /// How it is packed.
+        outer: Format,
+        /// What is in it.
+        inside: Foreign,
+    },
+    /// It is packed twice.
+    PackedTwice {
+        /// How the file is packed.
+        outer: Format,
+        /// How what is in it is packed.
+        inner: Format,
+    },
+    /// The packed data ends too early.
+    CutOff(Format),
+    /// The packed data cannot be unpacked; in the unpacker's words.
+    Damaged(Format, String),
+    /// The packed data is sound, as far as can be seen, and packed in a way that is not unpacked here.
+    Unsupported(Format, String),
+    /// Unpacking takes more memory than it may.
+    Memory {
+        /// How it is packed.
+        format: Format,
+        /// Bytes that it takes, where the file says that.
+        needed: Option<u64>,
+        /// Bytes that it may take.
+        limit: u64,
+    },
+    /// The archive.
+    Archive(ArchiveProblem),
+    /// The file's SHA-256 is another one.
+    WrongSum {
+        /// That of the file.
+        found: Sum,
+        /// That it should have.
+        expected: Expected,
+    },
+    /// It was changed while it was read.
+    Changed,
+    /// It has no partition table; the file system that it is instead, where one was recognised.
+    NoTable(Option<&'static str>),
+    /// It is not what its block map says.
+    BlockMap(MapMismatch),
+}
+
+/// What is wrong with a zip archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArchiveProblem {
+    /// No file is in it.
+    NoFile,
+    /// So many files are in it, or more than one.
+    SeveralFiles(Option<usize>),
+    /// A directory has content.
+    DirectoryWithContent,
+    /// The file is encrypted.
+    Encrypted,
+    /// The file is packed by this method (APPNOTE 4.4.5).
+    Method(u16),
+    /// The file is stored, its length is written behind it, and the archive comes from a pipe.
+    StoredFromPipe,
+    /// The file's CRC-32 is another one.
+    WrongCrc {
+        /// That of the content.
+        found: u32,
+        /// That in the archive.
+        expected: u32,
+    },
+    /// The file's length is another one.
+    WrongLength {
+        /// That of the content, in bytes.
+        found: u64,
+        /// That in the archive.
+        expected: u64,
+    },
+    /// Behind the file, the archive's directory is missing.
+    NoDirectory,
+}
+
+/// How an image differs from its block map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MapMismatch {
+    /// The checksum of these bytes.
+    Range(Range<u64>),
+    /// The image's length.
+    Length {
+        /// Bytes that it has.
+        image_len: u64,
+        /// Bytes that it has by its block map.
+        map_len: u64,
+    },
+}
+
+/// What is wrong with a block map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BmapProblem {
+    /// Longer than so many bytes.
+    TooLong(u64),
+    /// It is none; in the parser's words.
+    Syntax(String),
+    /// It has a document type, an entity or character data, which have no place in one.
+    Entities,
+    /// Of an unknown version.
+    Version(String),
+    /// Its checksums are of an unknown kind.
+    Algorithm(String),
+    /// A text where a checksum should be.
+    NoSum(String),
+    /// An element is missing.
+    Missing(&'static str),
+    /// An element is no number.
+    NoNumber {
+        /// The element.
+        element: String,
+        /// What it is.
+        text: String,
+    },
+    /// The block size is no multiple of 512.
+    BlockLen(u64),
+    /// The number of blocks is not the one that image and block size make.
+    BlockCount {
+        /// What it says.
+        stated: u64,
+        /// What it should be.
+        computed: u64,
+    },
+    /// A range overlaps the one before, or runs backwards.
+    Overlap(u64, u64),
+    /// A range is beyond the image.
+    Beyond {
+        /// First and last block.
+        range: (u64, u64),
+        /// Blocks of the image.
+        blocks: u64,
+    },
+    /// The number of mapped blocks is not that of the ranges.
+    MappedCount {
+        /// What it says.
+        stated: u64,
+        /// What the ranges have.
+        computed: u64,
+    },
+    /// Its own checksum is wrong.
+    OwnSum,
+    /// It is signed, and the signature's frame is cut off.
+    Armour,
+}
+
+/// What is wrong with a file of checksums.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SumsProblem {
+    /// It is no regular file.
+    NoFile,
+    /// A line is none of sha256sum.
+    Line(String),
+    /// It has no lines.
+    Empty,
+    /// It is about another file alone.
+    Other {
+        /// That file.
+        other: String,
+        /// The image.
+        name: String,
+    },
+    /// None of its lines is about the image.
+    NoLine {
+        /// Lines that it has.
+        lines: usize,
+        /// The image.
+        name: String,
+    },
+}
+
+impl ImageProblem {
+    /// As an error that a reader can return; [`ImageProblem::from_io`] gets it back.
+    pub(super) fn into_io(self) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, self)
+    }
+
+    /// What a reader's error says of the image; the error itself if the system failed.
+    pub(super) fn from_io(format: Format, error: io::Error, limit: u64) -> Result<Self, io::Error> {
+        if error.raw_os_error().is_some() {
+            return Err(error);
+        }
+        if let Some(problem) = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
+            return Ok(problem.clone());
+        }
+        let memory = Self::Memory { format, needed: None, limit };
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<liblzma::stream::Error>()) {
+            Some(liblzma::stream::Error::MemLimit | liblzma::stream::Error::Mem) => return Ok(memory),
+            Some(liblzma::stream::Error::Options) => return Ok(Self::Unsupported(format, error.to_string())),
+            _ => (),
+        }
+        let text = error.to_string();
+        // zstd's errors are texts of `ZSTD_getErrorName`.
+        if format == Format::Zstd && text == "Frame requires too much memory for decoding" {
+            return Ok(memory);
+        }
+        if format == Format::Zstd && text == "Dictionary mismatch" {
+            return Ok(Self::Unsupported(format, "it was packed with a dictionary".into()));
+        }
+        Ok(match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::CutOff(format),
+            _ => Self::Damaged(format, text),
+        })
+    }
+}
+
+impl fmt::Display for ImageProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Only for `io::Error`, which carries it through readers.
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl std::error::Error for ImageProblem {}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is wrong with an image, its checksum or its block map, as sentences.
+
+use std::path::Path;
+
+use identity_host::image::foreign::{Foreign, ForeignKind};
+use identity_host::image::problem::{ArchiveProblem, BmapProblem, ImageProblem, MapMismatch, SumsProblem};
+
+/// An image.
+pub fn problem(name: &str, problem: &ImageProblem) -> String {
+    match problem {
+        ImageProblem::Directory => format!("{name} is a directory; give the image file"),
+        ImageProblem::Empty => format!("{name} is empty; give an image"),
+        ImageProblem::HoldsNothing => format!("{name} holds nothing; give an image"),
+        ImageProblem::Foreign(what) => foreign(name, what.name, what),
+        ImageProblem::ForeignInside { outer, inside } if outer.name() == "raw" => {
+            foreign(name, inside.name, inside)
+        }
+        ImageProblem::ForeignInside { outer, inside } => {
+            let what = format!("a {} file with {} in it", outer.name(), inside.name);
+            foreign(name, &what, inside)
+        }
+        ImageProblem::PackedTwice { outer, inner } => format!(
+            "{name} is packed twice: a {} file with a {} file in it; unpack it once, or give what is inside through a pipe: \
+             `{} | identity flash - TARGET`",
+            outer.name(),
+            inner.name(),
+            unpack(outer.name(), name)
+        ),
+        ImageProblem::CutOff(format) => {
+            format!("{name} ends in the middle of its {} data; fetch it again", format.name())
+        }
+        ImageProblem::Damaged(format, reason) => format!(
+            "{name} is damaged: its {} data cannot be unpacked ({reason}); fetch it again",
+            format.name()
+        ),
+        ImageProblem::Unsupported(format, reason) => format!(
+            "{name}: its {} data is packed in a way that this program does not know ({reason}); unpack it with its own tool: \
+             `{} | identity flash - TARGET`",
+            format.name(),
+            unpack(format.name(), name)
+        ),
+        ImageProblem::Memory { format, needed, limit } => {
+            let needed_text = needed.map_or_else(
+                || format!("more than {} MiB of memory", limit >> 20),
+                |needed| format!("{} MiB of memory, the limit is {} MiB", mib(needed), limit >> 20),
+            );
+            let size = needed.map_or_else(|| "SIZE".to_owned(), |needed| format!("{}M", mib(needed)));
+            format!(
+                "{name}: its {} data takes {needed_text}; say --memory {size} where the machine has that much",
+                format.name()
+            )
+        }
+        ImageProblem::Archive(problem) => format!("{name}: {}", archive(name, problem)),
+        ImageProblem::WrongSum { found, expected } => {
+            let origin = match &expected.origin {
+                Some(path) => path.display().to_string(),
+                None => "--sha256".to_owned(),
+            };
+            format!("{name} has the SHA-256 {found}, but {origin} says {}; fetch it again", expected.sum)
+        }
+        ImageProblem::Changed => format!("{name} was changed while it was read; flash it again"),
+        ImageProblem::NoTable(filesystem) => {
+            let what = filesystem.map_or_else(
+                || "has no partition table".to_owned(),
+                |name| format!("is one {name} file system, without a partition table"),
+            );
+            format!(
+                "{name} {what}, so it may be a part of a card's image only, or something else; if a board boots from it, say \
+                 --no-table"
+            )
+        }
+        ImageProblem::BlockMap(MapMismatch::Range(bytes)) => format!(
+            "{name}: the checksum of bytes {} to {} is not the one in its block map; fetch both again, or say --no-bmap",
+            bytes.start,
+            bytes.end.saturating_sub(1)
+        ),
+        ImageProblem::BlockMap(MapMismatch::Length { image_len, map_len }) => format!(
+            "{name} is {image_len} bytes long, but {map_len} by its block map; fetch both again, or say --no-bmap"
+        ),
+    }
+}
+
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
+}
+
+/// The command that unpacks a file of this format to standard output.
+fn unpack(format: &str, name: &str) -> String {
+    match format {
+        "zip" => format!("unzip -p {name}"),
+        "zstd" => format!("zstd -dc --long=31 {name}"),
+        _ => format!("{format} -dc {name}"),
+    }
+}
+
+fn foreign(name: &str, what: &str, foreign: &Foreign) -> String {
+    let way_out = match foreign.kind {
+        ForeignKind::Packed(tool) => format!("unpack it first: `{tool}`"),
+        ForeignKind::Archive => "take the image out of it first".into(),
+        ForeignKind::VirtualDisk => format!("convert it first: `qemu-img convert -O raw {name} card.img`"),
+        ForeignKind::AndroidSparse => format!("convert it first: `simg2img {name} card.img`"),
+        ForeignKind::Firmware => "its vendor's own tool writes it; look for a card image (.img) of the same system".into(),
+        ForeignKind::Part => {
+            "it belongs into a partition of one, or a boot loader loads it; look for a card image (.img) of the same system"
+                .into()
+        }
+        ForeignKind::Document => "the download was no image; fetch it again".into(),
+    };
+    format!("{name} is {what}, not the image of a card; {way_out}")
+}
+
+fn archive(name: &str, problem: &ArchiveProblem) -> String {
+    let pipe = |tool: &str| format!("unpack it with its own tool: `{tool} | identity flash - TARGET`");
+    match problem {
+        ArchiveProblem::NoFile => "there is no file in the archive; give an image".into(),
+        ArchiveProblem::SeveralFiles(count) => {
+            let count = count.map_or_else(|| "more than one file".to_owned(), |count| format!("{count} files"));
+            format!("the archive holds {count}; unpack it, and flash one of them")
+        }
+        ArchiveProblem::DirectoryWithContent => {
+            "a directory in the archive has content; unpack it with `unzip`".into()
+        }
+        ArchiveProblem::Encrypted => "the file in the archive is encrypted; unpack it with `unzip` first".into(),
+        ArchiveProblem::Method(method) => {
+            let method_name = match method {
+                9 => " (Deflate64)",
+                12 => " (bzip2)",
+                14 => " (LZMA)",
+                93 => " (Zstandard)",
+                95 => " (xz)",
+                98 => " (PPMd)",
+                _ => "",
+            };
+            let tool = if *method == 9 || *method == 12 {
+                format!("unzip -p {name}")
+            } else {
+                format!("7z e -so {name}")
+            };
+            format!(
+                "the file in the archive is packed by method {method}{method_name}, which this program does not know; {}",
+                pipe(&tool)
+            )
+        }
+        ArchiveProblem::StoredFromPipe => {
+            "the file in the archive is stored, and its length stands behind it, where a pipe cannot find it; give the archive \
+             by its name instead"
+                .into()
+        }
+        ArchiveProblem::WrongCrc { found, expected } => format!(
+            "the file in the archive is damaged: its checksum is {expected:08x}, that of its content {found:08x}; fetch it \
+             again"
+        ),
+        ArchiveProblem::WrongLength { found, expected } => format!(
+            "the file in the archive is damaged: its length is {expected} bytes, that of its content {found}; fetch it again"
+        ),
+        ArchiveProblem::NoDirectory => {
+            "the archive is damaged: its directory is missing behind the file; fetch it again".into()
+        }
+    }
+}
+
+/// A block map.
+pub fn bmap(path: &Path, problem: &BmapProblem) -> String {
+    let what = match problem {
+        BmapProblem::TooLong(max) => format!("longer than {} MiB", max >> 20),
+        BmapProblem::Syntax(reason) => format!("not a block map: {reason}"),
+        BmapProblem::Entities => {
+            "not a block map: it has a document type, an entity or character data".into()
+        }
+        BmapProblem::Version(version) => format!("its version is {version:?}; 1 and 2 are known"),
+        BmapProblem::Algorithm(name) => {
+            format!("its checksums are {name}; only sha1, sha256 and sha512 are known")
+        }
+        BmapProblem::NoSum(text) => format!("{text:?} is not a checksum"),
+        BmapProblem::Missing(element) => format!("it has no {element}"),
+        BmapProblem::NoNumber { element, text } => format!("{element} is {text:?}, which is not a number"),
+        BmapProblem::BlockLen(len) => format!("its BlockSize is {len}, not a multiple of 512"),
+        BmapProblem::BlockCount { stated, computed } => format!(
+            "its BlocksCount is {stated}, not the {computed} blocks that ImageSize and BlockSize make"
+        ),
+        BmapProblem::Overlap(first, last) => {
+            format!("the range {first}-{last} overlaps the one before, or runs backwards")
+        }
+        BmapProblem::Beyond { range: (first, last), blocks } => {
+            format!("the range {first}-{last} is beyond the image, which has {blocks} blocks")
+        }
+        BmapProblem::MappedCount { stated, computed } => {
+            format!("its MappedBlocksCount is {stated}, but its ranges have {computed} blocks")
+        }
+        BmapProblem::OwnSum => "its own checksum is wrong".into(),
+        BmapProblem::Armour => "it is signed, and the end of the signed text is missing".into(),
+    };
+    format!("{}: {what}; fetch it again, or say --no-bmap", path.display())
+}
+
+/// A file of checksums.
+pub fn sums(path: &Path, problem: &SumsProblem) -> String {
+    let what = match problem {
+        SumsProblem::NoFile => "no regular file".into(),
+        SumsProblem::Line(line) => format!("{line:?} is not a line of sha256sum"),
+        SumsProblem::Empty => "it is empty".into(),
+        SumsProblem::Other { other, name } => format!("it is about {other}, not about {name}"),
+        SumsProblem::NoLine { lines, name } => format!("none of its {lines} lines is about {name}"),
+    };
+    format!("{}: {what}; give the sum with --sha256, or remove that file", path.display())
+}
