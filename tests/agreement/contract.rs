@@ -82,3 +82,14 @@ fn a_newer_copy_is_not_written_over_whatever_else_there_is() {
         }
     }
 }
+#[test]
+fn an_image_is_not_written_over_a_copy_outside_the_slots() {
+    let files = Files::new();
+    let image = identity_fixtures::Card::new(2048).mbr(1, 0x0c, 2000, 48).bytes().to_vec();
+    let path = files.dir().join("flash.image");
+    fs::write(&path, image).expect("own directory");
+    for card in outside(&files) {
+        let refused = is_refused(&files, card, &format!("flash --yes {}", path.display()));
+        assert!(refused.is_ok(), "{}: {refused:?}", card.name);
+    }
+}
