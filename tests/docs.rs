@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use identity_tests::cli::Identity;
 use identity_tests::workspace;
+use identity_ui::Exit;
 use tempfile::TempDir;
 
 /// Commands that other tests or scripts run, because they take minutes or change the machine.
@@ -20,6 +21,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cd path/to/u-boot", "tests/lib/uboot-build"),
     ("make ", "tests/lib/uboot-build"),
     ("echo CONFIG_IDENTITY=y >> .config", "tests/lib/uboot-build"),
+    ("cargo install --path identity-cli", "is cargo's own"),
     ("identity bind --mounted ", "tests/cli/bindings.rs: the card that the system runs from"),
     ("linux/build-deb ", "tests/run, for tests/board/packages.rs"),
     ("linux/build-cli ", "linux/build-deb"),
@@ -44,8 +46,8 @@ impl World {
     fn new() -> Self {
         let world = Self { dir: TempDir::new().expect("a directory") };
         let card = world.card();
-        Identity::new("stamp --create 64M --profile temporary").arg(&card).run().exits(0);
-        Identity::new("erase --force").arg(&card).run().exits(0);
+        world.identity("stamp --create 64M --profile temporary").arg(&card).run().exits(0);
+        world.identity("erase --force").arg(&card).run().exits(0);
         world
     }
 
@@ -53,15 +55,36 @@ impl World {
         self.dir.path().join("sdb")
     }
 
+    fn states(&self) -> PathBuf {
+        self.dir.path().join("states")
+    }
+
+    /// `identity WORDS...`, with the records of erased identities in the world's own directory.
+    fn identity(&self, words: &str) -> Identity {
+        let mut identity = Identity::new(words);
+        identity.command().env("XDG_STATE_HOME", self.states()).current_dir(self.dir.path());
+        identity
+    }
+
+    /// The latest record that `erase` has left, which the documents call FILE.
+    fn record(&self) -> String {
+        let records = fs::read_dir(self.states().join("identity"))
+            .expect("records")
+            .map(|entry| entry.expect("an entry"));
+        let latest =
+            records.max_by_key(|entry| entry.metadata().and_then(|file| file.modified()).expect("a time"));
+        latest.expect("a record").path().to_string_lossy().into_owned()
+    }
+
     fn run(&self, words: &str) {
         let card = self.card();
-        let read = Identity::new("read --field uuid").arg(&card).run();
+        let read = self.identity("read --field uuid").arg(&card).run();
         let uuid =
             if read.code == Some(0) { read.stdout.trim() } else { "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5" };
         let words = words.replace("/dev/sdb", &card.to_string_lossy()).replace("UUID", uuid);
-        let mut identity = Identity::new(words);
-        identity.command().current_dir(self.dir.path());
-        identity.run().exits(0);
+        let words = if words.contains("FILE") { words.replace("FILE", &self.record()) } else { words };
+        // A document shows what a person types at a terminal; without one, erase is done and asks nothing.
+        self.identity(&words).run().exits(0);
     }
 }
 
@@ -125,16 +148,22 @@ fn links_between_documents_lead_somewhere() {
     }
 }
 
-/// `docs/PROMISES.md` and the README's table name a test for each promise, as `FILE::TEST`.
+/// README's table of exit codes is what the programs use.
+#[test]
+fn exit_codes_in_the_readme_are_those_of_the_programs() {
+    let readme = fs::read_to_string(workspace().join("README.md")).expect("the README");
+    let (_, table) = readme.split_once("| exit | meaning |\n|---|---|\n").expect("the table of exit codes");
+    let rows: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).map(str::to_owned).collect();
+    let expected: Vec<_> =
+        Exit::ALL.iter().map(|(exit, meaning)| format!("| {} | {meaning} |", *exit as u8)).collect();
+    assert_eq!(rows, expected);
+}
+
+/// `docs/PROMISES.md` names a test for each promise, as `FILE::TEST`.
 #[test]
 fn every_promise_has_tests_that_exist() {
     let root = workspace();
-    let read = |name| fs::read_to_string(root.join(name)).expect("a document");
-    let readme = read("README.md");
-    let (_, short) =
-        readme.split_once("\n## What is promised under which fault\n").expect("the README's table");
-    let short = short.split("\n## ").next().expect("a section");
-    let text = [read("docs/PROMISES.md"), short.to_owned()].concat();
+    let text = fs::read_to_string(root.join("docs/PROMISES.md")).expect("a document");
     let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault "));
     let mut count = 0;
     for row in rows {

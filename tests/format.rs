@@ -286,7 +286,7 @@ fn names_of_states_conditions_and_defects() {
 
 #[test]
 fn search_ends_where_the_document_says() {
-    let most = number_in(&document(), "A search looks at no more than ", " sectors");
+    let most = number_in(&document(), "repeat at most ", " times:");
     let mut search = Search::new(Some(100));
     let mut looked = 0;
     while let Some(lba) = search.next() {
