@@ -29,6 +29,8 @@ pub struct Request {
     pub hint_lba: Option<u32>,
     /// What to keep of a conflict.
     pub keep: Option<Keep>,
+    /// Whether a person has said that a lone copy belongs to this card.
+    pub is_own: bool,
     /// Whether to complete a lone copy, and to write over what is not ours where the second copy belongs.
     pub force: bool,
 }
@@ -89,6 +91,7 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
     }
     if let Some(lba) = scan.lone_copy()
         && !request.force
+        && !request.is_own
         && !is_bound_here(&card, &latest)
     {
         return Err(Error::LoneCopy { path: path.to_owned(), lba });
@@ -126,12 +129,13 @@ fn choose(
     let belongs = |lba| first.check_own(lba, false).is_ok();
     let verdicts = first.verdicts();
     let is_foreign = scan.at(peer_lba).is_some_and(|peer| peer.condition == Condition::Foreign);
-    if is_foreign && request.force && belongs(lba) && first.check_own(peer_lba, true).is_ok() {
+    let by_force = is_foreign && belongs(lba) && first.check_own(peer_lba, true).is_ok();
+    if by_force && request.force {
         return Ok((Pair::new(lba, peer_lba, plan::Why::Belongs), Some(peer_lba)));
     }
     let pair = plan::choose_for_repair(lba, peer_lba, &verdicts, scan, belongs);
     let pair = pair.map_err(|error| match is_foreign {
-        true => Error::ForeignAtPeer { path: path.to_owned(), lba: peer_lba },
+        true => Error::ForeignAtPeer { path: path.to_owned(), lba: peer_lba, by_force },
         false => no_slots(path, error),
     })?;
     Ok((pair, None))

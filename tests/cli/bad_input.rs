@@ -38,7 +38,12 @@ fn bad_profile(value: &str, parts: &[&str]) {
 #[test]
 fn an_empty_file() {
     let image = Image::of(b"");
-    refused(&image, "stamp --profile panda", 6, &["no slot is free", "shorter than one sector", "--at"]);
+    refused(
+        &image,
+        "stamp --profile panda",
+        6,
+        &["no slot is free", "shorter than one sector", "whole card"],
+    );
     for verb in ["read", "verify", "repair", "erase"] {
         image.unchanged(verb).exits(3).says_one_sentence().says(&["blank", "too short"]);
     }
@@ -391,7 +396,7 @@ fn a_gpt_with_a_broken_crc() {
         let mut sector = image.sector(lba);
         sector[byte] ^= 1;
         image.put(lba, &sector);
-        refused(&image, "stamp --profile panda", 6, &["GPT", part, "checksum", "--at"]);
+        refused(&image, "stamp --profile panda", 6, &["GPT", part, "checksum", "sgdisk -v"]);
         image.unchanged("read").exits(3);
     }
 }

@@ -8,7 +8,12 @@ use crate::UUID;
 
 /// Runs `erase` at a terminal, and answers.
 fn answered(image: &Image, answer: &str, options: &str) -> Option<(Option<i32>, String)> {
-    let command = format!("'{}' erase {options} '{}'", program().display(), image.path().display());
+    at_a_terminal(image, answer, &format!("erase {options}"))
+}
+
+/// Runs `identity WORDS... IMAGE` at a terminal, and answers; `None` where there is none to be had.
+pub fn at_a_terminal(image: &Image, answer: &str, words: &str) -> Option<(Option<i32>, String)> {
+    let command = format!("'{}' {words} '{}'", program().display(), image.path().display());
     let mut script = tool("sh");
     let pipeline = "printf '%s\\n' \"$2\" | script -qefc \"$1\" /dev/null";
     script.args(["-c", pipeline, "sh", &command, answer]);
