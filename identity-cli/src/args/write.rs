@@ -78,7 +78,7 @@ const REPAIR_EXAMPLES: &str = "\
 Examples:
   identity repair /dev/sdb
   identity repair --dry-run card.img
-  identity repair --keep UUID /dev/sdb  of two identities on one card, keep this one
+  identity repair --keep UUID /dev/sdb  of two identities, keep this one
 
 Repair also moves a copy that a smaller gap has left in a partition to a slot before the partition.";
 
