@@ -29,6 +29,8 @@ pub struct Request {
     pub hint_lba: Option<u32>,
     /// What to keep of a conflict.
     pub keep: Option<Keep>,
+    /// Whether a person has said that a lone copy is this card's.
+    pub is_ours: bool,
     /// Whether to complete a lone copy, and to write over what is not ours where the second copy belongs.
     pub force: bool,
 }
@@ -88,6 +90,7 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
         return Ok(prepared(card, latest, Plan::default(), None));
     }
     if let Some(lba) = scan.lone_copy()
+        && !request.is_ours
         && !request.force
         && !is_bound_here(&card, &latest)
     {

@@ -36,10 +36,12 @@ pub fn error(error: &Error) -> String {
         Error::State { path, scan } => {
             state(scan, path).unwrap_or_else(|| format!("{} is valid", path.display()))
         }
-        Error::IdentityPresent { path, scan } => {
-            let has = scan.latest().map_or_else(String::new, |identity| has(path, identity));
-            format!("{has}; give that --uuid to update it, or --force to replace it")
-        }
+        Error::IdentityPresent { path, scan } => match (scan.state(), scan.latest()) {
+            (State::Valid | State::Degraded, Some(identity)) => {
+                format!("{}; give that --uuid to update it, or --force to replace it", has(path, identity))
+            }
+            _ => state(scan, path).unwrap_or_default(),
+        },
         Error::NewerCopy { path, lba, in_partition } => {
             let shown = path.display();
             let way_out = if *in_partition {
@@ -70,7 +72,8 @@ pub fn error(error: &Error) -> String {
         ),
         Error::LoneCopy { path, lba } => format!(
             "{0}: LBA {lba} holds the only copy; it may be a piece of another card, and then two cards would share one \
-             identity; if it is this card's, say --force; else remove it: `identity erase {0}`",
+             identity; if it is this card's, say --force (on a terminal it is asked), else remove it with `identity erase \
+             {0}`",
             path.display()
         ),
         Error::CopyBesidePair { path, lba } => format!(
@@ -182,8 +185,10 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
         }
         State::Degraded => match scan.lone_copy() {
             Some(lba) => format!(
-                "{shown} is degraded (LBA {lba} holds the only copy; it may be a piece of another card); if it is this \
-                 card's, make it whole with `identity repair --force {shown}`, else remove it with `identity erase {shown}`"
+                "{shown} is degraded (LBA {lba} holds the only copy, which may be a piece of another card; {}); if it is \
+                 this card's, make it whole with `identity repair {shown}`, which asks, else remove it with `identity \
+                 erase {shown}`",
+                sectors(scan, |label| label != "valid")
             ),
             None => format!(
                 "{shown} is degraded ({}); make it whole with `identity repair {shown}`",
