@@ -98,6 +98,7 @@ const DERIVE_EXAMPLES: &str = "\
 Examples:
   identity derive 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
   identity derive --interfaces 4 --format json 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
+  identity derive --interfaces 2 /dev/sdb              of the card, where an assigned address wins
 
 The same without this program (first six bytes, multicast bit cleared, local bit set):
   uuidgen --sha1 --namespace UUID --name ethernet/0";
@@ -157,6 +158,9 @@ pub struct DeriveArgs {
     /// UUID to derive from, or the card or image that has it
     #[arg(value_name = "UUID|CARD", value_parser = parse_source)]
     pub source: DeriveSource,
+    /// On a card, look here before the slots
+    #[arg(long, value_name = "LBA")]
+    pub at: Option<u32>,
     /// Number of interfaces, from ethernet0
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub interfaces: u32,
