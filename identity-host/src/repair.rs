@@ -27,10 +27,8 @@ pub enum Keep {
 pub struct Request {
     /// A place to look at before the slots.
     pub hint_lba: Option<u32>,
-    /// What to keep of a conflict.
+    /// What to keep of a conflict; for a lone copy, a person's word that it is this card's.
     pub keep: Option<Keep>,
-    /// Whether a person has said that a lone copy belongs to this card.
-    pub is_own: bool,
     /// Whether to complete a lone copy, and to write over what is not ours where the second copy belongs.
     pub force: bool,
 }
@@ -90,8 +88,8 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
         return Ok(prepared(card, latest, Plan::default(), None));
     }
     if let Some(lba) = scan.lone_copy()
+        && request.keep.is_none()
         && !request.force
-        && !request.is_own
         && !is_bound_here(&card, &latest)
     {
         return Err(Error::LoneCopy { path: path.to_owned(), lba });

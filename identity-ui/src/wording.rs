@@ -37,15 +37,16 @@ pub fn error(error: &Error) -> String {
         Error::State { path, scan } => {
             state(scan, path).unwrap_or_else(|| format!("{} is valid", path.display()))
         }
-        Error::IdentityPresent { path, scan } => {
-            let (shown, latest) = (path.display(), scan.latest());
-            let has = latest.map_or_else(String::new, |identity| has(path, identity));
-            let uuid = latest.map_or_else(|| "UUID".into(), |identity| identity.uuid().to_string());
-            format!(
-                "{has}; change it with `identity stamp --uuid {uuid} --hostname NAME {shown}`, or replace it with `identity \
-                 stamp --force --profile NAME {shown}`"
-            )
-        }
+        Error::IdentityPresent { path, scan } => match (scan.state(), scan.latest()) {
+            (State::Valid | State::Degraded, Some(identity)) => format!(
+                "{}; change it with `identity stamp --uuid {} --hostname NAME {shown}`, or replace it with `identity stamp \
+                 --force --profile NAME {shown}`",
+                has(path, identity),
+                identity.uuid(),
+                shown = path.display()
+            ),
+            _ => state(scan, path).unwrap_or_default(),
+        },
         Error::NewerCopy { path, lba, in_partition } => {
             let shown = path.display();
             let way_out = if *in_partition {
@@ -75,8 +76,8 @@ pub fn error(error: &Error) -> String {
         ),
         Error::LoneCopy { path, lba } => format!(
             "{0}: LBA {lba} holds the only copy; it may come from another card, and two cards would share one identity; if \
-             it belongs to this card, complete it with `identity repair --force {0}`, else remove it with `identity erase \
-             {0}`",
+             it belongs to this card, complete it with `identity repair --keep {lba} {0}`, else remove it with `identity \
+             erase {0}`",
             path.display()
         ),
         Error::CopyBesidePair { path, lba } => format!(
@@ -143,15 +144,16 @@ pub fn error(error: &Error) -> String {
             "{0}: the identity is bound already, but not to this card; `identity verify {0}` shows to what",
             path.display()
         ),
-        Error::NoCid(reason) => format!(
-            "the card's CID is {reason}; bind the card in a native slot, or give --cid HEX: with the card in a native slot, \
-             Linux shows it in /sys/block/mmcblkN/device/cid"
+        Error::NoCid { path, reason } => format!(
+            "{}: the card's CID is not known ({reason}); bind the card in a native slot, or give --cid HEX: with the card in a \
+             native slot, Linux shows it in /sys/block/mmcblkN/device/cid",
+            path.display()
         ),
-        Error::NoBoard => {
-            "this machine knows no serial number of the card's board; bind the card on the board, or give \
-             --board=SERIAL"
-                .into()
-        }
+        Error::NoBoard { path } => format!(
+            "{}: this machine does not know the serial number of the card's board; bind the card on the board, or give \
+             --board=SERIAL",
+            path.display()
+        ),
         #[cfg(feature = "stamp")]
         Error::Record { path, problem } => record(path, problem),
         #[cfg(feature = "stamp")]
@@ -198,8 +200,10 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
         }
         State::Degraded => match scan.lone_copy() {
             Some(lba) => format!(
-                "{shown} is degraded (LBA {lba} holds the only copy; it may come from another card); if it belongs to this \
-                 card, complete it with `identity repair --force {shown}`, else remove it with `identity erase {shown}`"
+                "{shown} is degraded (LBA {lba} holds the only copy, which may come from another card; {}); if it belongs to \
+                 this card, complete it with `identity repair --keep {lba} {shown}`, else remove it with `identity erase \
+                 {shown}`",
+                sectors(scan, |label| label != "valid")
             ),
             None => format!(
                 "{shown} is degraded ({}); make it whole with `identity repair {shown}`",
@@ -290,7 +294,7 @@ fn sectors(scan: &Scan, wanted: impl Fn(&str) -> bool) -> String {
     lines.sort();
     lines.dedup();
     if lines.is_empty() {
-        return "it holds more than two copies".into();
+        return "it holds a copy too many".into();
     }
     lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>().join("; ")
 }

@@ -32,8 +32,7 @@ pub fn run(card: &mut SimCard, words: &str) -> Result<()> {
         }
         Verb::Write(WriteVerb::Repair(args)) => {
             let args = args.0;
-            let request =
-                repair::Request { hint_lba: args.at, keep: args.keep, is_own: false, force: args.force };
+            let request = repair::Request { hint_lba: args.at, keep: args.keep, force: args.force };
             let prepared = repair::prepare(&request, card, path, here())?;
             update::write(&prepared.plan, &prepared.identity, card, path, args.at, here())?;
         }

@@ -106,7 +106,8 @@ is printed of an identity that a board must not use.";
 const DERIVE_EXAMPLES: &str = "\
 Examples:
   identity derive 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
-  identity derive --interfaces 4 --format json card.img
+  identity derive --interfaces 4 --format json 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
+  identity derive --interfaces 2 /dev/sdb  of a card: an assigned address wins
 
 Without this program, uuidgen --sha1 --namespace UUID --name ethernet/0 computes the same: the MAC address is the first six \
 bytes, with the multicast bit cleared and the local bit set.";
@@ -166,6 +167,9 @@ pub struct DeriveArgs {
     /// UUID to derive from, or the card or image that has it
     #[arg(value_name = "UUID|CARD", value_parser = parse_source)]
     pub source: DeriveSource,
+    /// Of a card, look at this LBA before the slots
+    #[arg(long, value_name = "LBA")]
+    pub at: Option<u32>,
     /// Number of interfaces, from ethernet0, whose MAC addresses are shown (1 to 256)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub interfaces: u32,

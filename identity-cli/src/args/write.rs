@@ -210,7 +210,7 @@ pub struct BindArgs {
 pub struct RepairArgs {
     /// Block device of the whole card, or image file
     pub target: PathBuf,
-    /// Of two identities, keep the one with this UUID or the copy at this LBA
+    /// Of two identities, keep the one with this UUID or the copy at this LBA; of a lone copy, confirm that it is this card's
     #[arg(long, value_name = "UUID|LBA", value_parser = parse_keep)]
     pub keep: Option<Keep>,
     /// Complete an identity of which one copy is left, clear copies in partitions, and write over other data at the second

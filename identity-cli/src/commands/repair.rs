@@ -6,7 +6,7 @@ use identity_host::device::safety::InUse;
 use identity_host::device::{Card, Target};
 use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
-use identity_host::repair::{self, Prepared, Request};
+use identity_host::repair::{self, Keep, Prepared, Request};
 use identity_host::surroundings::Surroundings;
 use identity_host::update;
 use identity_ui::output::{json, print, say};
@@ -57,13 +57,13 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
 
 /// Prepares; a person on a terminal is asked before a lone copy is completed.
 fn prepare(args: &RepairArgs, target: &Target, surroundings: &Surroundings) -> Result<Prepared> {
-    let request = Request { hint_lba: args.at, keep: args.keep, is_own: false, force: args.force };
+    let request = Request { hint_lba: args.at, keep: args.keep, force: args.force };
     match repair::prepare(&request, target, &args.target, surroundings.clone()) {
         Err(Error::LoneCopy { lba, .. }) if confirm::can_ask() && !args.dry_run => {
             let shown = args.target.display();
             let facts = format!("{shown}: LBA {lba} holds the only copy; it may come from another card\n");
             confirm::ask(&facts, "Does it belong to this card?")?;
-            let request = Request { is_own: true, ..request };
+            let request = Request { keep: Some(Keep::Lba(lba)), ..request };
             Ok(repair::prepare(&request, target, &args.target, surroundings.clone())?)
         }
         prepared => Ok(prepared?),
@@ -74,6 +74,6 @@ fn prepare(args: &RepairArgs, target: &Target, surroundings: &Surroundings) -> R
 fn show_foreign(target: &Target, lba: u32) {
     let mut sector = [0; identity_core::SECTOR_LEN];
     if target.read(lba.into(), &mut sector).is_ok() {
-        say(&format!("LBA {lba} will be written over; it holds:\n{}", hexdump::sector(&sector)));
+        say(&format!("LBA {lba} is written over; it holds:\n{}", hexdump::sector(&sector)));
     }
 }

@@ -90,7 +90,7 @@ fn keep_one(record: &Record, path: &Path, undo: Undo) -> Result<Option<PathBuf>>
             let undo = record.identity.as_ref().map_or_else(String::new, |_| {
                 format!("; undo with `identity stamp {force}--restore {} {}`", file.display(), path.display())
             });
-            say(&format!("a record of what goes is in {}{undo}", file.display()));
+            say(&format!("a record of what goes is kept in {}{undo}", file.display()));
             Ok(Some(file))
         }
         Err(error) => {
