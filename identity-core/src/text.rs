@@ -24,10 +24,10 @@ pub enum TextError {
     Byte {
         /// Position of the first offending byte.
         at: usize,
-        /// Its value.
+        /// Value of the byte that is not allowed.
         byte: u8,
     },
-    /// Not UTF-8.
+    /// The bytes are not valid UTF-8.
     NotUtf8,
 }
 

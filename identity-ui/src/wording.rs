@@ -29,7 +29,7 @@ use identity_layout::table::TableProblem;
 #[cfg(feature = "flash")]
 mod image;
 
-/// An error.
+/// An error as a sentence with a way out.
 pub fn error(error: &Error) -> String {
     match error {
         Error::Target { path, problem } => target(path, problem),

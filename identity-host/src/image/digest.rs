@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::problem::SumsProblem;
 use crate::error::{Action, Error, Result};
 
-/// A SHA-256.
+/// A checksum by SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Sum([u8; 32]);
 
@@ -62,7 +62,7 @@ impl fmt::Debug for Sum {
 /// A sum, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The sum.
+    /// The checksum that the image should have.
     pub sum: Sum,
     /// The file that it is from; `None` if a person has given it.
     pub origin: Option<PathBuf>,

@@ -6,7 +6,7 @@ use std::path::Path;
 use identity_host::image::foreign::{Foreign, ForeignKind};
 use identity_host::image::problem::{ArchiveProblem, BmapProblem, ImageProblem, MapMismatch, SumsProblem};
 
-/// An image.
+/// What is wrong with an image, as a sentence.
 pub fn problem(name: &str, problem: &ImageProblem) -> String {
     match problem {
         ImageProblem::Directory => format!("{name} is a directory; give the image file"),
@@ -159,7 +159,7 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
     }
 }
 
-/// A block map.
+/// What is wrong with a block map, as a sentence.
 pub fn bmap(path: &Path, problem: &BmapProblem) -> String {
     let what = match problem {
         BmapProblem::TooLong(max) => format!("longer than {} MiB", max >> 20),
