@@ -18,6 +18,7 @@ mod map;
 mod places;
 mod power;
 mod read;
+mod records;
 mod repair;
 mod safety;
 mod stamp;
