@@ -140,6 +140,8 @@ pub enum Error {
         path: PathBuf,
         /// The place.
         lba: u32,
+        /// Whether force would take it all the same.
+        by_force: bool,
     },
     /// A step of a plan failed; the steps behind it were not begun.
     Step {

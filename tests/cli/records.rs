@@ -1,274 +1,142 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is erased or replaced is kept on the host first, and comes back when a person says so, to the card that had it.
+//! Nothing is destroyed unseen: before an identity is erased or replaced, a record of it is kept.
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use identity_tests::cli::{Identity, Outcome, program};
-use identity_tests::image::Image;
+use identity_fixtures::Card;
+use identity_tests::cli::Outcome;
+use identity_tests::image::{Image, SECTORS};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{OTHER, UUID};
 
-/// A user's place for records, and a directory to work in.
-struct Host(TempDir);
-
-impl Host {
-    fn new() -> Self {
-        let host = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(host.path("work")).unwrap();
-        host
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn identity(&self, words: &str) -> Identity {
-        let mut identity = Identity::new(words);
-        identity.command().env("XDG_STATE_HOME", self.path("state")).current_dir(self.path("work"));
-        identity
-    }
-
-    fn run(&self, words: &str, card: &Image) -> Outcome {
-        self.identity(words).arg(card.path()).run()
-    }
-
-    fn records(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path("state/identity"));
-        let mut records: Vec<_> =
-            entries.map_or(vec![], |entries| entries.map(|entry| entry.unwrap().path()).collect());
-        records.sort();
-        records
-    }
-
-    /// The one record of an identity that was erased from this card.
-    fn record_of(&self, card: &Image) -> PathBuf {
-        self.run("erase", card).exits(0);
-        let mut records = self.records();
-        assert_eq!(records.len(), 1, "{records:?}");
-        records.remove(0)
-    }
-
-    fn restore(&self, options: &str, file: &Path, card: &Path) -> Outcome {
-        self.identity(&format!("stamp {options} --restore")).arg(file).arg(card).run()
-    }
+fn stamped() -> Image {
+    Image::stamped(format!("--profile panda --uuid {UUID} --hostname panda-03 --set console=ttyS0"))
 }
 
-fn card() -> Image {
-    Image::stamped(format!(
-        "--profile panda --uuid {UUID} --hostname h --serial S --mac 1=02:00:5e:10:00:01 --set a=1"
-    ))
+fn conflict() -> Image {
+    let (card, other) = (stamped(), Image::stamped(format!("--profile beagle --uuid {OTHER}")));
+    card.put(6607, &other.sector(6607));
+    card
 }
 
-#[test]
-fn what_was_erased_comes_back_with_all_its_values() {
-    let (host, card) = (Host::new(), card());
-    let before = card.run("read --format json").json();
-    let record = host.record_of(&card);
-    assert_eq!(record.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    let restored =
-        host.restore("", &record, card.path()).exits(0).says(&["must not come back", "two boards"]);
-    assert!(restored.stdout.contains(UUID));
-    let mut after = card.run("read --format json").json();
-    assert_eq!(after["generation"], 2);
-    after["generation"] = before["generation"].clone();
-    assert_eq!(after, before);
-    assert_eq!(host.records(), [record], "the undo can be repeated");
+/// An image that is flashed.
+fn os(dir: &Path) -> PathBuf {
+    let path = dir.join("os.img");
+    fs::write(&path, Card::new(SECTORS).mbr(1, 0x0c, 8192, 4096).bytes()).expect("own directory");
+    path
 }
 
-#[test]
-fn the_identity_of_a_replaced_or_of_each_of_two_in_conflict_is_kept() {
-    let (host, card) = (Host::new(), card());
-    host.run(&format!("stamp --force --profile beagle --uuid {OTHER}"), &card)
-        .exits(0)
-        .says(&["kept in", UUID]);
-    assert_eq!(host.records().len(), 1);
-    let (host, other) = (Host::new(), Image::stamped(format!("--profile beagle --uuid {OTHER}")));
-    other.put(6607, &self::card().sector(6607));
-    host.run("erase --force", &other).exits(0).says(&[UUID, OTHER]);
-    let uuids: Vec<_> = host.records().iter().map(|record| uuid_in(record)).collect();
-    assert_eq!(uuids.len(), 2);
-    assert!(uuids.contains(&UUID.to_owned()) && uuids.contains(&OTHER.to_owned()), "{uuids:?}");
-}
-
-fn uuid_in(record: &Path) -> String {
-    let record: Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
-    record["uuid"].as_str().unwrap().to_owned()
-}
-
-#[test]
-fn an_update_leaves_no_record() {
-    let (host, card) = (Host::new(), card());
-    host.run(&format!("stamp --uuid {UUID} --hostname new"), &card).exits(0).is_quiet();
-    assert_eq!(host.records(), [] as [PathBuf; 0]);
-}
-
-#[test]
-fn a_record_goes_to_another_card_by_consent_alone() {
-    let (host, first) = (Host::new(), card());
-    let record = host.record_of(&first);
-    let second = Image::mbr();
-    second.unchanged_by(|| host.restore("", &record, second.path())).exits(6).says_one_sentence().says(&[
-        "is the record of",
-        "two boards share one identity",
-        "--force",
-    ]);
-    let larger = Image::absent();
-    let path = larger.path().to_owned();
-    larger.unchanged_by(|| host.restore("--create 64M", &record, &path)).exits(6).says(&["--force"]);
-    host.restore("--create 64M --force", &record, &path).exits(0).says(&["must not come back"]);
-    assert_eq!(larger.run("read --field uuid").exits(0).stdout.trim(), UUID);
-}
-
-#[test]
-fn a_failed_restore_by_a_bare_name_takes_nothing_away() {
-    let (host, card) = (Host::new(), card());
-    let record = host.record_of(&card);
-    let bare = host.path("work/NAME.json");
-    fs::copy(&record, &bare).unwrap();
-    for options in [
-        "--create 1M",
-        "--create 64M --at 9000,9001",
-        "--create 64M --mac 0=02:00:5e:10:00:01 --mac 0=02:00:5e:10:00:02",
-    ] {
-        let failed = host.identity(&format!("stamp --force --restore NAME.json {options} new.img")).run();
-        assert_ne!(failed.code, Some(0), "{options}");
-        assert!(bare.exists() && record.exists(), "{options}");
-        assert!(!host.path("work/new.img").exists(), "{options}");
-    }
-    // The name is taken only when all else is done.
-    fs::write(host.path("work/new.img"), "taken").unwrap();
-    host.identity("stamp --force --restore NAME.json --create 64M new.img").run().exits(6);
-    assert!(bare.exists());
-    fs::remove_file(host.path("work/new.img")).unwrap();
-    host.identity("stamp --force --restore NAME.json --create 64M new.img").run().exits(0);
-    assert!(bare.exists(), "a copy that somebody keeps is theirs");
-}
-
-#[test]
-fn links_pipes_and_directories_are_no_records() {
-    let (host, card) = (Host::new(), card());
-    let record = host.record_of(&card);
-    let (link, fifo) = (host.path("work/link"), host.path("work/fifo"));
-    symlink(&record, &link).unwrap();
-    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    for file in [&link, &fifo, &host.path("work"), &PathBuf::from("/dev/zero")] {
-        let refused = card.unchanged_by(|| host.restore("", file, card.path()));
-        assert!(matches!(refused.code, Some(6 | 7)), "{file:?}: {refused:?}");
-        refused.says_one_sentence();
-    }
-    assert!(record.exists());
-}
-
-#[test]
-fn what_read_prints_is_taken_if_it_is_whole() {
-    let (host, card) = (Host::new(), card());
-    let document = card.run("read --format json").json();
-    let file = host.path("work/card.json");
-    fs::write(&file, document.to_string()).unwrap();
-    let new = Image::mbr();
-    host.restore("", &file, new.path()).exits(0).says(&["must not come back"]);
-    assert_eq!(new.run("read --format json").json()["variables"], document["variables"]);
-    for missing in ["bindings", "unknown"] {
-        let mut part = document.clone();
-        part.as_object_mut().unwrap().remove(missing);
-        fs::write(&file, part.to_string()).unwrap();
-        let blank = Image::mbr();
-        blank.unchanged_by(|| host.restore("", &file, blank.path())).exits(6).says(&[missing]);
-    }
-}
-
-/// Runs it with standard output closed, or where nothing can be written.
-fn without_output(state: &Path, words: &str, card: &Image, closed: bool) -> Outcome {
-    let script = if closed { r#"exec "$0" "$@" >&-"# } else { r#"exec "$0" "$@" >/dev/full"# };
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script]);
-    let mut identity = Identity::prefixed(shell, program(), words).arg(card.path());
-    identity.command().env("XDG_STATE_HOME", state);
+fn run(card: &Image, states: &Path, words: &str) -> Outcome {
+    let mut identity = card.identity(words);
+    identity.command().env("XDG_STATE_HOME", states);
     identity.run()
 }
 
+/// Every way to lose an identity: a card, and what is run on it.
+fn losses(image: &Path) -> Vec<(fn() -> Image, String)> {
+    vec![
+        (stamped, "erase".into()),
+        (stamped, "erase --force".into()),
+        (stamped, "stamp --force --profile beagle".into()),
+        (conflict, format!("repair --keep {OTHER}")),
+        (conflict, "erase --force".into()),
+        (stamped, format!("flash --force --profile beagle {}", image.display())),
+    ]
+}
+
 #[test]
-fn with_no_place_to_keep_it_nothing_is_destroyed() {
-    let host = Host::new();
-    for words in ["erase --force", "stamp --force --profile beagle"] {
-        for closed in [false, true] {
-            let card = card();
-            let nowhere = Path::new("/proc/nowhere");
-            card.unchanged_by(|| without_output(nowhere, words, &card, closed))
-                .exits(7)
-                .says(&["nothing was written"]);
-            // With one of both it is done.
-            without_output(&host.path("state"), words, &card, closed);
-            assert_ne!(card.run("read --format json").json()["uuid"], UUID, "{words}");
-            assert!(host.records().iter().any(|record| uuid_in(record) == UUID));
+fn what_is_erased_or_replaced_is_kept_with_every_sector() {
+    let dir = TempDir::new().expect("a directory");
+    for (number, (make, words)) in losses(&os(dir.path())).into_iter().enumerate() {
+        let states = dir.path().join(number.to_string());
+        let card = make();
+        let sector = card.sector(52);
+        run(&card, &states, &words).exits(0).says(&["a record of what goes", "identity stamp", "--restore"]);
+        let directory = states.join("identity");
+        let names = fs::read_dir(&directory).expect("records").map(|entry| entry.expect("an entry").path());
+        let name =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(UUID));
+        let file = names.into_iter().find(name).unwrap_or_else(|| panic!("{words}: no record of {UUID}"));
+        assert_eq!(fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600, "{words}");
+        assert_eq!(fs::metadata(&directory).expect("a directory").permissions().mode() & 0o777, 0o700);
+        let record: Value = serde_json::from_slice(&fs::read(&file).expect("a file")).expect("JSON");
+        assert_eq!((&record["purpose"], &record["uuid"]), (&"retired".into(), &UUID.into()), "{words}");
+        assert_eq!(record["identity"]["variables"]["console"], "ttyS0", "{words}");
+        let hex: String = sector.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sectors = record["sectors"].as_array().expect("sectors");
+        assert!(
+            sectors.iter().any(|one| one["lba"] == 52 && one["hex"] == hex.as_str()),
+            "{words}: {record}"
+        );
+    }
+}
+
+/// A directory that nobody can make.
+const NOWHERE: &str = "/proc/nowhere";
+
+#[test]
+fn without_a_place_for_records_they_go_to_standard_output_first() {
+    let dir = TempDir::new().expect("a directory");
+    for (make, words) in losses(&os(dir.path())) {
+        if words.starts_with("flash") {
+            continue; // Its pending record has no such way out: nothing is written without it.
         }
+        let shown = run(&make(), Path::new(NOWHERE), &words).exits(0).stdout;
+        let line = shown.lines().next().expect("a line");
+        let event: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{words}: {error}: {shown}"));
+        assert_eq!(event["event"], "replacing", "{words}");
+        assert!(shown.contains(UUID), "{words}");
     }
 }
 
 #[test]
-fn without_a_place_for_records_the_first_line_is_the_record() {
-    let (host, card) = (Host::new(), card());
-    let mut identity = host.identity("stamp --force --profile beagle --format json").arg(card.path());
-    identity.command().env("XDG_STATE_HOME", "/proc/nowhere");
-    let outcome = identity.run().exits(0);
-    let first: Value = serde_json::from_str(outcome.stdout.lines().next().unwrap()).unwrap();
-    assert_eq!((&first["event"], &first["record"]["uuid"]), (&"replacing".into(), &UUID.into()));
-    let file = host.path("work/line.json");
-    fs::write(&file, first["record"].to_string()).unwrap();
-    host.restore("--force", &file, card.path()).exits(0);
-    assert_eq!(card.run("read --field hostname").exits(0).stdout.trim(), "h");
-}
-
-#[test]
-fn records_are_readable_by_their_owner_alone_whatever_the_umask() {
-    let (host, card) = (Host::new(), card());
-    let mut shell = Command::new("sh");
-    shell.args(["-c", r#"umask 000; exec "$0" "$@""#]);
-    let mut erase = Identity::prefixed(shell, program(), "erase").arg(card.path());
-    erase.command().env("XDG_STATE_HOME", host.path("state"));
-    erase.run().exits(0);
-    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&host.records()[0]), 0o600);
-    assert_eq!(mode(&host.path("state/identity")), 0o700);
-}
-
-/// An interrupted flash, then the card is erased, and its identity given to another card on purpose: the next flash of the
-/// first one must not give it back, or two cards would share it.
-#[test]
-fn an_identity_that_was_given_away_does_not_come_back_by_a_flash() {
-    for wipe in ["erase", "stamp --force --profile beagle --at 52,6607"] {
-        let (host, card) = (Host::new(), card());
-        let image = host.path("work/os.img");
-        fs::write(&image, Image::mbr().put(9000, &[0x5a; 512]).bytes()).unwrap();
-        let flash = |image: &Path| host.identity("flash").arg(image).arg(card.path());
-        flash(&image).fault("FAULT_WRITE", "9000").run().exits(7);
-        host.run(wipe, &card).exits(0);
-        let other = Image::mbr();
-        host.run(&format!("stamp --profile panda --uuid {UUID}"), &other).exits(0);
-        let again = flash(&image).run();
-        if wipe == "erase" {
-            again.exits(6).says(&["--no-restore"]);
-            host.identity("flash --no-restore").arg(&image).arg(card.path()).run().exits(0);
-        } else {
-            again.exits(0);
-        }
-        assert_ne!(card.run("read --format json").json()["uuid"], UUID, "{wipe}");
+fn where_neither_works_nothing_is_written() {
+    let dir = TempDir::new().expect("a directory");
+    for (make, words) in losses(&os(dir.path())) {
+        let card = make();
+        let failed = card.unchanged_by(|| {
+            let mut identity = card.identity(&words);
+            let command = identity.command();
+            command
+                .env("XDG_STATE_HOME", NOWHERE)
+                .stdout(File::options().write(true).open("/dev/full").unwrap());
+            command.output().expect("identity starts")
+        });
+        let said = String::from_utf8_lossy(&failed.stderr);
+        assert_eq!(failed.status.code(), Some(7), "{words}: {said}");
+        assert!(said.contains(NOWHERE), "{words}: {said}");
     }
 }
 
 #[test]
-fn a_limit_on_the_length_of_files_leaves_none_behind() {
-    let host = Host::new();
-    let mut shell = Command::new("sh");
-    shell.args(["-c", r#"ulimit -f 100; exec "$0" "$@""#]).current_dir(host.path("work"));
-    Identity::prefixed(shell, program(), "stamp --create 64M --profile x new.img")
-        .run()
-        .exits(7)
-        .says(&["too large"]);
-    assert_eq!(fs::read_dir(host.path("work")).unwrap().count(), 0);
+fn an_update_keeps_no_record() {
+    let dir = TempDir::new().expect("a directory");
+    run(&stamped(), dir.path(), &format!("stamp --uuid {UUID} --hostname other")).exits(0);
+    assert!(!dir.path().join("identity").exists());
+}
+
+#[test]
+fn what_read_prints_in_json_is_an_identity_for_another_card() {
+    let dir = TempDir::new().expect("a directory");
+    let file = dir.path().join("panda.json");
+    let document = stamped().run("read --format json").exits(0).stdout;
+    fs::write(&file, &document).expect("own directory");
+    let card = Image::mbr();
+    let restore = format!("stamp --restore {}", file.display());
+    run(&card, dir.path(), &restore).exits(0).says(&["must not be used again"]);
+    let found = card.run("read --format json").exits(0).json();
+    assert_eq!((&found["uuid"], &found["hostname"]), (&UUID.into(), &"panda-03".into()));
+    assert_eq!(found["variables"]["console"], "ttyS0");
+    assert!(file.exists(), "a file that a person keeps stays");
+    for key in ["bindings", "unknown"] {
+        let mut value: Value = serde_json::from_str(&document).expect("JSON");
+        value.as_object_mut().expect("an object").remove(key);
+        fs::write(&file, value.to_string()).expect("own directory");
+        Image::mbr().unchanged(&restore).exits(6).says(&[key]);
+    }
 }

@@ -83,6 +83,9 @@ fn warn(scan: &Scan, path: &Path) {
 fn warn_unfinished(mark: Option<&Mark>, path: &Path) {
     if let Some(mark) = mark {
         let shown = path.display();
-        say(&format!("{shown} holds an unfinished flash of {}; run `identity flash` again", mark.image()));
+        say(&format!(
+            "{shown} holds an unfinished flash of {}; finish it with `identity flash IMAGE {shown}`",
+            mark.image()
+        ));
     }
 }

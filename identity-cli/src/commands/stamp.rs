@@ -15,7 +15,7 @@ use identity_host::{record, update};
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Failure, Result};
 
-use super::writing;
+use super::writing::{self, Undo};
 use crate::args::{Format, StampArgs};
 use crate::render::text;
 
@@ -51,7 +51,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         writing::consent_to_card(file, card, &target, &args.target, args.force)?;
     }
     if prepared.effect == Effect::Replacement {
-        writing::retire(&prepared.card.scan, &target)?;
+        writing::retire(&prepared.card.scan, &target, Undo::Replace)?;
     }
     let hint_lba = args.at.first().copied();
     let after = update::write(plan, identity, &mut target, &args.target, hint_lba, surroundings)?;
@@ -69,7 +69,8 @@ fn finish_restore(args: &StampArgs) -> Result<()> {
     let Some(file) = &args.restore else { return Ok(()) };
     record::remove_if_kept(file)?;
     say(
-        "the card that had this identity before must not come back: two boards would share it; erase it or destroy it",
+        "the card that had this identity before must not be used again, or two boards share it: erase that card, or destroy \
+         it",
     );
     Ok(())
 }
@@ -113,7 +114,7 @@ fn check_no_duplicates(args: &StampArgs) -> Result<()> {
     let macs = args.mac.iter().map(|(index, _)| format!("--mac {index}="));
     for name in keys.chain(macs) {
         if !seen.insert(name.clone()) {
-            return Err(Failure::usage(format!("{name} is there twice; give it once")));
+            return Err(Failure::usage(format!("{name} is given twice; give it once")));
         }
     }
     Ok(())

@@ -85,29 +85,39 @@ pub fn consent_to_card(
     Err(error.into())
 }
 
+/// What a person runs to get back what is destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// The card will be blank: a stamp is enough.
+    Stamp,
+    /// The card will have another identity, which the undo replaces.
+    Replace,
+}
+
 /// Keeps what is going to be destroyed: a record in the state directory, else a line on standard output.
 ///
 /// # Errors
 /// Exit 7 if neither works; nothing may be written then.
-pub fn retire(scan: &Scan, target: &Target) -> Result<()> {
-    keep(&Record::retired(scan, &CardKey::of_target(target)), target.path()).map(|_| ())
+pub fn retire(scan: &Scan, target: &Target, undo: Undo) -> Result<()> {
+    keep(&Record::retired(scan, &CardKey::of_target(target)), target.path(), undo).map(|_| ())
 }
 
 /// Keeps these records; returns the file of each, where there is one. `path` is for messages.
 ///
 /// # Errors
 /// As [`retire`].
-pub fn keep(records: &[Record], path: &Path) -> Result<Vec<Option<PathBuf>>> {
-    records.iter().map(|record| keep_one(record, path)).collect()
+pub fn keep(records: &[Record], path: &Path, undo: Undo) -> Result<Vec<Option<PathBuf>>> {
+    records.iter().map(|record| keep_one(record, path, undo)).collect()
 }
 
-fn keep_one(record: &Record, path: &Path) -> Result<Option<PathBuf>> {
+fn keep_one(record: &Record, path: &Path, undo: Undo) -> Result<Option<PathBuf>> {
     match record::directory().and_then(|directory| record.write(&directory)) {
         Ok(file) => {
+            let force = if undo == Undo::Replace { "--force " } else { "" };
             let undo = record.identity.as_ref().map_or_else(String::new, |_| {
-                format!("; the undo is `identity stamp --restore {} {}`", file.display(), path.display())
+                format!("; undo with `identity stamp {force}--restore {} {}`", file.display(), path.display())
             });
-            say(&format!("what is replaced or erased is kept in {}{undo}", file.display()));
+            say(&format!("a record of what goes is kept in {}{undo}", file.display()));
             Ok(Some(file))
         }
         Err(error) => {
@@ -115,7 +125,7 @@ fn keep_one(record: &Record, path: &Path) -> Result<Option<PathBuf>> {
             print_for_certain(&line).map_err(|failure| {
                 let kept = Failure::from(error);
                 let why =
-                    format!("the identity can be kept nowhere ({kept}; {failure}); nothing was written");
+                    format!("no record of the identity can be kept ({kept}; {failure}); nothing was written");
                 Failure::new(Exit::Device, why)
             })?;
             Ok(None)

@@ -135,16 +135,21 @@ impl Chart {
         let mut slots: Vec<_> = verdicts.iter().map(|verdict| slot(verdict, scan)).collect();
         slots.sort_by_key(|slot| slot.lba);
         Self {
-            target,
             sectors,
             scheme: map.table.scheme.name(),
             state: scan.state().name(),
             first_partition_lba: map.table.first_partition_lba(),
             end_lba: map.end_lba,
-            problems: map.table.problems.iter().map(ToString::to_string).collect(),
+            problems: map
+                .table
+                .problems
+                .iter()
+                .map(|problem| problem.to_string().replace("DEVICE", &target))
+                .collect(),
             partitions: map.table.partitions.iter().map(partition).collect(),
             spans: spans(map),
             slots,
+            target,
         }
     }
 
