@@ -18,7 +18,7 @@ use crate::image::problem::{BmapProblem, ImageProblem, SumsProblem};
 #[cfg(feature = "stamp")]
 use crate::new_image::NewImageProblem;
 #[cfg(feature = "stamp")]
-use crate::record::RecordProblem;
+use crate::record::{CardKey, RecordProblem};
 use crate::scan::Scan;
 
 /// Result of everything that can fail here.
@@ -183,6 +183,18 @@ pub enum Error {
         /// Device or image file of the card.
         path: PathBuf,
     },
+    /// A record is of another card, or may be.
+    #[cfg(feature = "stamp")]
+    OtherCard {
+        /// The card.
+        path: PathBuf,
+        /// The record's file.
+        record: PathBuf,
+        /// The card that it is of.
+        card: CardKey,
+        /// Length of the card at `path`, in sectors.
+        sectors: u64,
+    },
     /// A record, or the place for it.
     #[cfg(feature = "stamp")]
     Record {
@@ -246,7 +258,7 @@ pub enum Error {
         problem: SumsProblem,
     },
     /// The system does not let signals be waited for.
-    #[cfg(feature = "flash")]
+    #[cfg(feature = "stamp")]
     Signals(io::Error),
     /// Stopped by a signal.
     #[cfg(feature = "flash")]

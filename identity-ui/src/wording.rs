@@ -155,6 +155,18 @@ pub fn error(error: &Error) -> String {
             path.display()
         ),
         #[cfg(feature = "stamp")]
+        Error::OtherCard { path, record, card, sectors } => {
+            let cid = card.cid.as_ref().map_or_else(String::new, |cid| format!(", CID {cid}"));
+            format!(
+                "{} is the record of {} ({} sectors{cid}), and {} ({sectors} sectors) is another card, or may be: if both \
+                 are used, two boards share one identity; if the first one never comes back, say --force",
+                record.display(),
+                card.path.display(),
+                card.sectors,
+                path.display()
+            )
+        }
+        #[cfg(feature = "stamp")]
         Error::Record { path, problem } => record(path, problem),
         #[cfg(feature = "stamp")]
         Error::NewImage { path, problem: NewImageProblem::Exists } => {
@@ -178,7 +190,7 @@ pub fn error(error: &Error) -> String {
         Error::Bmap { path, problem } => image::bmap(path, problem),
         #[cfg(feature = "flash")]
         Error::Sums { path, problem } => image::sums(path, problem),
-        #[cfg(feature = "flash")]
+        #[cfg(feature = "stamp")]
         Error::Signals(error) => format!("cannot wait for signals: {}", plain(error)),
         #[cfg(feature = "flash")]
         Error::Interrupted => "interrupted".into(),

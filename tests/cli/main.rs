@@ -21,6 +21,7 @@ mod power;
 mod read;
 mod records;
 mod repair;
+mod restore;
 mod safety;
 mod stamp;
 mod states;

@@ -103,7 +103,7 @@ fn say_all(notes: &[Note], path: &Path) {
 }
 
 fn request(args: &FlashArgs) -> Result<Request> {
-    let read = |file: &PathBuf| record::read_identity(file).map(|identity| (file.clone(), identity));
+    let read = |file: &PathBuf| record::read_identity(file).map(|(identity, _)| (file.clone(), identity));
     Ok(Request {
         fresh: fresh_identity(args)?,
         restore: args.restore.as_ref().map(read).transpose()?,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use identity_core::Identity;
 use identity_host::device::safety::InUse;
 use identity_host::document::Document;
 use identity_host::new_image::NewImage;
@@ -23,7 +24,11 @@ use crate::render::text;
 /// # Errors
 /// What stopped it, with its exit code.
 pub fn run(args: StampArgs) -> Result<Exit> {
-    let request = request(&args)?;
+    let (restore, recorded_of) = match args.restore.as_deref().map(record::read_identity).transpose()? {
+        Some((identity, card)) => (Some(identity), card),
+        None => (None, None),
+    };
+    let request = request(&args, restore)?;
     // Before anything is opened or made: the values themselves.
     let fresh = request.new_identity()?;
     let new_image = match args.create {
@@ -42,6 +47,9 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         return writing::show_plan(Document::of_planned(identity, plan), plan, args.format);
     }
     writing::consent(plan, &args.target, args.force)?;
+    if let (Some(file), Some(card)) = (&args.restore, &recorded_of) {
+        writing::consent_to_card(file, card, &target, &args.target, args.force)?;
+    }
     if prepared.effect == Effect::Replacement {
         writing::retire(&prepared.card.scan, &target, Undo::Replace)?;
     }
@@ -70,10 +78,9 @@ fn finish_restore(args: &StampArgs) -> Result<()> {
 /// What the command line asks for.
 ///
 /// # Errors
-/// Exit 2 if something is asked for twice; as [`record::read_identity`].
-pub fn request(args: &StampArgs) -> Result<Request> {
+/// Exit 2 if something is asked for twice.
+pub fn request(args: &StampArgs, restore: Option<Identity>) -> Result<Request> {
     check_no_duplicates(args)?;
-    let restore = args.restore.as_deref().map(record::read_identity).transpose()?;
     Ok(Request {
         values: Values {
             profile: args.profile.clone(),

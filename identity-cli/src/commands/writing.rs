@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use identity_host::device::safety::{Allowed, InUse};
-use identity_host::device::{Access, Target};
+use identity_host::device::{Access, Card, Target};
 use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
 use identity_host::plan::Plan;
@@ -13,7 +13,7 @@ use identity_host::record::{self, CardKey, Record};
 use identity_host::scan::Scan;
 use identity_host::whole_card::check_consent;
 use identity_ui::output::{json, print, print_for_certain, say};
-use identity_ui::{Exit, Failure, Result, confirm};
+use identity_ui::{Exit, Failure, Result, confirm, wording};
 
 use crate::args::{Format, SafetyArgs};
 use crate::render::text;
@@ -56,6 +56,33 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Lets a person, or `force`, agree to an identity on another card than the one that the record `file` is of: two cards
+/// would share it. `path` is the target's name in messages.
+///
+/// # Errors
+/// Exit 6 without either.
+pub fn consent_to_card(
+    file: &Path,
+    recorded_of: &CardKey,
+    target: &Target,
+    path: &Path,
+    force: bool,
+) -> Result<()> {
+    if force || recorded_of.may_be(&CardKey::of_target(target)) {
+        return Ok(());
+    }
+    let error = Error::OtherCard {
+        path: path.to_owned(),
+        record: file.to_owned(),
+        card: recorded_of.clone(),
+        sectors: target.sectors(),
+    };
+    if confirm::can_ask() {
+        return confirm::ask(&format!("{}\n", wording::error(&error)), "Give it this identity?");
+    }
+    Err(error.into())
 }
 
 /// What a person runs to get back what is destroyed.

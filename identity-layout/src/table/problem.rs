@@ -34,6 +34,8 @@ pub enum TableProblem {
     TooShort,
     /// LBA 0 does not end in 55 AA.
     NoSignature,
+    /// LBA 0 holds our mark: an image is being written, or was not written to its end.
+    UnfinishedFlash,
     /// 55 AA, and an entry whose boot flag no table has: code, not a table.
     BootFlag {
         /// Number of the entry, from 1.
@@ -224,7 +226,7 @@ impl TableProblem {
 
     /// Whether there simply is no table, rather than a broken one or something else in its place.
     pub fn is_absence(&self) -> bool {
-        matches!(self, Self::TooShort | Self::NoSignature)
+        matches!(self, Self::TooShort | Self::NoSignature | Self::UnfinishedFlash)
     }
 }
 
@@ -233,6 +235,9 @@ impl fmt::Display for TableProblem {
         match self {
             Self::TooShort => f.write_str("shorter than one sector"),
             Self::NoSignature => f.write_str("no partition table: LBA 0 does not end in 55 AA"),
+            Self::UnfinishedFlash => f.write_str(
+                "an unfinished flash: LBA 0 says so, and gets the image's partition table when it is run again",
+            ),
             Self::BootFlag { number, found } => write!(
                 f,
                 "no partition table: LBA 0 ends in 55 AA, but entry {number} has the boot flag 0x{found:02x}"
