@@ -186,9 +186,9 @@ pub enum Error {
     /// A record is of another card, or may be.
     #[cfg(feature = "stamp")]
     OtherCard {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
-        /// The record's file.
+        /// Path of the record on this host.
         record: PathBuf,
         /// The card that it is of.
         card: CardKey,

@@ -37,7 +37,7 @@ pub enum Event {
     Discard {
         /// LBA of the first sector.
         lba: u64,
-        /// Number of sectors.
+        /// Number of sectors from there on.
         sectors: u64,
     },
     /// The cache was flushed.

@@ -134,7 +134,7 @@ pub enum TableProblem {
     Wraps {
         /// Number of the partition, from 1.
         number: u32,
-        /// LBA modulo 2^32.
+        /// The LBA that it names, modulo 2^32.
         start_lba: u64,
     },
     /// A table inside an MBR partition names a sector in front of that partition.
@@ -286,7 +286,7 @@ impl fmt::Display for TableProblem {
                  if nobody needs it any more, `wipefs DEVICE` lists its offset and `wipefs --offset OFFSET DEVICE` \
                  clears it"
             ),
-            Self::Unreadable { lba } => write!(f, "LBA {lba}, a part of the partition table, cannot be read"),
+            Self::Unreadable { lba } => write!(f, "LBA {lba} cannot be read; it belongs to the partition table"),
             Self::NotLookedAt { number, kind, lba } => write!(
                 f,
                 "the table inside MBR partition {number} ({kind}), in LBA {lba}, was not read"
