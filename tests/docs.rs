@@ -194,7 +194,7 @@ fn docstrings_are_sentences() {
                 folders.push(path);
             } else if !path.starts_with(root.join("identity-cli/src/args")) {
                 let text = fs::read_to_string(&path).expect("a source file");
-                let name = path.strip_prefix(&root).expect("inside").display().to_string();
+                let name = path.strip_prefix(root).expect("inside").display().to_string();
                 short.extend(short_docstrings(&text).into_iter().map(|doc| format!("{name}: {doc}")));
             }
         }
