@@ -65,7 +65,7 @@ pub fn prepare(
     if request.if_unbound && scan.state() != State::Valid {
         return Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) });
     }
-    let identity = bound(request, latest, scan.surroundings())?;
+    let identity = bound(request, latest, scan.surroundings(), path)?;
     if identity.fields() == latest.fields() && scan.state() == State::Valid {
         let identity = latest.clone();
         return Ok(Prepared { card, identity, plan: Plan::default() });
@@ -91,11 +91,12 @@ fn is_bound(identity: &Identity) -> bool {
 /// Whether a valid identity is bound as asked already, by its slots alone.
 pub fn is_done(request: &Request, scan: &Scan) -> bool {
     let Some(latest) = scan.latest().filter(|_| scan.state() == State::Valid) else { return false };
-    bound(request, latest, scan.surroundings()).is_ok_and(|identity| identity.fields() == latest.fields())
+    bound(request, latest, scan.surroundings(), Path::new(""))
+        .is_ok_and(|identity| identity.fields() == latest.fields())
 }
 
 /// The next generation, bound as asked.
-fn bound(request: &Request, latest: &Identity, surroundings: &Surroundings) -> Result<Identity> {
+fn bound(request: &Request, latest: &Identity, surroundings: &Surroundings, path: &Path) -> Result<Identity> {
     let mut draft = latest.next().map_err(Error::Generation)?;
     let both = !request.card && request.cid.is_none() && request.board.is_none();
     if request.unbind {
@@ -104,11 +105,17 @@ fn bound(request: &Request, latest: &Identity, surroundings: &Surroundings) -> R
         return draft.finish().map_err(Error::Value);
     }
     if request.card || request.cid.is_some() || both {
-        let cid = request.cid.map_or(surroundings.card, Ok).map_err(Error::NoCid)?;
+        let cid = request
+            .cid
+            .map_or(surroundings.card, Ok)
+            .map_err(|reason| Error::NoCid { path: path.to_owned(), reason })?;
         draft.set_card(*cid.bytes()).map_err(Error::Value)?;
     }
     if let Some(given) = &request.board {
-        let serial = given.as_deref().or(surroundings.board(latest)).ok_or(Error::NoBoard)?;
+        let serial = given
+            .as_deref()
+            .or(surroundings.board(latest))
+            .ok_or_else(|| Error::NoBoard { path: path.to_owned() })?;
         draft.set_text(kind::BOARD, serial).map_err(Error::Value)?;
     }
     draft.finish().map_err(Error::Value)

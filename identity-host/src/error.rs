@@ -172,9 +172,17 @@ pub enum Error {
         path: PathBuf,
     },
     /// The CID of the card is not known.
-    NoCid(&'static str),
+    NoCid {
+        /// The card.
+        path: PathBuf,
+        /// Why it is not known.
+        reason: &'static str,
+    },
     /// No serial number of the board is known.
-    NoBoard,
+    NoBoard {
+        /// The card.
+        path: PathBuf,
+    },
     /// A record, or the place for it.
     #[cfg(feature = "stamp")]
     Record {

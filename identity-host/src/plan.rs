@@ -103,16 +103,19 @@ impl Pair {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoSlots(pub Vec<SlotVerdict>);
 
-/// Chooses two slots: where the copies are, if they may stay; else the first free one in reading order and the next
-/// free one of another group.
+/// Chooses two places: where the copies are, if `may_stay` says so of both; else the first free slot in reading order and
+/// the next free one of another group.
 ///
 /// # Errors
 /// All verdicts, if no two slots are free.
-pub fn choose(verdicts: &[SlotVerdict], scan: &Scan) -> Result<Pair, NoSlots> {
-    let is_free = |lba| verdicts.iter().any(|slot| slot.lba == lba && slot.is_free());
+pub fn choose(
+    verdicts: &[SlotVerdict],
+    scan: &Scan,
+    may_stay: impl Fn(u32) -> bool,
+) -> Result<Pair, NoSlots> {
     if let Some((lba, _, peer_lba)) = scan.valid().next()
-        && is_free(lba)
-        && is_free(peer_lba)
+        && may_stay(lba)
+        && may_stay(peer_lba)
     {
         return Ok(Pair::new(lba, peer_lba, Why::InPlace));
     }
@@ -160,7 +163,7 @@ pub fn choose_named(
             let other = scan.valid().find(|&(lba, _, _)| lba == first).map(|(_, _, peer_lba)| peer_lba);
             let free = |lba: &u32| verdicts.iter().any(|slot| slot.lba == *lba && slot.is_free());
             let slots = verdicts.iter().map(|slot| slot.lba).filter(|lba| *lba != first && free(lba));
-            let second = other.filter(free).into_iter().chain(slots).next();
+            let second = other.filter(|lba| free(lba) || check(*lba).is_ok()).into_iter().chain(slots).next();
             (first, second.ok_or_else(|| NotThere::NoSlots(NoSlots(verdicts.to_vec())))?)
         }
         [first, second] => (first, second),
@@ -242,7 +245,7 @@ pub fn choose_for_repair(
     }
     match verdicts.iter().find(|slot| slot.lba == lba && slot.is_free()) {
         Some(stays) => choose_beside(verdicts, stays),
-        None => choose(verdicts, scan),
+        None => choose(verdicts, scan, belongs),
     }
 }
 

@@ -27,7 +27,7 @@ pub enum Keep {
 pub struct Request {
     /// A place to look at before the slots.
     pub hint_lba: Option<u32>,
-    /// What to keep of a conflict.
+    /// What to keep of a conflict; for a lone copy, a person's word that it is this card's.
     pub keep: Option<Keep>,
     /// Whether to complete a lone copy, and to write over what is not ours where the second copy belongs.
     pub force: bool,
@@ -88,6 +88,7 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
         return Ok(prepared(card, latest, Plan::default(), None));
     }
     if let Some(lba) = scan.lone_copy()
+        && request.keep.is_none()
         && !request.force
         && !is_bound_here(&card, &latest)
     {

@@ -196,7 +196,6 @@ fn decide(
     path: &Path,
 ) -> Result<(Identity, Effect)> {
     let scan = &card.scan;
-    let refused = || Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) };
     let fresh = |effect| fresh.map(|fresh| (fresh, effect)).ok_or(Error::NoProfile);
     match (scan.state(), scan.latest()) {
         (State::Blank, _) => fresh(Effect::New),
@@ -205,12 +204,9 @@ fn decide(
             request.values.put_into(&mut draft)?;
             Ok((draft.finish().map_err(Error::Value)?, Effect::Update))
         }
-        (State::Unreadable, _) => Err(refused()),
+        (State::Unreadable, _) => Err(Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) }),
         _ if request.force => fresh(Effect::Replacement),
-        (State::Valid | State::Degraded, Some(_)) => {
-            Err(Error::IdentityPresent { path: path.to_owned(), scan: Box::new(scan.clone()) })
-        }
-        _ => Err(refused()),
+        _ => Err(Error::IdentityPresent { path: path.to_owned(), scan: Box::new(scan.clone()) }),
     }
 }
 

@@ -34,7 +34,7 @@ impl Surroundings {
         match target.info() {
             Some(info) => Self::new(&Host::here(), info),
             None if target.is_block_device() => Self::unknown("unknown without /sys"),
-            None => Self::unknown("nothing that an image file has"),
+            None => Self::unknown("an image file has none"),
         }
     }
 

@@ -101,14 +101,15 @@ impl WholeCard {
         }
     }
 
-    /// Two places for the copies: those that were named, if any, else slots. `path` is for messages.
+    /// Two places for the copies: those that were named, if any; else where the copies are, or slots. `path` is for messages.
     ///
     /// # Errors
     /// Why there are no two.
     pub fn choose(&self, named: &[u32], force: bool, path: &Path) -> Result<Pair> {
         let verdicts = self.first_sectors.verdicts();
         if named.is_empty() {
-            return choose(&verdicts, &self.scan).map_err(|error| no_slots(path, error));
+            let may_stay = |lba| self.first_sectors.check(lba).is_ok();
+            return choose(&verdicts, &self.scan, may_stay).map_err(|error| no_slots(path, error));
         }
         let check = |lba| self.first_sectors.check_at(lba, force);
         choose_named(named, &verdicts, &self.scan, check).map_err(|error| match error {

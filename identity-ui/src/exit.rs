@@ -108,8 +108,8 @@ impl Exit {
             | Error::ForeignAtPeer { .. }
             | Error::BoundElsewhere { .. }
             | Error::BoundAlready { .. }
-            | Error::NoCid(_)
-            | Error::NoBoard
+            | Error::NoCid { .. }
+            | Error::NoBoard { .. }
             | Error::NotOurDirectory { .. } => Self::Refused,
             #[cfg(feature = "stamp")]
             Error::Record { problem: RecordProblem::NoPlace, .. } => Self::Device,

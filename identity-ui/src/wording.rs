@@ -36,10 +36,12 @@ pub fn error(error: &Error) -> String {
         Error::State { path, scan } => {
             state(scan, path).unwrap_or_else(|| format!("{} is valid", path.display()))
         }
-        Error::IdentityPresent { path, scan } => {
-            let has = scan.latest().map_or_else(String::new, |identity| has(path, identity));
-            format!("{has}; give that --uuid to update it, or --force to replace it")
-        }
+        Error::IdentityPresent { path, scan } => match (scan.state(), scan.latest()) {
+            (State::Valid | State::Degraded, Some(identity)) => {
+                format!("{}; give that --uuid to update it, or --force to replace it", has(path, identity))
+            }
+            _ => state(scan, path).unwrap_or_default(),
+        },
         Error::NewerCopy { path, lba, in_partition } => {
             let shown = path.display();
             let way_out = if *in_partition {
@@ -70,7 +72,8 @@ pub fn error(error: &Error) -> String {
         ),
         Error::LoneCopy { path, lba } => format!(
             "{0}: LBA {lba} holds the only copy; it may be a piece of another card, and then two cards would share one \
-             identity; if it is this card's, say --force; else remove it: `identity erase {0}`",
+             identity; if it is this card's, make it whole with `identity repair --keep {lba} {0}`, else remove it with \
+             `identity erase {0}`",
             path.display()
         ),
         Error::CopyBesidePair { path, lba } => format!(
@@ -129,15 +132,16 @@ pub fn error(error: &Error) -> String {
             "{0}: the identity is bound already, and not to this card; `identity verify {0}` shows to what",
             path.display()
         ),
-        Error::NoCid(reason) => format!(
-            "the card's CID is {reason}; bind it in a native slot, or give --cid HEX as Linux has it in \
-             /sys/block/mmcblkN/device/cid where the card is in one"
+        Error::NoCid { path, reason } => format!(
+            "{}: the card's CID is not known ({reason}); bind the card in a native slot, or give --cid HEX, which Linux \
+             has in /sys/block/mmcblkN/device/cid where the card is in a native slot",
+            path.display()
         ),
-        Error::NoBoard => {
-            "no serial number of the board that this card belongs to is known here; bind it on the board, or \
-                           give --board=SERIAL"
-                .into()
-        }
+        Error::NoBoard { path } => format!(
+            "{}: the serial number of the card's board is not known here; bind the card on the board, or give \
+             --board=SERIAL",
+            path.display()
+        ),
         #[cfg(feature = "stamp")]
         Error::Record { path, problem } => record(path, problem),
         #[cfg(feature = "stamp")]
@@ -182,8 +186,10 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
         }
         State::Degraded => match scan.lone_copy() {
             Some(lba) => format!(
-                "{shown} is degraded (LBA {lba} holds the only copy; it may be a piece of another card); if it is this \
-                 card's, make it whole with `identity repair --force {shown}`, else remove it with `identity erase {shown}`"
+                "{shown} is degraded (LBA {lba} holds the only copy, which may be a piece of another card; {}); if it is \
+                 this card's, make it whole with `identity repair --keep {lba} {shown}`, else remove it with `identity \
+                 erase {shown}`",
+                sectors(scan, |label| label != "valid")
             ),
             None => format!(
                 "{shown} is degraded ({}); make it whole with `identity repair {shown}`",

@@ -60,7 +60,7 @@ fn a_truncated_card() {
     image.unchanged("read").exits(0).says_one_sentence().says(&["degraded", "LBA 6607", "absent"]);
     image.unchanged("verify").exits(5).says_one_sentence().says(&["LBA 6607", "absent"]);
     let parts = ["no slot is free", "cut off", "100 sectors", "LBA 8192", "--at"];
-    refused(&image, "repair", 6, &parts);
+    refused(&image, "repair --keep 52", 6, &parts);
     let blank = Image::of(&Image::mbr().bytes()[..100 * 512]);
     refused(&blank, "stamp --profile panda", 6, &parts);
     refused(&blank, "stamp --profile panda --force", 6, &parts);
@@ -331,7 +331,9 @@ fn unknown_options_and_words() {
     for verb in VERBS {
         refused(&image, &format!("{verb} --nosuch"), 2, &["--nosuch"]);
         refused(&image, &format!("{verb} --format xml"), 2, &["xml", "json"]);
-        refused(&image, &format!("{verb} surplus"), 2, &["unexpected argument"]);
+        if verb != "read" {
+            refused(&image, &format!("{verb} surplus"), 2, &["unexpected argument"]);
+        }
     }
     refused(&image, "nosuch", 2, &["nosuch"]);
     refused(&image, "stamp --profile panda --create x", 2, &["--create", "64M"]);
@@ -413,7 +415,7 @@ fn file_systems_without_a_table() {
         if identity_tests::run_where_installed(command.args(options).arg(image.path())).is_none() {
             continue;
         }
-        image.unchanged("stamp --profile panda").exits(6).says(&["partition table"]);
+        image.unchanged("stamp --profile panda").exits(6).says(&["uses the whole device", "LBA"]);
         image.unchanged("stamp --profile panda --force").exits(6);
     }
 }

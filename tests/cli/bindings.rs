@@ -65,7 +65,7 @@ fn a_copy_of_a_bound_card_is_cloned() {
     other.identity(flash).run().exits(6).says_one_sentence().says(&["cloned"]);
     assert!(image.bytes() == before);
     // The way out that the message names.
-    other.identity("stamp --force --profile panda /dev/mmcblk0").run().exits(0).is_quiet();
+    other.identity("stamp --force --profile panda /dev/mmcblk0").run().exits(0).says(&["kept in", UUID]);
     let own = other.identity("read --format json").run().exits(0).is_quiet().json();
     assert_ne!(own["uuid"], UUID);
     assert_eq!(own["bindings"]["card"], Value::Null);
@@ -119,7 +119,7 @@ fn bind_refuses_where_it_cannot_know_and_says_how_else() {
     let Some(card) = Loop::attach(image.path(), &[]) else { return };
     // Another card's CID would make a clone of it at once.
     let wrong = board(&card, CID, None).identity(format!("bind --cid {OTHER_CID}")).run();
-    wrong.exits(6).says_one_sentence().says(&["another", STORED]);
+    wrong.exits(6).says_one_sentence().says(&["is bound to the card with CID", STORED]);
     assert_eq!(image.copy(52).generation(), 1);
 }
 

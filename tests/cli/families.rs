@@ -48,8 +48,8 @@ fn nothing_outside_two_free_slots_ever_changes() {
 
 /// Why a slot is not taken: its line, or the one sentence that holds for all.
 fn reason_against(lba: u32, refused: &Outcome) -> String {
-    if let Some(reason) = refused.stderr.strip_prefix("identity: no slot is free: ") {
-        return reason.to_owned();
+    if let Some(reason) = refused.stderr.split_once(": no slot is free: ") {
+        return reason.1.to_owned();
     }
     let lines = refused.stderr.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let line = lines.into_iter().find(|words| words.starts_with(&["LBA", &lba.to_string()]));

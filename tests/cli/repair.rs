@@ -47,7 +47,14 @@ fn the_repaired_identity_is_the_same_with_the_same_generation() {
     let image = Image::stamped(format!("--profile panda --uuid {UUID} --hostname h"));
     image.run(format!("stamp --uuid {UUID} --serial S")).exits(0);
     let before = image.bytes();
-    image.clear(52).run("repair").exits(0);
+    image.clear(52);
+    image.unchanged("repair").exits(6).says(&[
+        "LBA 6607",
+        "the only copy",
+        "identity repair --keep 6607",
+        "erase",
+    ]);
+    image.run("repair --keep 6607").exits(0);
     assert!(image.bytes() == before);
 }
 
@@ -78,7 +85,7 @@ fn a_second_copy_whose_place_was_taken_moves() {
     // What an installer left there, longer than a sector.
     image.put(6606, &[0xa5; 3 * 512]);
     image.run("read").exits(0).says(&["LBA 6607"]);
-    image.run("repair").exits(0);
+    image.run("repair --keep 52").exits(0);
     image.run("verify").exits(0);
     assert!(image.sector(6607) == [0xa5; 512], "what is not ours is left alone");
     assert_eq!(image.copies().len(), 2);
@@ -86,11 +93,19 @@ fn a_second_copy_whose_place_was_taken_moves() {
 }
 
 #[test]
-fn a_copy_that_is_damaged_beyond_recognition_is_put_back_in_its_place() {
+fn what_is_not_recognised_at_the_second_place_is_written_over_by_force_alone_and_shown() {
     let image = Image::stamped("--profile panda");
     let before = image.bytes();
-    image.put(6607, &[0xff; 8]).run("repair").exits(0);
+    image.put(6607, &[0xff; 8]);
+    let left = image.sector(6607);
+    image.unchanged("repair").exits(6).says(&["the only copy"]);
+    let forced = image.bytes();
+    image.run("repair --force").exits(0).says(&["LBA 6607 is written over", "ff ff ff ff"]);
     assert!(image.bytes() == before);
+    std::fs::write(image.path(), forced).unwrap();
+    image.run("repair --keep 52").exits(0);
+    assert_eq!(image.copies(), [52, 2703]);
+    assert!(image.sector(6607) == left);
 }
 
 #[test]
@@ -101,20 +116,23 @@ fn no_room_for_the_second_copy_is_refused() {
             image.put(lba, &[0xa5; 512]);
         }
     }
-    image.unchanged("repair").exits(6).says(&["no two slots are free"]);
+    image.unchanged("repair --keep 52").exits(6).says(&["LBA 6607", "no other slot is free", "--force"]);
     image.run("read").exits(0);
 }
 
 #[test]
-fn a_copy_that_a_new_partition_covers_moves_and_the_partition_is_left_alone() {
+fn a_copy_that_a_new_partition_covers_moves_by_consent() {
     let image = Image::sfdisk(SECTORS as u64, "start=8192, type=c\n");
     image.run(format!("stamp --profile panda --uuid {UUID} --at 52,2703")).exits(0);
     image.put(0, &Image::sfdisk(SECTORS as u64, "start=2048, type=c\n").sector(0));
-    let partition = image.bytes().split_off(2048 * 512);
     image.run("read").exits(0);
     image.unchanged("verify").exits(5).says(&["LBA 2703"]);
-    image.run("repair").exits(0);
-    assert_eq!(image.copies(), [52, 1711, 2703]);
+    image.unchanged("repair").exits(6).says(&["LBA 2703", "--dry-run", "--force"]);
+    let before = image.bytes();
+    image.run("repair --force").exits(0);
+    assert_eq!(image.changed_since(&before), [52, 1711, 2703]);
+    assert_eq!(image.copies(), [52, 1711]);
+    let partition = image.bytes().split_off(2048 * 512);
     image.run("verify").exits(0).is_quiet();
     assert_eq!(image.run("read --field uuid").exits(0).stdout.trim(), UUID);
     image.run("stamp --profile beagle --force").exits(0);

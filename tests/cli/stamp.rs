@@ -15,7 +15,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 }
 
 /// The contract's keys, and the bindings, which the contract has among the identity's fields.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
     "state",
     "uuid",
     "profile",
@@ -27,6 +27,8 @@ const KEYS: [&str; 11] = [
     "variables",
     "bindings",
     "copies",
+    "unknown",
+    "unfinished",
 ];
 
 #[test]
@@ -54,7 +56,9 @@ fn a_blank_card_gets_a_whole_identity() {
         "machine_id": "6e1d70a56f8e5583897607b199c862c6",
         "variables": {"dtb": "omap4.dtb", "empty": ""},
         "bindings": {"card": null, "board": null},
+        "unknown": [],
         "copies": [{"lba": 52, "state": "valid"}, {"lba": 6607, "state": "valid"}],
+        "unfinished": null,
     });
     assert_eq!(stamped.json(), expected);
     assert_eq!(image.unchanged("read --format json").exits(0).is_quiet().json(), expected);
@@ -72,7 +76,11 @@ fn json_has_the_keys_of_the_contract() {
     assert_eq!(keys(&stamped["macs"][0]), BTreeSet::from(["index", "address", "source"]));
     assert_eq!(keys(&stamped["copies"][0]), copy);
     let verified = image.run("verify --format json").exits(0).json();
-    assert_eq!(keys(&verified), &wanted | &BTreeSet::from(["slots", "here", "bootloader", "differences"]));
+    assert_eq!(
+        keys(&verified),
+        &wanted
+            | &BTreeSet::from(["slots", "here", "bootloader", "differences", "in_partition", "elsewhere"])
+    );
     assert_eq!(verified["slots"].as_array().unwrap().len(), 10);
     assert!(verified["slots"].as_array().unwrap().iter().all(|slot| keys(slot).is_superset(&copy)));
     assert_eq!(keys(&image.run("repair --format json").exits(0).json()), wanted);
@@ -294,7 +302,7 @@ fn a_dry_run_writes_nothing_and_shows_where_it_would() {
 #[test]
 fn a_dry_run_in_json_is_json() {
     let planned = |lba| json!({"lba": lba, "state": "planned"});
-    let step = |lba, write| json!({"lba": lba, "write": write});
+    let step = |lba, write| json!({"lba": lba, "write": write, "in_partition": false});
     let image = Image::mbr();
     let plan = image.unchanged("stamp --profile panda --dry-run --format json").exits(0).json();
     assert_eq!((&plan["state"], &plan["profile"]), (&json!("planned"), &json!("panda")));

@@ -269,7 +269,7 @@ fn a_fat_on_the_whole_device_with_an_mbr_entry_is_refused() {
     run_where_installed(tool("mkfs.fat").args(["-F16", "-s4"]).arg(fat.path())).expect("mkfs.fat");
     let mut card = Sparse::read(fat.path());
     card.entry(0, 1, mbr_entry(0x80, 12, 8192, 8192));
-    refused(&card, &["FAT file system"]);
+    refused(&card, &["FAT uses the whole device", "LBA 0"]);
 }
 
 #[test]

@@ -63,6 +63,18 @@ fn faults() -> &'static Path {
     })
 }
 
+/// Where records go that no test asks for, instead of this machine's own place: beside the test program, and of its last run
+/// alone.
+fn records() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let directory = env::current_exe().expect("Linux").with_extension("state");
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir(&directory).expect("beside the program");
+        directory
+    })
+}
+
 /// An invocation.
 #[derive(Debug)]
 pub struct Identity {
@@ -87,6 +99,7 @@ impl Identity {
         for name in ["CLICOLOR", "CLICOLOR_FORCE", "NO_COLOR", "RUST_BACKTRACE"] {
             command.env_remove(name);
         }
+        command.env("XDG_STATE_HOME", records());
         Self { command, shown: vec!["identity".into()] }.args(words.split_whitespace())
     }
 

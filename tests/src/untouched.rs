@@ -66,7 +66,7 @@ impl<'a> Watched<'a> {
             } else {
                 self.image.clear(lba)
             };
-            self.image.run("repair").exits(0).is_quiet();
+            self.image.run(format!("repair --keep {UUID}")).exits(0).is_quiet();
             assert_eq!(self.image.changed_since(&whole), [0; 0], "repair of LBA {lba}");
         }
         self
@@ -75,7 +75,7 @@ impl<'a> Watched<'a> {
     /// Afterwards the card is, to the last bit, what it was at first.
     #[track_caller]
     pub fn erase(&self) {
-        self.image.run("erase --force").exits(0).is_quiet();
+        self.image.run("erase --force").exits(0).says_one_sentence().says(&["kept in", UUID]);
         assert_eq!(self.image.changed_since(&self.before), [0; 0], "erase: sectors that changed");
     }
 }

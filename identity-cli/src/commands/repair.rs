@@ -6,7 +6,7 @@ use identity_host::device::safety::InUse;
 use identity_host::device::{Card, Target};
 use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
-use identity_host::repair::{self, Prepared, Request};
+use identity_host::repair::{self, Keep, Prepared, Request};
 use identity_host::surroundings::Surroundings;
 use identity_host::update;
 use identity_ui::output::{json, print, say};
@@ -63,7 +63,7 @@ fn prepare(args: &RepairArgs, target: &Target, surroundings: &Surroundings) -> R
             let facts =
                 format!("{shown}: LBA {lba} holds the only copy; it may be a piece of another card\n");
             confirm::ask(&facts, "Is it this card's?")?;
-            let request = Request { force: true, ..request };
+            let request = Request { keep: Some(Keep::Lba(lba)), ..request };
             Ok(repair::prepare(&request, target, &args.target, surroundings.clone())?)
         }
         prepared => Ok(prepared?),

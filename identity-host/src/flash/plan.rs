@@ -10,7 +10,7 @@ use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
 use super::FlashProblem;
 use super::choice::Choice;
 use crate::error::{Error, Result};
-use crate::plan::{self, NotThere, Pair, Plan, Step, Why};
+use crate::plan::{self, NotThere, Pair, Plan, Step};
 use crate::scan::Scan;
 use crate::whole_card::no_slots;
 
@@ -97,13 +97,8 @@ fn choose(scan: &Scan, room: &Room<'_>, at: &[u32], path: &Path) -> Result<Pair>
             NotThere::NoSlots(error) => no_slots(path, error),
         });
     }
-    if let Some((lba, _, peer_lba)) = scan.valid().next()
-        && (room.check)(lba).is_ok()
-        && (room.check)(peer_lba).is_ok()
-    {
-        return Ok(Pair::new(lba, peer_lba, Why::InPlace));
-    }
-    plan::choose(&room.verdicts, scan).map_err(|error| no_slots(path, error))
+    let may_stay = |lba| (room.check)(lba).is_ok();
+    plan::choose(&room.verdicts, scan, may_stay).map_err(|error| no_slots(path, error))
 }
 
 /// The identity as it is written: the same bytes if nothing has to be written, else the next generation.

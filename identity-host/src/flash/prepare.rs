@@ -107,7 +107,7 @@ pub fn prepare(
     let first_partition_lba = table.gap_end_lba(sectors);
     let blanked = head::blank_copies(&mut head.bytes, first_partition_lba);
 
-    let scan = look(target, &request.at).judged_in(target.surroundings.clone());
+    let scan = look(target, &request.at)?.judged_in(target.surroundings.clone());
     let mut notes = table_notes(&table, sectors);
     notes.extend(image_len.and_then(|len| ends_before_partition(&table, len)));
     let Request { fresh, restore, no_restore, at, no_table: _, force } = request;
@@ -215,17 +215,18 @@ fn check_head(head: &Head, source: &Source, target: &FlashTarget<'_>) -> Result<
     }
 }
 
-/// What is on the card. A copy that a person has put elsewhere than in a slot counts where no slot holds any.
-fn look(target: &FlashTarget<'_>, at: &[u32]) -> Scan {
+/// What is on the card.
+///
+/// # Errors
+/// [`Error::CopyElsewhere`] if an identity is where no reader looks by itself: the image would be written over it.
+fn look(target: &FlashTarget<'_>, at: &[u32]) -> Result<Scan> {
     let hint = at.first().copied();
     // A power cut may leave LBA 0 unreadable until it is written again, which is what comes next.
-    let Ok(first_sectors) = FirstSectors::read(target.card) else { return Scan::read(target.card, hint) };
+    let Ok(first_sectors) = FirstSectors::read(target.card) else { return Ok(Scan::read(target.card, hint)) };
     let scan = Scan::with_first_sectors(&first_sectors, target.card, hint);
-    match first_sectors.copies().first() {
-        Some(&lba) if scan.state() == State::Blank && hint.is_none() => {
-            Scan::with_first_sectors(&first_sectors, target.card, Some(lba))
-        }
-        _ => scan,
+    match first_sectors.copies().into_iter().find(|lba| scan.at(*lba).is_none()) {
+        Some(lba) => Err(Error::CopyElsewhere { path: target.path.to_owned(), lba }),
+        None => Ok(scan),
     }
 }
 

@@ -29,10 +29,12 @@ fn the_slots_follow_the_new_layout() {
 }
 
 #[test]
-fn copies_put_by_hand_stay() {
+fn copies_put_by_hand_stay_where_they_are_named() {
     let (bench, bytes) = (Bench::blank(), image(PARTITION_LBA));
     bench.card.run(format!("stamp --uuid {UUID} --profile panda --at 3000,3100")).exits(0);
-    bench.flash("", &bench.file("a.img", &bytes)).exits(0);
+    let path = bench.file("a.img", &bytes);
+    bench.refuses("", &path, 6, &["LBA 3000", "--at 3000"]);
+    bench.flash("--at 3000", &path).exits(0);
     assert_eq!(bench.card.copies(), [3000, 3100]);
     assert_eq!(bench.card.run("read --at 3000 --field uuid").exits(0).stdout.trim(), UUID);
 }
@@ -84,7 +86,7 @@ fn no_free_slot_is_refused_before_the_first_byte() {
     let mut stamp = bench.identity("stamp --restore");
     stamp = stamp.arg(&record).arg(back.path());
     stamp.run().exits(0).shows(&[UUID, "generation  2"]);
-    assert_eq!(bench.records(), [] as [PathBuf; 0]);
+    assert_eq!(bench.records(), [record], "what was replaced once can be asked for again");
 }
 
 #[test]
@@ -123,7 +125,7 @@ fn a_lost_identity_comes_back() {
     bench.holds(&bytes, UUID, [52, 6607]);
 
     let file = bench.file("bad.json", b"{}");
-    bench.flash(&format!("--restore {}", file.display()), &path).exits(6).says(&["is no record"]);
+    bench.flash(&format!("--restore {}", file.display()), &path).exits(6).says(&["is neither a record nor"]);
 }
 
 #[test]
