@@ -44,16 +44,11 @@ pub fn prepare(
     Ok(Prepared { card, plan })
 }
 
-/// Carries out the plan, and proves that no valid copy is left. `path` is for messages.
+/// Runs the plan, and proves that no valid copy is left. `path` is for messages.
 ///
 /// # Errors
 /// As [`execute::run`]; [`Error::NotProved`].
-pub fn carry_out(
-    plan: &Plan,
-    card: &mut dyn WritableCard,
-    path: &Path,
-    hint_lba: Option<u32>,
-) -> Result<Scan> {
+pub fn run(plan: &Plan, card: &mut dyn WritableCard, path: &Path, hint_lba: Option<u32>) -> Result<Scan> {
     execute::run(plan, card, path)?;
     let after = Scan::read(card, hint_lba);
     if after.valid().next().is_none() {

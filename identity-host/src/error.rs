@@ -14,7 +14,9 @@ use crate::device::safety::TargetProblem;
 #[cfg(feature = "flash")]
 use crate::flash::FlashProblem;
 #[cfg(feature = "flash")]
-use crate::image::problem::{BmapProblem, ImageProblem, SumsProblem};
+use crate::image::digest::SumsProblem;
+#[cfg(feature = "flash")]
+use crate::image::problem::{BmapProblem, ImageProblem};
 #[cfg(feature = "stamp")]
 use crate::new_image::NewImageProblem;
 #[cfg(feature = "stamp")]

@@ -44,7 +44,8 @@ impl FirstSectors {
         while let Some(range) = inspection.next() {
             read(card, range, &mut inspection)?;
         }
-        let (table, end_lba) = (table::read(&inspection.gap()), inspection.gap().end_lba());
+        let table = table::read(&inspection.gap());
+        let end_lba = table.gap_end_lba(inspection.gap().device_sectors());
         Ok(Self { inspection, table, end_lba, map: OnceCell::new() })
     }
 

@@ -6,7 +6,6 @@ use std::ops::Range;
 use identity_core::SECTOR_LEN;
 
 use super::bytes::{Bytes, SECTOR, len};
-use super::table;
 
 /// How far a card is looked at: no family in the table has anything before its first partition behind this.
 pub const GAP_SECTORS_MAX: u64 = 65536;
@@ -70,12 +69,6 @@ impl<'a> Gap<'a> {
         } else {
             self.sector(lba).map_or(Look::Unknown, Look::Known)
         }
-    }
-
-    /// How far the card has to be known: to the first partition of any table, to [`GAP_SECTORS_MAX`], or at the end of the device.
-    pub fn end_lba(&self) -> u64 {
-        let first_partition_lba = table::read(self).first_partition_lba();
-        first_partition_lba.unwrap_or(u64::MAX).min(GAP_SECTORS_MAX).min(self.device_sectors)
     }
 
     /// All bytes, from LBA 0 on.

@@ -50,7 +50,7 @@ impl Inspection {
         if let Some(range) = self.first_unknown(table::probes(&gap)) {
             return Some(range);
         }
-        let end = gap.end_lba();
+        let end = table::read(&gap).gap_end_lba(self.device_sectors);
         if known < end {
             return Some(known..end);
         }

@@ -263,7 +263,7 @@ mod tests {
                     unseen.retain(|unseen| *unseen != name);
                 }
             }
-            let before_partitions = gap.end_lba() as usize * 512;
+            let before_partitions = crate::table::read(&gap).gap_end_lba(gap.device_sectors()) as usize * 512;
             for (name, _) in look_everywhere(&card.bytes()[..before_partitions.min(card.bytes().len())]) {
                 unseen.retain(|unseen| *unseen != name);
             }

@@ -20,7 +20,7 @@ use identity_core::SECTOR_LEN;
 use uuid::Uuid;
 
 use super::bytes::Bytes;
-use super::gap::{Gap, Look};
+use super::gap::{GAP_SECTORS_MAX, Gap, Look};
 use super::whole_device;
 
 pub use problem::{Named, TableProblem};
@@ -243,6 +243,12 @@ impl PartitionTable {
         self.partitions.iter().map(|partition| partition.start_lba).min()
     }
 
+    /// How far a card of `device_sectors` has to be known: to the first partition of any table, to [`GAP_SECTORS_MAX`], or to the
+    /// end of the device.
+    pub fn gap_end_lba(&self, device_sectors: u64) -> u64 {
+        self.first_partition_lba().unwrap_or(u64::MAX).min(GAP_SECTORS_MAX).min(device_sectors)
+    }
+
     /// The first problem for which no slot may be chosen by this table.
     pub fn fatal_problem(&self) -> Option<&TableProblem> {
         self.problems.iter().find(|problem| problem.is_fatal())
@@ -260,7 +266,9 @@ pub fn probes(gap: &Gap<'_>) -> Vec<Range<u64>> {
 /// The entries of a GPT may lie anywhere; when they were not read, [`TableProblem::GptEntriesOutside`] says where.
 pub fn read(gap: &Gap<'_>) -> PartitionTable {
     let mut table = PartitionTable::new();
-    let protective = mbr::read(gap, &mut table);
+    let (protective, primary) = mbr::read(gap, &mut table);
+    nested::read(gap, &primary, &mut table);
+    table.partitions.extend(primary);
     gpt::read(gap, protective, &mut table);
     if let Some((label, lba)) = labels::find(gap, &table) {
         table.problems.insert(0, TableProblem::OtherLabel { label, lba });
@@ -270,7 +278,9 @@ pub fn read(gap: &Gap<'_>) -> PartitionTable {
     }
     table.partitions.sort_by_key(|partition| partition.start_lba);
     check_partitions(&mut table, gap.device_sectors());
-    if let Some(user) = whole_device::find(gap, &table.partitions) {
+    let covered: Vec<_> =
+        table.partitions.iter().map(|partition| partition.start_lba..partition.end_lba()).collect();
+    if let Some(user) = whole_device::find(gap, &covered) {
         // What LBA 0 then lacks as a table is no fault.
         let is_of_lba0 =
             |problem: &TableProblem| problem.is_absence() || matches!(problem, TableProblem::BootFlag { .. });

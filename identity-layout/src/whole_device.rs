@@ -12,7 +12,6 @@ use crc::{Algorithm, CRC_32_ISO_HDLC, Crc, Table};
 
 use super::bytes::{Bytes, SECTOR};
 use super::gap::Gap;
-use super::table::Partition;
 
 /// A user of the whole device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +54,7 @@ struct Superblock<'a> {
     /// Where it is, in bytes.
     at: u64,
     gap: &'a Gap<'a>,
-    partitions: &'a [Partition],
+    partitions: &'a [Range<u64>],
 }
 
 /// Sectors that are looked at from each place on.
@@ -220,8 +219,8 @@ const SWAP: [(&str, &[u8]); 6] = [
 ];
 const SWAP_MAGIC_FROM_PAGE_END: u64 = 10;
 
-/// The first user of the whole device that is found.
-pub fn find(gap: &Gap<'_>, partitions: &[Partition]) -> Option<WholeDevice> {
+/// The first user of the whole device that is found. `partitions` are the sectors of each partition.
+pub fn find(gap: &Gap<'_>, partitions: &[Range<u64>]) -> Option<WholeDevice> {
     let mut places = PLACES.iter().filter_map(|place| {
         let at = place.at.in_bytes(gap)?;
         let bytes = known_from(gap, at)?;
@@ -313,8 +312,8 @@ impl Superblock<'_> {
 
     fn is_covered(&self, at: u64, bytes: u64) -> bool {
         let (start, end) = (lba_of(at), lba_of(at.saturating_add(bytes)));
-        let fits = |partition: &Partition| partition.end_lba() <= self.gap.device_sectors();
-        let covers = |partition: &Partition| start >= partition.start_lba && end <= partition.end_lba();
+        let fits = |partition: &Range<u64>| partition.end <= self.gap.device_sectors();
+        let covers = |partition: &Range<u64>| start >= partition.start && end <= partition.end;
         self.partitions.iter().all(fits) && self.partitions.iter().any(covers)
     }
 }

@@ -246,7 +246,7 @@ fn what_tools_make_on_the_whole_device_is_refused() {
     let mut seen = 0;
     for (program, arguments) in tools {
         let Some(card) = made(program, &arguments) else {
-            println!("SKIPPED: no {program}");
+            identity_fixtures::skipped(&format!("{program} is not installed"));
             continue;
         };
         assert!(check(program, &card), "{program}: blkid finds nothing");
@@ -255,8 +255,8 @@ fn what_tools_make_on_the_whole_device_is_refused() {
     println!(
         "FIGURE: {seen} file systems and volumes on the whole device, made by their own tools, all refused"
     );
-    // Those of util-linux, e2fsprogs and dosfstools are always there.
-    assert!(seen >= 6);
+    // Those of util-linux are always there.
+    assert!(seen >= 2, "{seen}");
 }
 
 #[test]

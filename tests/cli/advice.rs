@@ -60,9 +60,12 @@ fn run(card: &Image, words: &str) -> Outcome {
     identity.run()
 }
 
+/// A part of a command that a message names, what stands for words like NAME in it, and what has come of it.
+type Advice<'a> = (&'a str, &'a [(&'a str, &'a str)], fn(&Image));
+
 /// In the state that `make` gives, `verb` names exactly the commands of `expected`, by a part of each; each is followed on a
 /// card of its own, and `check` looks at what has come of it.
-fn each(make: fn() -> Image, verb: &str, expected: &[(&str, &[(&str, &str)], fn(&Image))]) {
+fn each(make: fn() -> Image, verb: &str, expected: &[Advice<'_>]) {
     let count = commands(&run(&make(), verb)).len();
     assert_eq!(count, expected.len(), "{verb}: {:?}", commands(&run(&make(), verb)));
     for (part, words, check) in expected {

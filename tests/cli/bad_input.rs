@@ -462,8 +462,7 @@ fn arguments_that_are_no_text() {
 
 #[test]
 fn a_file_system_that_is_read_only() {
-    if !is_root() {
-        identity_tests::block::skipped("mounting needs root");
+    if !identity_tests::block::is_privileged() {
         return;
     }
     let image = Image::stamped(format!("--profile panda --uuid {UUID}"));

@@ -292,8 +292,7 @@ fn an_image_behind_a_loop_device_is_refused_and_the_device_named() {
 #[test]
 fn a_device_that_fails_to_write_is_an_error_of_the_device() {
     // A sparse image on a full file system: the loop device takes the write, and fails to store it.
-    if !identity_tests::block::is_root() {
-        skipped("mounting needs root");
+    if !identity_tests::block::is_privileged() {
         return;
     }
     let image = Image::absent();

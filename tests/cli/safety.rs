@@ -6,9 +6,10 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::{Path, PathBuf};
 
-use identity_tests::block::{Loop, is_root, skipped};
+use identity_tests::block::Loop;
 use identity_tests::cli::{Identity, Outcome, program, tool};
 use identity_tests::image::Image;
+use identity_tests::machine::Machine;
 
 use crate::UUID;
 
@@ -26,11 +27,11 @@ fn system_disk() -> Option<PathBuf> {
 
 #[test]
 fn the_system_disk_is_refused_even_by_force() {
-    let Some(disk) = system_disk().filter(|_| is_root()) else {
-        skipped("it needs root, and / on a disk of this machine");
-        return;
-    };
-    let shown = disk.display().to_string();
+    let image = Image::mbr();
+    let Some(card) = Loop::attach(image.path(), &[]) else { return };
+    let machine = Machine::new().card("sda", &card, &[]).mounted(&card, "/");
+    // The real one, too, where `/` is on a disk.
+    let real = system_disk();
     for words in [
         "stamp --profile panda",
         "stamp --profile panda --force --allow-fixed-disk",
@@ -39,8 +40,13 @@ fn the_system_disk_is_refused_even_by_force() {
         "repair --allow-fixed-disk",
         "erase --force --allow-fixed-disk",
     ] {
-        let outcome = Identity::new(words).arg(&disk).fault("FAULT_DENY", "1").run();
-        outcome.exits(6).says_one_sentence().says(&[&shown, "system disk"]).prints("");
+        let outcome = image.unchanged_by(|| machine.identity(words).arg("/dev/sda").run());
+        outcome.exits(6).says_one_sentence().says(&["/dev/sda", "system disk"]).prints("");
+        if let Some(disk) = &real {
+            let outcome = Identity::new(words).arg(disk).fault("FAULT_DENY", "1").run();
+            let shown = disk.display().to_string();
+            outcome.exits(6).says_one_sentence().says(&[&shown, "system disk"]).prints("");
+        }
     }
 }
 

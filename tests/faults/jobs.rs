@@ -38,7 +38,7 @@ pub fn run(card: &mut SimCard, words: &str) -> Result<()> {
         }
         Verb::Write(WriteVerb::Erase(args)) => {
             let prepared = erase::prepare(card, path, args.0.at, args.0.force, here())?;
-            erase::carry_out(&prepared.plan, card, path, args.0.at)?;
+            erase::run(&prepared.plan, card, path, args.0.at)?;
         }
         _ => panic!("not here"),
     }

@@ -10,7 +10,8 @@ quick_packages=(
     python3 uuid-runtime             # second opinions on the derived values
     dosfstools mtools fdisk gdisk parted    # make and judge real cards
     libubootenv-tool u-boot-tools    # an environment that U-Boot would read
-    e2fsprogs f2fs-tools exfatprogs cryptsetup-bin    # users of the whole device, for blkid to judge
+    e2fsprogs f2fs-tools exfatprogs cryptsetup-bin ntfs-3g jfsutils udftools gfs2-utils bcache-tools    # users of the whole
+                                     # device, for blkid to judge
     bzip2 xz-utils zstd zip          # images as others pack them
     bmap-tools                       # block maps
     valgrind                         # the C interface

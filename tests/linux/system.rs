@@ -25,12 +25,8 @@ fn stamped(options: &str) -> Image {
 }
 
 fn each_shell() -> impl Iterator<Item = &'static str> {
-    let works = |shell: &&str| {
-        let words: Vec<_> = shell.split(' ').collect();
-        let run = Command::new(words[0]).args(&words[1..]).args(["-c", ":"]).output();
-        run.is_ok_and(|done| done.status.success())
-    };
-    SHELLS.into_iter().filter(works)
+    let is_there = |shell: &&str| identity_tests::is_shell(&shell.split(' ').collect::<Vec<_>>());
+    SHELLS.into_iter().filter(is_there)
 }
 
 #[test]

@@ -1,21 +1,58 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Block devices: loop devices over images, what is mounted from them, and what this machine lets a test do.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use crate::cli::{Identity, Outcome, tool};
 
-/// Says aloud, past the test harness, what is not tested here.
-pub fn skipped(reason: &str) {
-    let test = std::thread::current();
-    let _ = writeln!(io::stderr(), "SKIPPED: {}: {reason}", test.name().unwrap_or("a test"));
-}
+pub use identity_fixtures::skipped;
 
 /// Whether this process may do everything.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Why this process cannot attach loop devices, or mount in a namespace of its own. A root in a container often can neither.
+fn lacks() -> Option<&'static str> {
+    static REASON: OnceLock<Option<String>> = OnceLock::new();
+    let tried = |command: &mut Command| {
+        let output = command.output().expect("losetup and unshare, of util-linux");
+        let errors = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if output.status.success() { Ok(output.stdout) } else { Err(errors) }
+    };
+    let attached = || {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.as_file().set_len(1 << 20).expect("room");
+        let node = tried(tool("losetup").args(["--find", "--show"]).arg(file.path()))?;
+        let node = String::from_utf8(node).expect("a path");
+        tried(tool("losetup").args(["--detach", node.trim()])).map(drop)
+    };
+    let mounted = || {
+        let words = ["--mount", "--uts", "sh", "-c", "mount -t tmpfs none /mnt"];
+        tried(tool("unshare").args(words)).map(drop)
+    };
+    let reason = REASON.get_or_init(|| {
+        if !is_root() {
+            return Some("it needs root".to_owned());
+        }
+        let no_loop =
+            attached().err().map(|errors| format!("this machine attaches no loop device: {errors}"));
+        no_loop.or_else(|| mounted().err().map(|errors| format!("this machine mounts nothing: {errors}")))
+    });
+    reason.as_deref()
+}
+
+/// Whether this process may attach loop devices, and mount in a namespace of its own; if not, the test is skipped.
+#[track_caller]
+pub fn is_privileged() -> bool {
+    let reason = lacks();
+    if let Some(reason) = reason {
+        skipped(reason);
+    }
+    reason.is_none()
 }
 
 fn run(program: &str, args: &[&dyn AsRef<std::ffi::OsStr>]) -> io::Result<Output> {
@@ -34,10 +71,11 @@ pub struct Loop {
 }
 
 impl Loop {
-    /// Attaches `file` with its partitions; `None`, said aloud, where that is not possible.
+    /// Attaches `file` with its partitions; `None` where no device can be attached, and the test is skipped.
     ///
     /// # Panics
-    /// If root, on a machine with loop devices, cannot attach it.
+    /// If others can be attached, and this cannot.
+    #[track_caller]
     pub fn attach(file: &Path, options: &[&str]) -> Option<Self> {
         let mut device = Self::attach_whole(file, &[&["--partscan"], options].concat())?;
         device.has_partitions = true;
@@ -50,13 +88,9 @@ impl Loop {
     ///
     /// # Panics
     /// Likewise.
+    #[track_caller]
     pub fn attach_whole(file: &Path, options: &[&str]) -> Option<Self> {
-        if !is_root() {
-            skipped("a loop device needs root");
-            return None;
-        }
-        if !Path::new("/dev/loop-control").exists() {
-            skipped("this machine has no loop devices");
+        if !is_privileged() {
             return None;
         }
         let mut losetup = tool("losetup");

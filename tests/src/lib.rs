@@ -21,6 +21,8 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::Command;
 
+pub use identity_fixtures::skipped;
+
 /// The top of the source tree.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
@@ -36,16 +38,16 @@ pub fn figure(count: u64, of_what: &str) {
     let _ = writeln!(io::stderr(), "FIGURE: {count} {of_what}");
 }
 
-/// What a program prints; `None`, said aloud, where it is not installed.
+/// What a program prints; `None` where it is not installed, and the test is skipped.
 ///
 /// # Panics
 /// If the program fails.
+#[track_caller]
 pub fn run_where_installed(command: &mut Command) -> Option<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = match command.output() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // Not eprintln: the test harness swallows that when a test passes.
-            let _ = writeln!(io::stderr(), "SKIPPED: a test needs {program}, which is not installed");
+            skipped(&format!("{program} is not installed"));
             return None;
         }
         output => output.expect("an installed program starts"),
@@ -53,4 +55,15 @@ pub fn run_where_installed(command: &mut Command) -> Option<String> {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program}: {}: {errors}", output.status);
     Some(String::from_utf8(output.stdout).expect("text"))
+}
+
+/// Whether a shell, with its first arguments, is there; if not, the test is skipped, be it with other shells.
+#[track_caller]
+pub fn is_shell(words: &[&str]) -> bool {
+    let run = Command::new(words[0]).args(&words[1..]).args(["-c", ":"]).output();
+    let is_there = run.is_ok_and(|done| done.status.success());
+    if !is_there {
+        skipped(&format!("the shell {} is not installed", words.join(" ")));
+    }
+    is_there
 }

@@ -106,7 +106,7 @@ is printed of an identity that a board must not use.";
 const DERIVE_EXAMPLES: &str = "\
 Examples:
   identity derive 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
-  identity derive --interfaces 4 --format json 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
+  identity derive --interfaces 4 --format json card.img
   identity derive --interfaces 2 /dev/sdb  of a card: an assigned address wins
 
 Without this program, uuidgen --sha1 --namespace UUID --name ethernet/0 computes the same: the MAC address is the first six \

@@ -49,7 +49,7 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
         writing::consent(plan, &args.target, args.force)?;
     }
     writing::retire(&card.scan, &target, Undo::Stamp)?;
-    let after = erase::carry_out(plan, &mut target, &args.target, args.at)?;
+    let after = erase::run(plan, &mut target, &args.target, args.at)?;
     print(&match args.format {
         Format::Json => json(&Erased { erased: document, state: after.state().name() }),
         Format::Text => {

@@ -92,7 +92,8 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let sectors = target.card.sectors();
     check_lengths(source, bmap.as_deref(), target)?;
-    let mut head = head::read(source, |bytes| Gap::new(bytes, sectors).end_lba())?;
+    let gap_end_lba = |bytes: &[u8]| table::read(&Gap::new(bytes, sectors)).gap_end_lba(sectors);
+    let mut head = head::read(source, gap_end_lba)?;
     check_head(&head, source, target)?;
     let table = table::read(&Gap::new(&head.bytes, sectors));
     check_table(&table, source, request.no_table)?;
@@ -103,7 +104,7 @@ pub fn prepare(
         let given = checker.give(0, &head.bytes[..head.image_len]);
         given.map_err(|mismatch| source.problem(ImageProblem::BlockMap(mismatch)))?;
     }
-    let first_partition_lba = Gap::new(&head.bytes, sectors).end_lba();
+    let first_partition_lba = table.gap_end_lba(sectors);
     let blanked = head::blank_copies(&mut head.bytes, first_partition_lba);
 
     let scan = look(target, &request.at)?.judged_in(target.surroundings.clone());

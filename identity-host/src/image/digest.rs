@@ -10,8 +10,32 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
-use super::problem::SumsProblem;
 use crate::error::{Action, Error, Result};
+
+/// What is wrong with a file of checksums.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SumsProblem {
+    /// It is no regular file.
+    NoFile,
+    /// A line is none of sha256sum.
+    Line(String),
+    /// It has no lines.
+    Empty,
+    /// It is about another file alone.
+    Other {
+        /// Name of the file that the line is about.
+        other: String,
+        /// Name of the image without its directory.
+        name: String,
+    },
+    /// None of its lines is about the image.
+    NoLine {
+        /// Lines that it has.
+        lines: usize,
+        /// Name of the image without its directory.
+        name: String,
+    },
+}
 
 /// A checksum by SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -168,31 +168,6 @@ pub enum BmapProblem {
     Armour,
 }
 
-/// What is wrong with a file of checksums.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SumsProblem {
-    /// It is no regular file.
-    NoFile,
-    /// A line is none of sha256sum.
-    Line(String),
-    /// It has no lines.
-    Empty,
-    /// It is about another file alone.
-    Other {
-        /// Name of the file that the line is about.
-        other: String,
-        /// Name of the image without its directory.
-        name: String,
-    },
-    /// None of its lines is about the image.
-    NoLine {
-        /// Lines that it has.
-        lines: usize,
-        /// Name of the image without its directory.
-        name: String,
-    },
-}
-
 impl ImageProblem {
     /// As an error that a reader can return; [`ImageProblem::from_io`] gets it back.
     pub(super) fn into_io(self) -> io::Error {

@@ -4,7 +4,7 @@
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{Kind, Partition, PartitionTable, Scheme, TableProblem, nested};
+use super::{Kind, Partition, PartitionTable, Scheme, TableProblem};
 use crate::bytes::{Bytes, SECTOR};
 use crate::gap::Gap;
 use crate::mark::Mark;
@@ -44,12 +44,12 @@ pub(super) fn entries(sector: &[u8]) -> Option<[MbrEntry; 4]> {
     sector.object(MBR_ENTRIES_OFFSET)
 }
 
-/// Reads LBA 0, and the tables inside its partitions; says whether it has a protective entry.
-pub(super) fn read(gap: &Gap<'_>, table: &mut PartitionTable) -> Protective {
+/// Reads LBA 0: whether it has a protective entry, and its partitions.
+pub(super) fn read(gap: &Gap<'_>, table: &mut PartitionTable) -> (Protective, Vec<Partition>) {
     let bytes = gap.bytes();
     let Some(lba0) = bytes.span(0, SECTOR) else {
         table.problems.push(TableProblem::TooShort);
-        return Protective::None;
+        return (Protective::None, Vec::new());
     };
     let Some(entries) = entries(lba0) else {
         let is_marked = lba0.first_chunk().is_some_and(|lba0| Mark::parse(lba0).is_some());
@@ -58,7 +58,7 @@ pub(super) fn read(gap: &Gap<'_>, table: &mut PartitionTable) -> Protective {
         } else {
             TableProblem::NoSignature
         });
-        return Protective::None;
+        return (Protective::None, Vec::new());
     };
     let is_protective = |entry: &&MbrEntry| entry.kind == MBR_PROTECTIVE;
     let protective = match entries.iter().filter(is_protective).map(|entry| entry.start_lba.get()).collect() {
@@ -71,7 +71,7 @@ pub(super) fn read(gap: &Gap<'_>, table: &mut PartitionTable) -> Protective {
             (1..).zip(&entries).find(|(_, entry)| !matches!(entry.flag, 0x00 | 0x80))
     {
         table.problems.push(TableProblem::BootFlag { number, found: entry.flag });
-        return protective;
+        return (protective, Vec::new());
     }
     let used = |entry: &MbrEntry| match protective {
         Protective::None => entry.sectors.get() != 0,
@@ -94,7 +94,5 @@ pub(super) fn read(gap: &Gap<'_>, table: &mut PartitionTable) -> Protective {
         // Without a partition as `sfdisk` and `parted mklabel` leave it.
         (false, _) => Scheme::Mbr,
     };
-    nested::read(gap, &primary, table);
-    table.partitions.extend(primary);
-    protective
+    (protective, primary)
 }

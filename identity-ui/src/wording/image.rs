@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
+use identity_host::image::digest::SumsProblem;
 use identity_host::image::foreign::{Foreign, ForeignKind};
-use identity_host::image::problem::{ArchiveProblem, BmapProblem, ImageProblem, MapMismatch, SumsProblem};
+use identity_host::image::problem::{ArchiveProblem, BmapProblem, ImageProblem, MapMismatch};
 
 /// What is wrong with an image, as a sentence.
 pub fn problem(name: &str, problem: &ImageProblem) -> String {

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! No circle among modules that lie beside each other, at any depth. A module and those below it may name each other: they
+//! are one thing in several files.
+
+use std::collections::BTreeMap;
+
+use identity_tests::workspace;
+
+use crate::source::{Place, Reference, Source};
+
+const CRATES: &[&str] = &[
+    "identity-core",
+    "identity-layout",
+    "identity-host",
+    "identity-ui",
+    "identity-cli",
+    "uboot-patch",
+    "fixtures",
+];
+
+/// The one module that may name those that use it, though no more of them than types: a crate's `Error` is the sum of its
+/// modules' reasons.
+const SUM_OF_REASONS: (&str, &str) = ("identity-host", "error");
+
+/// From one module to one beside it, and where it is named.
+type Arrows = BTreeMap<String, BTreeMap<String, Place>>;
+
+/// The arrows among the modules below each module.
+fn arrows(references: &[Reference]) -> BTreeMap<String, Arrows> {
+    let mut all: BTreeMap<String, Arrows> = BTreeMap::new();
+    for Reference { from, to, place, .. } in references {
+        let common = from.iter().zip(to).take_while(|(from, to)| from == to).count();
+        if let (Some(one), Some(other)) = (from.get(common), to.get(common)) {
+            let arrows = all.entry(from[..common].join("::")).or_default().entry(one.clone()).or_default();
+            arrows.entry(other.clone()).or_insert_with(|| place.clone());
+        }
+    }
+    all
+}
+
+/// A circle: each module of it, and where it names the next.
+fn circle(arrows: &Arrows) -> Option<Vec<(&str, &Place)>> {
+    fn walk<'a>(
+        arrows: &'a Arrows,
+        way: &mut Vec<(&'a str, &'a Place)>,
+        at: &'a str,
+        done: &mut Vec<&'a str>,
+    ) -> bool {
+        if let Some(start) = way.iter().position(|(module, _)| *module == at) {
+            way.drain(..start);
+            return true;
+        }
+        if done.contains(&at) {
+            return false;
+        }
+        for (next, place) in arrows.get(at).into_iter().flatten() {
+            way.push((at, place));
+            if walk(arrows, way, next, done) {
+                return true;
+            }
+            way.pop();
+        }
+        done.push(at);
+        false
+    }
+    let mut done = Vec::new();
+    arrows.keys().find_map(|start| {
+        let mut way = Vec::new();
+        walk(arrows, &mut way, start, &mut done).then_some(way)
+    })
+}
+
+#[test]
+fn no_modules_go_round_in_a_circle() {
+    let mut circles = Vec::new();
+    for name in CRATES {
+        let source = Source::of_library(&workspace().join(name));
+        let (owner, sum) = SUM_OF_REASONS;
+        let mut references = source.references();
+        references.retain(|reference| *name != owner || reference.from != [sum]);
+        for (parent, arrows) in arrows(&references) {
+            if let Some(circle) = circle(&arrows) {
+                let steps: Vec<_> =
+                    circle.iter().map(|(module, place)| format!("  {module}, at {place}")).collect();
+                circles.push(format!("{name}, below crate::{parent}:\n{}", steps.join("\n")));
+            }
+        }
+    }
+    assert!(
+        circles.is_empty(),
+        "each of these names the next, and the last the first\n{}",
+        circles.join("\n")
+    );
+}
+
+#[test]
+fn the_sum_of_reasons_names_types_alone() {
+    let (owner, sum) = SUM_OF_REASONS;
+    let references = Source::of_library(&workspace().join(owner)).references();
+    let mut count = 0;
+    for reference in references.iter().filter(|reference| reference.from == [sum]) {
+        let item = reference.item.last().map_or("", String::as_str);
+        assert!(item.starts_with(char::is_uppercase), "{}: `{item}` is no type", reference.place);
+        count += 1;
+    }
+    assert!(count > 5, "only {count}: the exception is not needed");
+}
+
+#[test]
+fn the_reader_of_modules_sees_what_is_there() {
+    let source = Source::of_library(&workspace().join("identity-host"));
+    assert!(source.modules() > 40, "{}", source.modules());
+    let references = source.references();
+    let has = |from: &[&str], to: &[&str]| {
+        references.iter().any(|reference| reference.from == from && reference.to == to)
+    };
+    // By `use`, by a path in the code, by `super`, through what another module passes on; and none of the tests'.
+    assert!(has(&["scan"], &["first_sectors"]));
+    assert!(has(&["image", "bmap"], &["hex"]));
+    assert!(has(&["device", "file"], &["device", "safety"]));
+    assert!(has(&["scan"], &["device"]));
+    assert!(!references.iter().any(|reference| reference.to == ["testing"]));
+}
