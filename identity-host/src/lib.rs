@@ -30,6 +30,8 @@ mod hex;
 #[cfg(feature = "flash")]
 pub mod image;
 #[cfg(feature = "stamp")]
+mod new_file;
+#[cfg(feature = "stamp")]
 pub mod new_image;
 #[cfg(feature = "stamp")]
 pub mod plan;
