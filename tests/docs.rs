@@ -178,3 +178,39 @@ fn every_promise_has_tests_that_exist() {
     }
     assert!(count > 30, "only {count} promises were found");
 }
+
+/// A docstring of one to three words says less than the name under it. The command line's are `--help`, where few words do.
+#[test]
+fn docstrings_are_sentences() {
+    let root = workspace();
+    let crates =
+        ["identity-core", "identity-layout", "identity-host", "identity-ui", "identity-cli", "uboot-patch"];
+    let mut folders: Vec<_> = crates.iter().map(|name| root.join(name).join("src")).collect();
+    let mut short = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.starts_with(root.join("identity-cli/src/args")) {
+                let text = fs::read_to_string(&path).expect("a source file");
+                let name = path.strip_prefix(root).expect("inside").display().to_string();
+                short.extend(short_docstrings(&text).into_iter().map(|doc| format!("{name}: {doc}")));
+            }
+        }
+    }
+    assert!(short.is_empty(), "{}", short.join("\n"));
+}
+
+/// Docstrings of one line and fewer than four words.
+fn short_docstrings(text: &str) -> Vec<String> {
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    let doc = |index: usize| lines.get(index).and_then(|line| line.strip_prefix("///"));
+    let is_alone = |index: usize| {
+        let before = index.checked_sub(1).and_then(doc);
+        before.is_none() && doc(index + 1).is_none_or(|line| line.trim().is_empty())
+    };
+    let is_short = |words: &&str| (1..4).contains(&words.split_whitespace().count());
+    let alone = (0..lines.len()).filter(|&index| is_alone(index));
+    alone.filter_map(doc).map(str::trim).filter(is_short).map(str::to_owned).collect()
+}

@@ -20,9 +20,9 @@ pub enum Defect {
         /// Length found, in bytes.
         found: u16,
     },
-    /// The checksum differs.
+    /// The stored checksum is not that of the sector.
     Crc {
-        /// As stored.
+        /// The checksum that the sector holds.
         stored: u32,
         /// As it should be.
         computed: u32,
@@ -79,9 +79,9 @@ impl fmt::Display for Newer {
 pub enum NotACopy {
     /// Every byte is zero.
     Blank,
-    /// Something else's data.
+    /// Not blank, and without our magic.
     Foreign,
-    /// Ours, and damaged.
+    /// Our magic, but a check fails.
     Corrupt(Defect),
     /// Ours, intact, and beyond this program.
     Newer(Newer),
@@ -138,7 +138,7 @@ impl<'a> StoredCopy<'a> {
         Ok(Self { raw, own_lba: lba, peer_lba: header.peer_lba, generation: header.generation, fields })
     }
 
-    /// The UUID.
+    /// UUID of the identity in this copy.
     pub fn uuid(&self) -> Uuid {
         Uuid::from_bytes(self.raw.uuid)
     }
@@ -158,7 +158,7 @@ impl<'a> StoredCopy<'a> {
         self.generation
     }
 
-    /// The fields.
+    /// Fields of the identity, known and unknown ones.
     pub fn fields(&self) -> Fields<'a> {
         self.fields
     }

@@ -18,11 +18,11 @@ pub const CID_LEN: usize = 16;
 
 /// Field types of version 1.
 pub mod kind {
-    /// Profile, required.
+    /// Profile, 1 to 63 bytes of text; every identity has one.
     pub const PROFILE: u8 = 0x01;
-    /// Hostname.
+    /// Hostname by RFC 1123, 1 to 63 bytes.
     pub const HOSTNAME: u8 = 0x02;
-    /// Board serial.
+    /// Board serial, 1 to 63 bytes of printable ASCII without space.
     pub const SERIAL: u8 = 0x03;
     /// Assigned MAC: interface index (1 byte), address (6 bytes); one field per index.
     pub const MAC: u8 = 0x04;
@@ -121,10 +121,10 @@ impl fmt::Display for FieldsError {
     }
 }
 
-/// One field.
+/// One field: its type and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// Type.
+    /// Type, one of [`kind`] or unknown.
     pub kind: u8,
     /// Value, at most 255 bytes.
     pub value: &'a [u8],
@@ -265,7 +265,7 @@ impl<'a> Fields<'a> {
         Self(bytes)
     }
 
-    /// The encoded fields.
+    /// The fields as they lie in the sector.
     pub fn bytes(&self) -> &'a [u8] {
         self.0
     }

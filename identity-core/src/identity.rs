@@ -42,7 +42,7 @@ impl Identity {
         self.generation
     }
 
-    /// All fields.
+    /// All fields, known and unknown ones, in canonical order.
     pub fn fields(&self) -> Fields<'_> {
         Fields::assume_checked(&self.fields)
     }
@@ -52,12 +52,12 @@ impl Identity {
         self.fields().text(kind::PROFILE).unwrap_or_default()
     }
 
-    /// The hostname.
+    /// The hostname, if the identity has one.
     pub fn hostname(&self) -> Option<&str> {
         self.fields().text(kind::HOSTNAME)
     }
 
-    /// The board serial.
+    /// The board serial, if the identity has one.
     pub fn serial(&self) -> Option<&str> {
         self.fields().text(kind::SERIAL)
     }
@@ -145,7 +145,7 @@ pub enum DraftError {
     },
     /// The fields need more than one sector has.
     TooLarge {
-        /// Bytes too many.
+        /// Number of bytes that do not fit.
         over: usize,
     },
     /// The generation cannot be counted further.
@@ -204,7 +204,7 @@ impl Draft {
         self.put(kind::MAC, &[&[index], &mac.bytes()])
     }
 
-    /// Sets a variable.
+    /// Sets a variable, in place of an earlier one with this key.
     pub fn set_variable(&mut self, key: &str, value: &str) -> Result<(), DraftError> {
         // Checked here too: a key with '=' in it would be cut elsewhere.
         crate::text::check_key(key.as_bytes())
@@ -247,7 +247,7 @@ impl Draft {
         self.fields = kept;
     }
 
-    /// The finished identity.
+    /// The identity, when all that it needs is there.
     ///
     /// # Errors
     /// [`DraftError::TooLarge`] with the number of bytes over, [`DraftError::NoProfile`].

@@ -58,7 +58,7 @@ pub(crate) fn make_local(bytes: &mut [u8; MAC_LEN]) {
 }
 
 impl Mac {
-    /// Checks six bytes.
+    /// Takes six bytes as a unicast, non-zero address.
     pub fn new(bytes: [u8; MAC_LEN]) -> Result<Self, MacError> {
         check(&bytes).map(|()| Self(bytes))
     }

@@ -35,13 +35,13 @@ pub enum Reading<'a> {
 pub enum Condition {
     /// The device ends before it.
     Absent = 1,
-    /// All zero.
+    /// Every byte is zero.
     Blank,
-    /// Something else's data.
+    /// Not blank, and without our magic.
     Foreign,
-    /// A valid copy.
+    /// A copy that passes every check.
     Valid,
-    /// A damaged copy.
+    /// Our magic, but a check fails.
     Corrupt,
     /// A copy beyond this program.
     Newer,

@@ -38,11 +38,11 @@ pub mod offset {
     pub const GENERATION: usize = 24;
     /// Length of all fields together, u16.
     pub const FIELDS_LEN: usize = 28;
-    /// Zero, u16.
+    /// Offset of two bytes that must be zero.
     pub const RESERVED: usize = 30;
     /// UUID, 16 bytes in RFC 9562 order.
     pub const UUID: usize = 32;
-    /// First field.
+    /// Offset of the first field in bytes.
     pub const FIELDS: usize = 48;
     /// Two zero bytes; frozen for all versions.
     pub const TRAILER: usize = 510;

@@ -45,7 +45,7 @@ const fn slot(lba: u32, group: Group) -> Slot {
     Slot { lba, group }
 }
 
-/// Number of slots.
+/// Number of slots in the reading order.
 pub const COUNT: usize = 10;
 
 /// Every slot, in the order in which readers look: what is most often free and least often wiped comes first,

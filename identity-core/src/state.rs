@@ -27,7 +27,7 @@ pub enum State {
 }
 
 impl State {
-    /// Every state.
+    /// Every state that a card can have.
     pub const ALL: [Self; 9] = [
         Self::Blank,
         Self::Valid,

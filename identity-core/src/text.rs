@@ -24,10 +24,10 @@ pub enum TextError {
     Byte {
         /// Position of the first offending byte.
         at: usize,
-        /// Its value.
+        /// Value of the byte that is not allowed.
         byte: u8,
     },
-    /// Not UTF-8.
+    /// The bytes are not valid UTF-8.
     NotUtf8,
 }
 
@@ -111,7 +111,7 @@ fn value_fault(text: &[u8]) -> Option<usize> {
 /// Which classes may stand where in a text: numbers, which a bootloader's code holds in place of a table.
 #[derive(Clone, Copy)]
 struct Rule {
-    /// In front.
+    /// Classes that may be the first byte.
     first: u32,
     /// Behind another byte; of [`class::LABELS`], behind one that is neither dot nor dash.
     behind: u32,

@@ -16,7 +16,7 @@ const SYSTEM_POINTS: [&str; 4] = ["/", "/boot", "/boot/firmware", "/boot/efi"];
 /// A whole disk or card, or an empty reader.
 #[derive(Clone, Debug)]
 pub struct Device {
-    /// Its node.
+    /// Path of its device node in /dev.
     pub path: PathBuf,
     /// What kind of device it is.
     pub kind: Kind,
@@ -29,7 +29,7 @@ pub struct Device {
 /// What is in it.
 #[derive(Debug)]
 pub enum Content {
-    /// No card.
+    /// A reader without a card in it.
     Empty,
     /// It cannot be read, and why.
     Failed(Error),

@@ -14,11 +14,11 @@ pub struct FromBootloader {
     pub state: Option<String>,
     /// UUID, if the state allowed to use it.
     pub uuid: Option<String>,
-    /// Profile.
+    /// Profile that the bootloader handed over.
     pub profile: Option<String>,
-    /// Hostname.
+    /// Hostname that the bootloader handed over.
     pub hostname: Option<String>,
-    /// Serial.
+    /// Board serial that the bootloader handed over.
     pub serial: Option<String>,
     /// How often it had been written.
     pub generation: Option<u32>,
@@ -31,12 +31,12 @@ pub struct FromBootloader {
 pub enum NotBooted {
     /// The bootloader has read this UUID, and no card that is there has it. The card may still come.
     Absent {
-        /// The UUID.
+        /// UUID that the bootloader handed over.
         booted: String,
     },
     /// The bootloader has found its card in this state, in which it gives no identity.
     Doubtful {
-        /// The state's name.
+        /// Name of the state that the bootloader found.
         state: String,
     },
 }

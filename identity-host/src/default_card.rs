@@ -19,7 +19,7 @@ use crate::surroundings::Surroundings;
 /// What matters of a device for the choice.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// Its node.
+    /// Path of its device node in /dev.
     pub path: PathBuf,
     /// What kind of device it is.
     pub kind: Kind,
@@ -32,7 +32,7 @@ pub struct Candidate {
 /// What is on a candidate.
 #[derive(Clone, Debug)]
 pub enum Summary {
-    /// Nothing of ours.
+    /// No slot holds a copy.
     Blank,
     /// Copies, in this state; with the UUID and profile, if there are.
     Copies(State, Option<(String, String)>),
@@ -43,13 +43,13 @@ pub enum Summary {
 /// Why no card was found to be meant, with the candidates.
 #[derive(Debug)]
 pub enum NoDefaultCard {
-    /// There is none.
+    /// This machine has no card that could be meant.
     None,
     /// None has an identity.
     Blank(Vec<Candidate>),
     /// None has an identity, and not all can be read.
     Unreadable(Vec<Candidate>),
-    /// Several have one.
+    /// Several cards have an identity, and nothing tells which is meant.
     Several(Vec<Candidate>),
 }
 
@@ -60,7 +60,7 @@ type Result<T, E = NoDefaultCard> = std::result::Result<T, E>;
 pub struct FoundCard {
     /// Its node, or the image file.
     pub path: PathBuf,
-    /// Open for reading.
+    /// The card, open for reading.
     pub target: Target,
     /// What is on it, judged by what is known of card and board.
     pub scan: Scan,

@@ -19,12 +19,12 @@ pub use cid::Cid;
 pub use file::{Access, Target};
 pub use identity_core::SECTOR_LEN;
 
-/// One sector.
+/// The 512 bytes of a sector.
 pub type Sector = [u8; SECTOR_LEN];
 
 /// A card that can be read.
 pub trait Card {
-    /// Length in sectors.
+    /// Length of the card in sectors of 512 bytes.
     fn sectors(&self) -> u64;
 
     /// Reads whole sectors from `lba` on; `out` is a multiple of 512 bytes and inside the card.

@@ -23,13 +23,13 @@ use crate::scan::{Scan, ScannedSector};
 pub struct Document {
     /// The card's state; also `planned` and `recorded`, away from a card.
     pub state: String,
-    /// UUID.
+    /// UUID as lower-case text.
     pub uuid: Option<String>,
-    /// Profile.
+    /// Name of the board's role.
     pub profile: Option<String>,
-    /// Hostname.
+    /// Hostname, if the identity has one.
     pub hostname: Option<String>,
-    /// Serial number.
+    /// Board serial, if the identity has one.
     pub serial: Option<String>,
     /// How often the identity has been written.
     pub generation: Option<u32>,
@@ -37,7 +37,7 @@ pub struct Document {
     pub macs: Vec<MacAddress>,
     /// Machine-id, 32 hexadecimal digits.
     pub machine_id: Option<String>,
-    /// Variables, by key.
+    /// Values of the variables, by key.
     pub variables: BTreeMap<String, String>,
     /// What the identity is bound to.
     pub bindings: Option<Bindings>,
@@ -51,7 +51,7 @@ pub struct Document {
     pub unfinished: Option<String>,
 }
 
-/// A MAC address.
+/// MAC address of an interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MacAddress {
     /// The *i* of `ethernet<i>`, as the bootloader and the device tree count.
@@ -66,9 +66,9 @@ pub struct MacAddress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// From the UUID.
+    /// Computed from the identity's UUID.
     Derived,
-    /// From a person.
+    /// Stored in the identity by a person.
     Assigned,
 }
 
@@ -84,16 +84,16 @@ pub struct Bindings {
 /// A field that this version skips.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownField {
-    /// Its type.
+    /// Type number of the field.
     pub r#type: u8,
     /// Its value in hexadecimal digits.
     pub hex: String,
 }
 
-/// A copy.
+/// Place and condition of one copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyState {
-    /// Its LBA.
+    /// LBA of the sector.
     pub lba: u32,
     /// Its condition; `other`, `older` or `planned`.
     pub state: String,
@@ -265,11 +265,11 @@ pub struct Planned {
     pub steps: Vec<PlannedStep>,
 }
 
-/// One write.
+/// One step of a plan.
 #[cfg(feature = "stamp")]
 #[derive(Clone, Debug, Serialize)]
 pub struct PlannedStep {
-    /// Its LBA.
+    /// LBA of the sector.
     pub lba: u32,
     /// `copy`, `zeros`, or `mark`.
     pub write: &'static str,

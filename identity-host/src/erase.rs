@@ -17,7 +17,7 @@ use crate::whole_card::WholeCard;
 pub struct Prepared {
     /// What is on the card.
     pub card: WholeCard,
-    /// The steps.
+    /// The steps that clear the copies.
     pub plan: Plan,
 }
 

@@ -33,35 +33,35 @@ pub enum Error {
     Target {
         /// The device or file.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be the target.
         problem: TargetProblem,
     },
-    /// The system failed.
+    /// A call of the operating system failed.
     Io {
         /// The device or file.
         path: PathBuf,
-        /// What was tried.
+        /// What was tried with it.
         action: Action,
         /// What the system says.
         error: io::Error,
     },
     /// The state of the card does not allow it.
     State {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
         /// What is on it.
         scan: Box<Scan>,
     },
     /// The card has an identity, and nobody has asked to replace it.
     IdentityPresent {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
         /// What is on it.
         scan: Box<Scan>,
     },
     /// An intact copy of a later version would have to be overwritten or cleared.
     NewerCopy {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
         /// Where the copy is.
         lba: u32,
@@ -70,42 +70,42 @@ pub enum Error {
     },
     /// A place that may hold a copy cannot be read, so that what is erased today could come back.
     UnreadablePlace {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
-        /// The place.
+        /// LBA of the sector.
         lba: u32,
     },
     /// Copies lie behind the start of the first partition; to clear them takes a person's word.
     CopiesInPartition {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
-        /// Where they are.
+        /// LBAs of the copies.
         lbas: Vec<u32>,
     },
     /// A valid copy lies outside of the slots, and nobody has named its place.
     CopyElsewhere {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
-        /// Where it is.
+        /// LBA of the copy.
         lba: u32,
     },
     /// Only one copy was found: it may be a piece of another card.
     LoneCopy {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
-        /// Where it is.
+        /// LBA of the copy.
         lba: u32,
     },
     /// A copy lies beside the pair, and the card is in use.
     CopyBesidePair {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
-        /// Where it is.
+        /// LBA of the copy.
         lba: u32,
     },
     /// Two copies fit the UUID or LBA that was named, or none does.
     NothingToKeep {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
         /// What is on it.
         scan: Box<Scan>,
@@ -118,7 +118,7 @@ pub enum Error {
     Generation(DraftError),
     /// No two slots are free.
     NoSlots {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
         /// Every slot, and why it is not free.
         verdicts: Vec<SlotVerdict>,
@@ -127,70 +127,70 @@ pub enum Error {
     Places(PlacesProblem),
     /// A place that was named may not be taken.
     Place {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
-        /// The place.
+        /// LBA of the sector.
         lba: u32,
-        /// Why.
+        /// The rule that forbids it.
         busy: SlotBusy,
         /// Whether force would take it all the same.
         by_force: bool,
     },
     /// What stands where the second copy belongs is somebody's, and no other slot is free.
     ForeignAtPeer {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
-        /// The place.
+        /// LBA of the sector.
         lba: u32,
         /// Whether force would take it all the same.
         by_force: bool,
     },
     /// A step of a plan failed; the steps behind it were not begun.
     Step {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
         /// Where the step writes.
         lba: u32,
-        /// What failed.
+        /// Which part of the step failed.
         problem: StepProblem,
     },
     /// After writing, something else is on the card than should be.
     NotProved {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
         /// What is on it.
         scan: Box<Scan>,
     },
     /// The identity is bound to another card, or another board, than the one it would be written to.
     BoundElsewhere {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
         /// What it is bound to.
         binding: Binding,
     },
     /// The identity is bound to something, and only one that is bound to nothing was to be bound.
     BoundAlready {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
     },
     /// The CID of the card is not known.
     NoCid {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
         /// Why it is not known.
         reason: &'static str,
     },
     /// No serial number of the board is known.
     NoBoard {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
     },
     /// A record is of another card, or may be.
     #[cfg(feature = "stamp")]
     OtherCard {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
-        /// The record's file.
+        /// Path of the record on this host.
         record: PathBuf,
         /// The card that it is of.
         card: CardKey,
@@ -200,24 +200,24 @@ pub enum Error {
     /// A record, or the place for it.
     #[cfg(feature = "stamp")]
     Record {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: RecordProblem,
     },
-    /// A new image.
+    /// A new image cannot be made.
     #[cfg(feature = "stamp")]
     NewImage {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: NewImageProblem,
     },
     /// No card was named, and which is meant is not clear.
     DefaultCard(NoDefaultCard),
     /// No card was named, and what was found is not the card that the bootloader has read.
     NotBooted {
-        /// What was found.
+        /// The cards that were found, and what is on them.
         candidates: Vec<Candidate>,
         /// Why it is not.
         problem: NotBooted,
@@ -227,36 +227,36 @@ pub enum Error {
         /// The directory, or what stands in its place.
         path: PathBuf,
     },
-    /// A flash.
+    /// A flash is refused or has failed.
     #[cfg(feature = "flash")]
     Flash {
-        /// The card.
+        /// Device or image file of the card.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: FlashProblem,
     },
-    /// An image.
+    /// An image cannot be taken.
     #[cfg(feature = "flash")]
     Image {
         /// The file, or what stands for it.
         name: String,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: ImageProblem,
     },
-    /// A block map.
+    /// A block map cannot be used.
     #[cfg(feature = "flash")]
     Bmap {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: BmapProblem,
     },
     /// A file of checksums.
     #[cfg(feature = "flash")]
     Sums {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: SumsProblem,
     },
     /// The system does not let signals be waited for.
@@ -270,17 +270,17 @@ pub enum Error {
 /// What was tried with a file or device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Open it.
+    /// Open a file or device.
     Open,
-    /// Find its length.
+    /// Find the length of a file or device.
     Measure,
-    /// Read it.
+    /// Read a file or device.
     Read,
     /// Read its first sectors.
     ReadFirstSectors,
-    /// Create it.
+    /// Create a file or directory.
     Create,
-    /// Remove it.
+    /// Remove a file or directory.
     Remove,
     /// Write the record of an identity.
     WriteRecord,
@@ -317,14 +317,14 @@ pub enum StepProblem {
 /// What an identity is bound to, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// A card.
+    /// The binding to a card.
     Card {
         /// The one it is bound to.
         bound: Cid,
         /// The one that is there.
         found: Cid,
     },
-    /// A board.
+    /// The binding to a board.
     Board {
         /// The one it is bound to.
         bound: String,

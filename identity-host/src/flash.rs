@@ -65,11 +65,11 @@ pub enum FlashProblem {
     },
     /// The image, or what is below it, is the card itself.
     SameStorage,
-    /// The card fails.
+    /// The card cannot be written or read, or reads back differently.
     Medium {
         /// First and last sector of what was to be done.
         lbas: RangeInclusive<u64>,
-        /// What failed.
+        /// What failed at these sectors.
         problem: MediumProblem,
     },
     /// The card cannot be flushed.
@@ -78,7 +78,7 @@ pub enum FlashProblem {
     ReaderGone,
     /// The flash was begun, and failed.
     Unfinished {
-        /// Why.
+        /// What stopped the flash.
         cause: Box<Error>,
         /// The identity that the card is to have, if it is to have one.
         identity: Option<Uuid>,
@@ -126,7 +126,7 @@ pub enum Note {
     Ignored {
         /// How the image is packed.
         format: Format,
-        /// Bytes.
+        /// Number of bytes that were ignored.
         len: u64,
     },
     /// The image ends before its own last partition does.

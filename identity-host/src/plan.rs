@@ -13,28 +13,28 @@ use crate::scan::Scan;
 /// One write. Each is flushed and read back before the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Write a copy.
+    /// Write a copy of the identity.
     Write {
-        /// Its LBA.
+        /// LBA of the sector.
         lba: u32,
-        /// The whole sector.
+        /// The 512 bytes to write.
         sector: Box<Sector>,
     },
     /// Make a sector before the first partition blank that holds a copy nobody needs.
     Clear {
-        /// Its LBA.
+        /// LBA of the sector.
         lba: u32,
     },
     /// The same behind the start of a partition, where a smaller gap has left a valid copy.
     ClearInPartition {
-        /// Its LBA.
+        /// LBA of the sector.
         lba: u32,
         /// What it holds, or it is not cleared.
         expected: Box<Sector>,
     },
     /// Write the mark of an unfinished flash without its number, so that no record is taken for this card's any more.
     WriteMark {
-        /// LBA 0.
+        /// The 512 bytes for LBA 0.
         sector: Box<Sector>,
     },
 }
@@ -52,7 +52,7 @@ impl Step {
 /// Steps, and why the copies go where they go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// In order.
+    /// Steps in the order of writing.
     pub steps: Vec<Step>,
     /// Of the places; `None` where no copy is written.
     pub why: Option<Why>,
@@ -84,9 +84,9 @@ pub enum Why {
 /// Two places for the copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// In reading order.
+    /// LBAs of the two copies in reading order.
     pub lbas: [u32; 2],
-    /// Why these.
+    /// Why these places were chosen.
     pub why: Why,
 }
 

@@ -91,10 +91,10 @@ pub enum Purpose {
     Retired,
 }
 
-/// A record.
+/// A record as it is written to, or read from, its file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// What for.
+    /// Whether a flash is pending, or the identity was retired.
     pub purpose: Purpose,
     /// The identity; `None` if no copy of it was valid.
     pub identity: Option<Identity>,

@@ -16,7 +16,7 @@ use crate::surroundings::Surroundings;
 /// One sector that was looked at.
 #[derive(Clone, Debug)]
 pub struct ScannedSector {
-    /// Its LBA.
+    /// LBA of the sector.
     pub lba: u32,
     /// What it was found to be.
     pub condition: Condition,
@@ -92,7 +92,7 @@ impl Scan {
         &self.surroundings
     }
 
-    /// The card's state.
+    /// State of the card, judged by its surroundings if they are known.
     pub fn state(&self) -> State {
         self.state
     }

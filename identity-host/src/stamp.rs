@@ -18,9 +18,9 @@ use crate::whole_card::WholeCard;
 /// A field that an update removes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unset {
-    /// The hostname.
+    /// Remove the hostname field.
     Hostname,
-    /// The serial number.
+    /// Remove the serial field.
     Serial,
     /// The assigned MAC address of an interface.
     Mac(u8),
@@ -31,24 +31,24 @@ pub enum Unset {
 /// What an identity is to have.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
-    /// Profile.
+    /// Name of the board's role; a new identity needs it.
     pub profile: Option<String>,
-    /// Hostname.
+    /// Hostname by RFC 1123.
     pub hostname: Option<String>,
-    /// Serial number.
+    /// Board serial, printable ASCII without space.
     pub serial: Option<String>,
     /// Assigned MAC addresses, by interface index.
     pub macs: Vec<(u8, Mac)>,
-    /// Variables, by key.
+    /// Variables as pairs of key and value.
     pub variables: Vec<(String, String)>,
-    /// Fields that go.
+    /// Fields that an update removes.
     pub unset: Vec<Unset>,
 }
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Fields.
+    /// Values of the fields that are named.
     pub values: Values,
     /// The UUID: of a new identity, or that of the card for an update. Random if not given.
     pub uuid: Option<Uuid>,
@@ -79,7 +79,7 @@ pub struct Prepared {
     pub card: WholeCard,
     /// The identity to write.
     pub identity: Identity,
-    /// The steps.
+    /// The steps that write the identity.
     pub plan: Plan,
     /// What becomes of the card's identity.
     pub effect: Effect,

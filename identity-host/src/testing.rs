@@ -26,18 +26,18 @@ pub struct Faults {
 /// One thing done to a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Sectors were written.
+    /// Sectors were written, and not yet flushed.
     Write {
-        /// First sector.
+        /// LBA of the first sector.
         lba: u64,
-        /// What was written.
+        /// Bytes that were written from there on.
         bytes: Vec<u8>,
     },
     /// Sectors were made zero by the device.
     Discard {
-        /// First sector.
+        /// LBA of the first sector.
         lba: u64,
-        /// How many.
+        /// Number of sectors from there on.
         sectors: u64,
     },
     /// The cache was flushed.
@@ -49,7 +49,7 @@ pub enum Event {
 pub struct FaultyCard {
     /// What is on it.
     pub bytes: Vec<u8>,
-    /// How it fails.
+    /// Faults that the card shows.
     pub faults: Faults,
     /// Whether `discard` works at all.
     pub discards: bool,

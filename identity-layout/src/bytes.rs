@@ -26,32 +26,32 @@ pub trait Bytes {
     /// Whether exactly these bytes lie at `at`.
     fn has(&self, at: u64, magic: &[u8]) -> bool;
 
-    /// One byte.
+    /// The byte at this offset; `None` if it is not known.
     fn byte(&self, at: u64) -> Option<u8> {
         self.object(at)
     }
 
-    /// A little-endian `u16`.
+    /// The little-endian `u16` at this offset.
     fn u16_le(&self, at: u64) -> Option<u16> {
         self.object::<U16<LE>>(at).map(U16::get)
     }
 
-    /// A little-endian `u32`.
+    /// The little-endian `u32` at this offset.
     fn u32_le(&self, at: u64) -> Option<u32> {
         self.object::<U32<LE>>(at).map(U32::get)
     }
 
-    /// A little-endian `u64`.
+    /// The little-endian `u64` at this offset.
     fn u64_le(&self, at: u64) -> Option<u64> {
         self.object::<U64<LE>>(at).map(U64::get)
     }
 
-    /// A big-endian `u16`.
+    /// The big-endian `u16` at this offset.
     fn u16_be(&self, at: u64) -> Option<u16> {
         self.object::<U16<BE>>(at).map(U16::get)
     }
 
-    /// A big-endian `u32`.
+    /// The big-endian `u32` at this offset.
     fn u32_be(&self, at: u64) -> Option<u32> {
         self.object::<U32<BE>>(at).map(U32::get)
     }

@@ -13,7 +13,7 @@ use super::recognise::{
 /// A family of boards that boot alike.
 #[derive(Debug)]
 pub struct Family {
-    /// Its name.
+    /// Name of the family in messages.
     pub name: &'static str,
     /// Rows with the same group are alternatives: the first whose signs are on the card counts, alone.
     pub group: &'static str,
@@ -32,20 +32,20 @@ pub struct Sign {
     pub first_lba: u64,
     /// Last sector where it may start.
     pub last_lba: u64,
-    /// The format.
+    /// Format of the loader by which the family is known.
     pub format: &'static Format,
 }
 
 /// Sectors, what is there, and who says so.
 #[derive(Debug)]
 pub struct Span {
-    /// First sector.
+    /// LBA of the first sector.
     pub first_lba: u64,
-    /// Last sector.
+    /// LBA of the last sector, inclusive.
     pub last_lba: u64,
-    /// What is there.
+    /// What the family keeps there.
     pub what: &'static str,
-    /// Who says so.
+    /// Document or source file that says so.
     pub source: &'static str,
 }
 
@@ -77,7 +77,7 @@ const K230: &str = "K230 SDK genimage; U-Boot doc/board/canaan/k230_canmv.rst";
 const PSB: &str = "U-Boot doc/board/nxp/psb.rst";
 const ROCKCHIP: &str = "U-Boot doc/board/rockchip/rockchip.rst, arch/arm/dts/rockchip-u-boot.dtsi";
 
-/// The table.
+/// Every family that is recognised.
 pub const FAMILIES: &[Family] = &[
     // ── Allwinner ──────────────────────────────────────────────────────────────────────────────────────────────────
     Family {

@@ -23,7 +23,7 @@ pub struct Gap<'a> {
 /// What is known of one sector.
 #[derive(Clone, Copy, Debug)]
 pub enum Look<'a> {
-    /// Its bytes.
+    /// The sector was read: its bytes.
     Known(&'a [u8; SECTOR_LEN]),
     /// The device could not read it.
     Unreadable,
@@ -36,9 +36,9 @@ pub enum Look<'a> {
 /// Sectors that were read elsewhere: a table's entries that were moved, the end of the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Its first sector.
+    /// LBA of the first sector.
     pub start_lba: u64,
-    /// Whole sectors.
+    /// Bytes of whole sectors from there on.
     pub bytes: Vec<u8>,
 }
 

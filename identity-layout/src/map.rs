@@ -31,7 +31,7 @@ pub enum Basis {
 }
 
 impl Basis {
-    /// Name in JSON.
+    /// The name that JSON has for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Table => "table",
@@ -47,7 +47,7 @@ impl Basis {
 /// What a sector with our magic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyState {
-    /// A valid copy.
+    /// A copy that passes every check.
     Valid,
     /// Damaged, or copied from elsewhere.
     Corrupt,
@@ -56,7 +56,7 @@ pub enum CopyState {
 }
 
 impl CopyState {
-    /// Name in JSON.
+    /// The name that JSON has for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Valid => "valid",
@@ -73,7 +73,7 @@ pub struct Owner {
     pub basis: Basis,
     /// Whose: "Allwinner", "U-Boot", "MBR"; empty if not known.
     pub family: &'static str,
-    /// What it is.
+    /// What the sectors hold, in words.
     pub what: &'static str,
     /// One more line; may be empty.
     pub detail: String,
@@ -82,11 +82,11 @@ pub struct Owner {
 /// Sectors with one owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// First sector.
+    /// LBA of its first sector.
     pub start_lba: u64,
     /// Number of sectors, at least one.
     pub sectors: u64,
-    /// Whose.
+    /// Who owns the sectors, and how that is known.
     pub owner: Owner,
 }
 
@@ -115,7 +115,7 @@ impl Region {
 /// Everything before the first partition.
 #[derive(Clone, Debug)]
 pub struct Map {
-    /// The partition table.
+    /// The partition table, with its problems.
     pub table: PartitionTable,
     /// Sectors with an owner, by start. Only claims overlap others.
     pub regions: Vec<Region>,
@@ -127,7 +127,7 @@ pub struct Map {
     images: Vec<Region>,
 }
 
-/// Draws the map.
+/// Finds the owner of every sector before the first partition.
 pub fn map(gap: &Gap) -> Map {
     let table = table::read(gap);
     let end_lba = table.first_partition_lba().unwrap_or(u64::MAX).min(gap.sectors());

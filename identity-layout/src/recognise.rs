@@ -31,7 +31,7 @@ pub mod ti;
 pub mod uboot_env;
 pub mod uboot_image;
 
-/// Every format.
+/// Every format that is recognised.
 pub const ALL: &[&Format] = &[
     &allwinner::EGON,
     &allwinner::TOC0,
@@ -85,7 +85,7 @@ pub const ALL: &[&Format] = &[
 pub struct Format {
     /// What it is; no two formats have the same name.
     pub name: &'static str,
-    /// Who uses it.
+    /// Name of the family that uses it.
     pub family: &'static str,
     /// Bytes at an offset from the start of the sector; one of them must be there. None: every sector may be it.
     pub magic: &'static [(u64, &'static [u8])],
@@ -123,9 +123,9 @@ impl fmt::Debug for Format {
 /// A format, and where a sign of it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting {
-    /// The sector.
+    /// LBA of the sector in which it begins.
     pub lba: u64,
-    /// The format.
+    /// Format that was recognised.
     pub format: &'static Format,
 }
 
@@ -134,7 +134,7 @@ pub struct Sighting {
 pub struct Extent {
     /// Start, counted from the sector looked at.
     pub at: u64,
-    /// Length.
+    /// Length of the image in bytes.
     pub len: u64,
     /// One line for people; may be empty.
     pub detail: String,

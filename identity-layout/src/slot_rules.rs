@@ -35,7 +35,7 @@ pub enum SlotBusy {
     },
     /// A boot ROM looks at this sector for its image.
     Parsed {
-        /// Which.
+        /// Name of the boot ROM.
         by: &'static str,
     },
     /// In an image or an environment.
@@ -46,7 +46,7 @@ pub enum SlotBusy {
     NotBlank(Option<Region>),
     /// One of the two sectors before or behind is not blank and not ours: this may be a gap in an image.
     Neighbour {
-        /// Which.
+        /// LBA of the neighbour.
         lba: u64,
         /// What it is, where that is known.
         region: Option<Region>,
@@ -111,11 +111,11 @@ pub fn check_slot(map: &Map, gap: &Gap, lba: u32) -> Result<(), SlotBusy> {
 /// A slot, and whether a copy may be written there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotVerdict {
-    /// The slot's LBA.
+    /// LBA of the slot.
     pub lba: u32,
-    /// Its group.
+    /// Group of slots that one tool's wipe may take.
     pub group: Group,
-    /// Why not.
+    /// Why a copy may not be written there, if so.
     pub verdict: Result<(), SlotBusy>,
 }
 

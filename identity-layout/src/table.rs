@@ -28,9 +28,9 @@ pub use problem::{Named, TableProblem};
 /// Which tables a card has, by what its first sector says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// None.
+    /// Neither an MBR nor a GPT that counts.
     None,
-    /// An MBR alone.
+    /// An MBR without a GPT that counts.
     Mbr,
     /// A GPT behind a protective MBR.
     Gpt,
@@ -39,7 +39,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// Name in JSON.
+    /// The name that JSON has for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -129,9 +129,9 @@ impl fmt::Display for Kind {
 pub struct Partition {
     /// 1 for the first entry of its table.
     pub number: u32,
-    /// First sector.
+    /// LBA of its first sector.
     pub start_lba: u64,
-    /// Length.
+    /// Its length in sectors.
     pub sectors: u64,
     /// What it is for; says which table the entry is in, too.
     pub kind: Kind,
@@ -176,7 +176,7 @@ pub struct GptInfo {
     pub last_usable_lba: u64,
     /// Where the backup header is.
     pub backup_lba: u64,
-    /// The disk's GUID.
+    /// GUID of the disk in the GPT header.
     pub disk_id: Uuid,
     /// Whether the header's checksum is right.
     pub header_crc_ok: bool,

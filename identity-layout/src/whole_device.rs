@@ -25,7 +25,7 @@ pub struct WholeDevice {
 /// A byte offset on the device.
 #[derive(Clone, Copy)]
 enum At {
-    /// From its start.
+    /// Offset from the start of the device.
     Start(u64),
     /// This much before its end, the end being rounded down to a multiple of the first number.
     End(u64, u64),

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Result};
 /// Where a person answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Terminal {
-    /// On standard input.
+    /// The terminal on standard input.
     StandardInput,
     /// On the terminal of the process: standard input is a pipe with data.
     Controlling,

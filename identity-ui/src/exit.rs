@@ -18,15 +18,15 @@ use identity_host::new_image::NewImageProblem;
 #[cfg(feature = "stamp")]
 use identity_host::record::RecordProblem;
 
-/// An exit code.
+/// An exit code of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
     /// Done; a valid identity.
     Done = 0,
-    /// Wrong usage.
+    /// The command line is wrong.
     Usage = 2,
-    /// Blank: no identity.
+    /// The card is blank: it has no identity.
     Blank = 3,
     /// Corrupt, or newer than this program.
     Corrupt = 4,
@@ -82,7 +82,7 @@ impl Exit {
         if rank(other) < rank(self) { other } else { self }
     }
 
-    /// Of an error.
+    /// The exit code of this error.
     pub fn of_error(error: &Error) -> Self {
         match error {
             Error::Target { problem, .. } => match problem {

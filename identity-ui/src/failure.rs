@@ -29,7 +29,7 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
-    /// Refused for safety.
+    /// A refusal for safety, exit 6.
     pub fn refused(message: impl Into<String>) -> Self {
         Self::new(Exit::Refused, message)
     }
@@ -40,7 +40,7 @@ impl Failure {
         Self { message: format!("{}; {sentence}", self.message), ..self }
     }
 
-    /// The exit code.
+    /// The exit code with which the command ends.
     pub fn exit(&self) -> Exit {
         self.exit
     }

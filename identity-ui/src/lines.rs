@@ -10,7 +10,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Adds a line.
+    /// Adds a line with this name and value.
     pub fn add(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.lines.push((name.into(), value.into()));
     }
@@ -22,7 +22,7 @@ impl Lines {
         }
     }
 
-    /// The text.
+    /// All lines, their values aligned.
     pub fn text(&self) -> String {
         let width = self.lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         let style = Style::new().dimmed();

@@ -32,7 +32,7 @@ enum Mode {
     Json,
 }
 
-/// Shows progress.
+/// Progress as a bar, as lines of JSON, or not shown.
 pub struct ShownProgress {
     mode: Mode,
     phase: Phase,

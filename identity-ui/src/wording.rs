@@ -29,7 +29,7 @@ use identity_layout::table::TableProblem;
 #[cfg(feature = "flash")]
 mod image;
 
-/// An error.
+/// An error as a sentence with a way out.
 pub fn error(error: &Error) -> String {
     match error {
         Error::Target { path, problem } => target(path, problem),
@@ -158,8 +158,8 @@ pub fn error(error: &Error) -> String {
         Error::OtherCard { path, record, card, sectors } => {
             let cid = card.cid.as_ref().map_or_else(String::new, |cid| format!(", CID {cid}"));
             format!(
-                "{} is the record of {} ({} sectors{cid}), and {} ({sectors} sectors) is another card, or may be: if both \
-                 are used, two boards share one identity; if the first one never comes back, say --force",
+                "{} is the record of {} ({} sectors{cid}), but {} ({sectors} sectors) is another card, or may be; if both are \
+                 used, two boards share one identity; if the first one will never be used again, give --force",
                 record.display(),
                 card.path.display(),
                 card.sectors,

@@ -159,22 +159,22 @@
 #define IDENTITY_CONDITION_ABSENT 1
 
 /**
- * All zero.
+ * Every byte is zero.
  */
 #define IDENTITY_CONDITION_BLANK 2
 
 /**
- * Something else's data.
+ * Not blank, and without our magic.
  */
 #define IDENTITY_CONDITION_FOREIGN 3
 
 /**
- * A valid copy.
+ * A copy that passes every check.
  */
 #define IDENTITY_CONDITION_VALID 4
 
 /**
- * A damaged copy.
+ * Our magic, but a check fails.
  */
 #define IDENTITY_CONDITION_CORRUPT 5
 
@@ -214,11 +214,11 @@ struct identity_record {
  */
 struct identity_seen {
   /**
-   * Where, in sectors.
+   * LBA of the sector.
    */
   uint32_t lba;
   /**
-   * One of IDENTITY_CONDITION_….
+   * What it was found to be, one of IDENTITY_CONDITION_….
    */
   uint32_t condition;
   /**

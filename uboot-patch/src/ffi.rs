@@ -29,9 +29,9 @@ pub const IDENTITY_SKIP_UNREADABLE: u32 = 2;
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub struct identity_seen {
-    /// Where, in sectors.
+    /// LBA of the sector.
     pub lba: u32,
-    /// One of IDENTITY_CONDITION_….
+    /// What it was found to be, one of IDENTITY_CONDITION_….
     pub condition: u32,
     /// How often the identity in it had been written; 0 unless valid.
     pub generation: u32,
@@ -39,13 +39,13 @@ pub struct identity_seen {
 
 /// The device ends before it.
 pub const IDENTITY_CONDITION_ABSENT: u32 = 1;
-/// All zero.
+/// Every byte is zero.
 pub const IDENTITY_CONDITION_BLANK: u32 = 2;
-/// Something else's data.
+/// Not blank, and without our magic.
 pub const IDENTITY_CONDITION_FOREIGN: u32 = 3;
-/// A valid copy.
+/// A copy that passes every check.
 pub const IDENTITY_CONDITION_VALID: u32 = 4;
-/// A damaged copy.
+/// Our magic, but a check fails.
 pub const IDENTITY_CONDITION_CORRUPT: u32 = 5;
 /// An intact copy that this library is too old for.
 pub const IDENTITY_CONDITION_NEWER: u32 = 6;

@@ -35,7 +35,7 @@ Exit codes:
   7    the device failed: not found, not readable, not writable, read-back differs
   130  interrupted";
 
-/// The verbs.
+/// The verbs of a reader, and with the feature `stamp` all others.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Show the identity of a card
@@ -106,13 +106,13 @@ is printed of an identity that a board must not use.";
 const DERIVE_EXAMPLES: &str = "\
 Examples:
   identity derive 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
-  identity derive --interfaces 4 --format json 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
+  identity derive --interfaces 4 --format json card.img
   identity derive --interfaces 2 /dev/sdb  of a card: an assigned address wins
 
 Without this program, uuidgen --sha1 --namespace UUID --name ethernet/0 computes the same: the MAC address is the first six \
 bytes, with the multicast bit cleared and the local bit set.";
 
-/// `identity read`.
+/// Arguments of `identity read`.
 #[derive(Debug, Args)]
 pub struct ReadArgs {
     /// Block device of the whole card, or image file [default: the card that the system runs from, else the only card in a
@@ -137,7 +137,7 @@ pub struct ReadArgs {
     pub format: ReadFormat,
 }
 
-/// `identity verify`.
+/// Arguments of `identity verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
     /// Block device of the whole card, or image file [default: as for read]
@@ -150,7 +150,7 @@ pub struct VerifyArgs {
     pub format: Format,
 }
 
-/// `identity list`.
+/// Arguments of `identity list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Show loop devices too
@@ -161,7 +161,7 @@ pub struct ListArgs {
     pub format: Format,
 }
 
-/// `identity derive`.
+/// Arguments of `identity derive`.
 #[derive(Debug, Args)]
 pub struct DeriveArgs {
     /// UUID to derive from, or the card or image that has it
@@ -178,10 +178,10 @@ pub struct DeriveArgs {
     pub format: Format,
 }
 
-/// What `derive` takes.
+/// What `derive` computes from.
 #[derive(Clone, Debug)]
 pub enum DeriveSource {
-    /// A UUID.
+    /// A UUID that was given as text.
     Uuid(Uuid),
     /// A card or image.
     Card(PathBuf),
@@ -204,7 +204,7 @@ pub enum Format {
     Json,
 }
 
-/// Output of `read`.
+/// Output formats of `identity read`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ReadFormat {
     /// For people

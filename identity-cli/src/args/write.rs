@@ -112,7 +112,7 @@ Examples:
   identity map /dev/sdb
   identity map --format svg card.img > card.svg  for a wiki page";
 
-/// `identity stamp`.
+/// Arguments of `identity stamp`.
 #[derive(Debug, Args)]
 pub struct StampArgs {
     /// Block device of the whole card, or image file
@@ -165,7 +165,7 @@ pub struct StampArgs {
     pub format: Format,
 }
 
-/// `identity bind`.
+/// Arguments of `identity bind`.
 #[derive(Debug, Args)]
 pub struct BindArgs {
     /// Block device of the whole card, or image file [default: as for read]
@@ -205,7 +205,7 @@ pub struct BindArgs {
     pub format: Format,
 }
 
-/// `identity repair`.
+/// Arguments of `identity repair`.
 #[derive(Debug, Args)]
 pub struct RepairArgs {
     /// Block device of the whole card, or image file
@@ -231,7 +231,7 @@ pub struct RepairArgs {
     pub format: Format,
 }
 
-/// `identity erase`.
+/// Arguments of `identity erase`.
 #[derive(Debug, Args)]
 pub struct EraseArgs {
     /// Block device of the whole card, or image file
@@ -253,7 +253,7 @@ pub struct EraseArgs {
     pub format: Format,
 }
 
-/// `identity flash`.
+/// Arguments of `identity flash`.
 #[cfg(feature = "flash")]
 #[derive(Debug, Args)]
 pub struct FlashArgs {
@@ -297,7 +297,7 @@ pub struct FlashArgs {
     /// Read back only the first MiB and the identity, not everything that was written
     #[arg(long)]
     pub no_verify: bool,
-    /// Do not ask
+    /// Do not ask before writing
     #[arg(long, short)]
     pub yes: bool,
     /// Write even if the identity has no place or its state is doubtful; with --profile, replace it. A record of what the
@@ -315,7 +315,7 @@ pub struct FlashArgs {
     pub format: Format,
 }
 
-/// `identity map`.
+/// Arguments of `identity map`.
 #[derive(Debug, Args)]
 pub struct MapArgs {
     /// Block device of the whole card, or image file
@@ -328,14 +328,14 @@ pub struct MapArgs {
     pub format: MapFormat,
 }
 
-/// Output of `map`.
+/// Output formats of `identity map`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum MapFormat {
     /// For people
     Text,
     /// One JSON object
     Json,
-    /// A picture
+    /// An SVG picture of the sectors
     Svg,
 }
 

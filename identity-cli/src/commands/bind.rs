@@ -18,7 +18,7 @@ use super::writing;
 use crate::args::{BindArgs, Format};
 use crate::render::text;
 
-/// Runs the verb.
+/// Binds or unbinds the identity, and prints it.
 ///
 /// # Errors
 /// What stopped it, with its exit code.

@@ -24,7 +24,7 @@ struct Erased {
     state: &'static str,
 }
 
-/// Runs the verb.
+/// Erases the identity, and prints what it erased.
 ///
 /// # Errors
 /// What stopped it, with its exit code.

@@ -37,7 +37,7 @@ use identity_ui::{Exit, Result, wording};
 use crate::args::WriteVerb;
 use crate::args::{Cli, Verb};
 
-/// Runs a verb.
+/// Runs the verb of this command line.
 ///
 /// # Errors
 /// What stopped it, with its exit code.

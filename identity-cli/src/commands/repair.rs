@@ -17,7 +17,7 @@ use super::{warn, writing};
 use crate::args::{Format, RepairArgs};
 use crate::render::{hexdump, text};
 
-/// Runs the verb.
+/// Repairs the identity, and prints it.
 ///
 /// # Errors
 /// What stopped it, with its exit code.

@@ -19,7 +19,7 @@ use super::writing::{self, Undo};
 use crate::args::{Format, StampArgs};
 use crate::render::text;
 
-/// Runs the verb.
+/// Stamps the card or the new image, and prints the identity.
 ///
 /// # Errors
 /// What stopped it, with its exit code.

@@ -19,25 +19,25 @@ use super::text;
 
 /// What is known before anything is written.
 pub struct FlashSummary<'a> {
-    /// The image's name.
+    /// Name of the image, as it was given.
     pub image: &'a str,
     /// How it is packed.
     pub format: &'static str,
     /// Its length as distributed.
     pub file_len: Option<u64>,
-    /// Its length unpacked.
+    /// Length of the unpacked image in bytes, where it is known.
     pub image_len: Option<u64>,
     /// What of it holds anything, by its block map.
     pub mapped_len: Option<u64>,
-    /// The card.
+    /// Device or image file that is written.
     pub target: &'a Path,
-    /// Its length.
+    /// Length of the target in bytes.
     pub target_len: u64,
     /// What the kernel knows of it, if it is a block device.
     pub device: Option<&'a DeviceInfo>,
     /// Where copies of an identity were in the image.
     pub blanked: &'a [u32],
-    /// The plan.
+    /// What becomes of the identity.
     pub plan: &'a FlashPlan,
 }
 
@@ -162,14 +162,14 @@ pub fn planned<'a>(facts: &FlashSummary<'a>) -> Planned<'a> {
     }
 }
 
-/// A finished flash.
+/// What is shown of a finished flash.
 #[derive(Serialize)]
 pub struct Outcome<'a> {
-    /// The image's name.
+    /// Name of the image, as it was given.
     pub image: &'a str,
-    /// The card.
+    /// Device or image file that is written.
     pub target: &'a Path,
-    /// Figures.
+    /// Lengths in bytes, and the time in seconds.
     #[serde(flatten)]
     pub summary: &'a Summary,
     /// Whether everything was read back.

@@ -14,7 +14,7 @@ const ROW_HEIGHT: u64 = 21;
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.h{font-size:17px;font-weight:600}\
 .s{font-size:11px;fill:#59636e}.m{font-family:ui-monospace,monospace;font-size:12px}";
 
-/// The whole picture.
+/// The map as one SVG document.
 pub fn map(chart: &Chart) -> String {
     let mut body = String::new();
     body.push_str(&text(MARGIN, 36, "h", &chart.target));

@@ -8,7 +8,7 @@ use super::model::map::{Chart, Slot, Span, Use, range, size};
 /// Cells of a strip.
 const CELLS: u64 = 64;
 
-/// The whole picture.
+/// The map as lines of text, coloured.
 pub fn map(chart: &Chart) -> String {
     let mut text = format!("{}: {}, {}", chart.target, size(chart.sectors), scheme(chart));
     text.push_str(&match chart.first_partition_lba {

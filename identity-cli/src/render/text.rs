@@ -8,7 +8,7 @@ use identity_ui::lines::{Lines, escaped, state};
 #[cfg(feature = "stamp")]
 use identity_ui::wording;
 
-/// An identity.
+/// An identity as aligned lines for people.
 pub fn identity(document: &Document) -> String {
     let mut lines = Lines::default();
     lines.add("state", state(&document.state));

@@ -16,7 +16,7 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// `len` bytes.
+    /// A buffer of `len` zero bytes.
     pub fn new(len: usize) -> Self {
         let memory = vec![0; len + DIRECT_ALIGN];
         let skip = memory.as_ptr().align_offset(DIRECT_ALIGN);

@@ -18,7 +18,7 @@ impl Cid {
         Self(bytes)
     }
 
-    /// The bytes.
+    /// The first 15 bytes of the CID, and a zero for its checksum.
     pub fn bytes(&self) -> &[u8; CID_LEN] {
         &self.0
     }

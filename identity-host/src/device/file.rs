@@ -27,7 +27,7 @@ const CACHED_MAX: u64 = 64 << 20;
 /// What a command is going to do with its target.
 #[derive(Clone, Copy, Debug)]
 pub enum Access {
-    /// Only read.
+    /// Open for reading only; nothing is locked.
     Read,
     /// Only read, and refuse what writing would: for a dry run.
     Plan(Allowed),
@@ -35,7 +35,7 @@ pub enum Access {
     Write(Allowed),
 }
 
-/// An open card.
+/// An open block device or image file.
 #[derive(Debug)]
 pub struct Target {
     path: PathBuf,

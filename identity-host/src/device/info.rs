@@ -7,17 +7,17 @@ use super::sysfs::{Device, Host};
 /// A block device as the kernel sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
-    /// The kernel's name.
+    /// Name in the kernel, such as `mmcblk0`.
     pub name: String,
-    /// Vendor and model.
+    /// Vendor and model, where sysfs has them.
     pub model: Option<String>,
     /// Whether the kernel calls it removable.
     pub removable: bool,
-    /// Length in sectors.
+    /// Length in sectors of 512 bytes.
     pub sectors: u64,
     /// Name and length in sectors of each partition.
     pub partitions: Vec<(String, u64)>,
-    /// CID.
+    /// The card's CID, where the reader shows it.
     pub cid: Option<Cid>,
 }
 

@@ -81,7 +81,7 @@ fn behind_loop(node: &std::path::Path) -> Option<Layer> {
     Some(Layer::Inode(number(device.trim())?, inode.parse().ok()?))
 }
 
-/// Of `major:minor`.
+/// The device number that `major:minor` names.
 fn number(text: &str) -> Option<u64> {
     let (major, minor) = text.split_once(':')?;
     Some(rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?))

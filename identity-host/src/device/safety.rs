@@ -24,10 +24,10 @@ pub struct Allowed {
 /// What to do about a card that is mounted, or used in another way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InUse {
-    /// Refuse it.
+    /// A device in use is refused.
     #[default]
     Refuse,
-    /// Write to it.
+    /// A device in use is opened for writing.
     Write,
 }
 
@@ -52,7 +52,7 @@ pub enum TargetProblem {
     AttachedToLoop(String),
     /// It is a partition.
     Partition {
-        /// Its number.
+        /// Device number, as `major:minor`.
         number: String,
         /// The whole device's name.
         whole: String,
@@ -65,14 +65,14 @@ pub enum TargetProblem {
     FixedDisk(Option<String>),
     /// The running system is on it.
     SystemDisk {
-        /// The partition's name.
+        /// Name of the partition in the kernel.
         name: String,
         /// Where it is mounted.
         point: String,
     },
     /// It, or a partition of it, is mounted.
     Mounted {
-        /// The partition's name.
+        /// Name of the partition in the kernel.
         name: String,
         /// Where it is mounted.
         point: String,
@@ -81,7 +81,7 @@ pub enum TargetProblem {
     Swap(String),
     /// Another device is built upon it or a partition of it.
     Held {
-        /// The partition's name.
+        /// Name of the partition in the kernel.
         name: String,
         /// The other device's name.
         by: String,

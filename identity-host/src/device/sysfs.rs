@@ -27,7 +27,7 @@ pub enum Kind {
     HardwarePartition,
     /// In a reader, or otherwise removable.
     Removable,
-    /// A file's.
+    /// A loop device, backed by a file.
     Loop,
     /// A disk that stays where it is.
     Fixed,
@@ -35,26 +35,26 @@ pub enum Kind {
     Other,
 }
 
-/// `mmcblk0` of `mmcblk0boot1`.
+/// Name of the whole device, `mmcblk0` of `mmcblk0boot1`.
 pub fn user_area(name: &str) -> &str {
     let prefix = "mmcblk".len();
     let digits = name.bytes().skip(prefix).take_while(u8::is_ascii_digit).count();
     &name[..prefix + digits]
 }
 
-/// Something mounted.
+/// A line of `/proc/self/mountinfo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// `major:minor`.
+    /// Device number, as `major:minor`.
     pub device: String,
-    /// Where.
+    /// Directory on which it is mounted.
     pub point: String,
     /// What was mounted, as it was named then: some file systems have a number of their own, not their device's.
     pub source: String,
 }
 
 impl Host {
-    /// The running system.
+    /// The system that this program runs on.
     pub fn here() -> Self {
         Self { root: PathBuf::from("/") }
     }
@@ -83,7 +83,7 @@ impl Host {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// A file's bytes.
+    /// Bytes of a file below the root, if it can be read.
     pub fn bytes(&self, path: &str) -> Option<Vec<u8>> {
         fs::read(self.root.join(path)).ok()
     }
@@ -152,7 +152,7 @@ impl Device {
         self.attribute("device/cid")?.parse().ok()
     }
 
-    /// Its node.
+    /// Path of its device node in /dev.
     pub fn path(&self) -> PathBuf {
         // The kernel's names have '!' where the node's path has '/'.
         Path::new("/dev").join(self.name().replace('!', "/"))
@@ -184,7 +184,7 @@ impl Device {
         own.chain(below.flat_map(|device| device.mounts(all))).collect()
     }
 
-    /// `major:minor`.
+    /// Device number, as `major:minor`.
     pub fn number(&self) -> String {
         self.attribute("dev").unwrap_or_default()
     }
@@ -195,7 +195,7 @@ impl Device {
         Some(Self { dir: self.dir.parent()?.to_owned() })
     }
 
-    /// This device's partitions.
+    /// Partitions of this device that the kernel knows.
     pub fn partitions(&self) -> Vec<Self> {
         Self::children(&self.dir).into_iter().filter(|child| child.attribute("partition").is_some()).collect()
     }

@@ -19,7 +19,7 @@ pub enum Choice {
     Keep(Identity),
     /// The one that it had, from a record on the host.
     Restore(Identity, PathBuf),
-    /// A new one.
+    /// A new identity, in place of none or by force of another.
     New(Identity),
 }
 

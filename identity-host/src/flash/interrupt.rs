@@ -29,7 +29,7 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Asks to stop.
+    /// Asks the flash to stop at the next chunk.
     pub fn ask(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -26,7 +26,7 @@ const WAIT: Duration = Duration::from_millis(100);
 pub struct Chunk {
     /// Where it starts, in bytes; a multiple of [`CHUNK_LEN`].
     pub at: u64,
-    /// Its bytes.
+    /// The chunk's bytes, `len` of which count.
     pub buffer: Buffer,
     /// How many of them count: whole sectors, the last one padded with zeros; less than all only at the image's end.
     pub len: usize,
@@ -34,7 +34,7 @@ pub struct Chunk {
 
 /// What the thread hands over.
 pub enum Delivery {
-    /// The next part.
+    /// The next part of the unpacked image.
     Chunk(Chunk),
     /// The image has ended, and is what it should be.
     End(Ended),

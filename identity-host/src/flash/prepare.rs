@@ -67,13 +67,13 @@ pub struct Prepared {
 
 /// The card that is going to be written.
 pub struct FlashTarget<'a> {
-    /// The card.
+    /// The card as it is before the flash.
     pub card: &'a dyn Card,
-    /// For messages.
+    /// Path of the target, for messages.
     pub path: &'a Path,
     /// What tells it from others.
     pub key: &'a CardKey,
-    /// Where records are.
+    /// Directory of the records on this host.
     pub records: &'a Path,
     /// The card and the board.
     pub surroundings: Surroundings,

@@ -15,7 +15,7 @@ pub enum Phase {
 
 /// Takes the events of a flash.
 pub trait Progress {
-    /// A phase begins.
+    /// A phase begins; its count of bytes starts at 0.
     fn begin(&mut self, phase: Phase);
 
     /// So many bytes are done, of so many; the total may be an estimate.
@@ -25,7 +25,7 @@ pub trait Progress {
     fn end(&mut self, bytes: u64);
 }
 
-/// Shows nothing.
+/// Progress that is shown to nobody.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Quiet;
 

@@ -37,7 +37,7 @@ impl Written {
     }
 }
 
-/// Reads everything back.
+/// Reads back all that was written, and compares its hashes.
 ///
 /// # Errors
 /// [`FlashProblem::Medium`] at the first difference; [`Error::Interrupted`](crate::Error::Interrupted).

@@ -22,11 +22,11 @@ use identity_layout::mark::Mark;
 
 /// How to do it.
 pub struct Settings<'a> {
-    /// For messages.
+    /// Path of the target, for messages.
     pub path: &'a Path,
     /// What tells the card from others.
     pub key: CardKey,
-    /// Where records are.
+    /// Directory of the records on this host.
     pub records: &'a Path,
     /// Where the identity is kept that the card loses.
     pub retired: Option<PathBuf>,
@@ -38,9 +38,9 @@ pub struct Settings<'a> {
     pub stop: Stop,
 }
 
-/// A finished flash.
+/// Result of a flash that is finished and proved.
 pub struct Done {
-    /// Figures.
+    /// Lengths in bytes, and the time.
     pub summary: Summary,
     /// What is on the card.
     pub scan: Scan,

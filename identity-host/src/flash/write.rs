@@ -39,11 +39,11 @@ const GPT_SIGNATURE: &[u8] = b"EFI PART";
 
 /// What to write, and how.
 pub struct Job<'a> {
-    /// What was planned.
+    /// What becomes of the identity.
     pub plan: &'a FlashPlan,
-    /// The card.
+    /// The card that is written.
     pub card: &'a mut dyn WritableCard,
-    /// For messages.
+    /// Path of the target, for messages.
     pub path: &'a Path,
     /// What stands in LBA 0 until the end.
     pub mark: &'a Mark,
@@ -63,7 +63,7 @@ pub struct Job<'a> {
     pub stop: Stop,
 }
 
-/// What was done.
+/// Lengths and time of a finished flash.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Summary {
     /// Length of the image in bytes.
@@ -196,7 +196,7 @@ enum Discards {
 
 struct Writer<'a> {
     path: &'a Path,
-    /// In order.
+    /// LBAs of the copies in ascending order, which the image does not overwrite.
     kept: Vec<u64>,
     /// What is to be read back; `None` if nothing is.
     written: Option<Vec<Written>>,

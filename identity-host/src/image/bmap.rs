@@ -26,7 +26,7 @@ const LEN_MAX: u64 = 16 << 20;
 pub struct Mapped {
     /// In bytes; the last one may be cut by the image's end.
     pub bytes: Range<u64>,
-    /// Its checksum.
+    /// Checksum of the range, if the map has one.
     pub sum: Option<Box<[u8]>>,
 }
 
@@ -343,7 +343,7 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// What is checked.
+    /// The block map that is checked.
     pub fn bmap(&self) -> &Bmap {
         &self.bmap
     }

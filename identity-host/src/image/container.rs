@@ -15,17 +15,17 @@ pub const LEAD_LEN: usize = 4096;
 /// How an image is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Not at all.
+    /// Not packed: the image itself.
     Raw,
-    /// gzip, RFC 1952.
+    /// One or more members of gzip, RFC 1952.
     Gzip,
-    /// xz.
+    /// One or more streams of xz.
     Xz,
-    /// Zstandard, RFC 8878.
+    /// One or more frames of Zstandard, RFC 8878.
     Zstd,
-    /// bzip2.
+    /// One or more streams of bzip2.
     Bzip2,
-    /// A zip archive.
+    /// A zip archive with one file.
     Zip,
 }
 

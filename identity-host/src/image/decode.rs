@@ -25,12 +25,12 @@ const ZSTD_WINDOW_LOGS: (u32, u32) = (10, if cfg!(target_pointer_width = "32") {
 /// Most threads that unpack an xz file.
 const XZ_THREADS_MAX: usize = 16;
 
-/// The packed bytes.
+/// Source of the packed bytes, which can be looked at in advance.
 type Packed = Peek<BufReader<Input>>;
 
 /// An unpacker and what it reads from.
 pub enum Decoder {
-    /// Nothing to unpack.
+    /// The bytes of the image themselves.
     Raw(Input),
     /// One member after the other.
     Gzip(Members<GzDecoder<Packed>>),
@@ -40,7 +40,7 @@ pub enum Decoder {
     Zstd(Box<zstd::Decoder<'static, BufReader<Input>>>),
     /// One stream after the other.
     Bzip2(Members<BzDecoder<Packed>>),
-    /// The only file.
+    /// The only file of a zip archive.
     Zip(Box<Member<Packed>>),
 }
 
@@ -116,7 +116,7 @@ pub trait OneMember: Read + Sized {
     /// What it reads from; at the member's end, exactly behind it.
     fn packed(&mut self) -> &mut Packed;
 
-    /// The same.
+    /// The source of the packed bytes, with what is not yet read.
     fn into_packed(self) -> Packed;
 
     /// Whether another member follows behind one.

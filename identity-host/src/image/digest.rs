@@ -23,21 +23,21 @@ pub enum SumsProblem {
     Empty,
     /// It is about another file alone.
     Other {
-        /// That file.
+        /// Name of the file that the line is about.
         other: String,
-        /// The image.
+        /// Name of the image without its directory.
         name: String,
     },
     /// None of its lines is about the image.
     NoLine {
         /// Lines that it has.
         lines: usize,
-        /// The image.
+        /// Name of the image without its directory.
         name: String,
     },
 }
 
-/// A SHA-256.
+/// A checksum by SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Sum([u8; 32]);
 
@@ -86,7 +86,7 @@ impl fmt::Debug for Sum {
 /// A sum, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The sum.
+    /// The checksum that the image should have.
     pub sum: Sum,
     /// The file that it is from; `None` if a person has given it.
     pub origin: Option<PathBuf>,

@@ -75,7 +75,7 @@ impl<R: BufRead> Peek<R> {
         Ok(&self.ahead[..len.min(self.ahead.len())])
     }
 
-    /// What is below.
+    /// The reader that this one was made of.
     pub fn into_inner(self) -> R {
         self.inner
     }

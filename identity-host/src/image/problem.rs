@@ -49,7 +49,7 @@ pub enum ImageProblem {
         /// Bytes that it may take.
         limit: u64,
     },
-    /// The archive.
+    /// Something is wrong with the zip archive.
     Archive(ArchiveProblem),
     /// The file's SHA-256 is another one.
     WrongSum {
@@ -104,7 +104,7 @@ pub enum ArchiveProblem {
 pub enum MapMismatch {
     /// The checksum of these bytes.
     Range(Range<u64>),
-    /// The image's length.
+    /// The lengths of image and map differ.
     Length {
         /// Bytes that it has.
         image_len: u64,
@@ -132,16 +132,16 @@ pub enum BmapProblem {
     Missing(&'static str),
     /// An element is no number.
     NoNumber {
-        /// The element.
+        /// Name of the XML element.
         element: String,
-        /// What it is.
+        /// Text of the element.
         text: String,
     },
     /// The block size is no multiple of 512.
     BlockLen(u64),
     /// The number of blocks is not the one that image and block size make.
     BlockCount {
-        /// What it says.
+        /// The number that the map states.
         stated: u64,
         /// What it should be.
         computed: u64,
@@ -157,7 +157,7 @@ pub enum BmapProblem {
     },
     /// The number of mapped blocks is not that of the ranges.
     MappedCount {
-        /// What it says.
+        /// The number that the map states.
         stated: u64,
         /// What the ranges have.
         computed: u64,

@@ -22,9 +22,9 @@ use super::zip;
 use crate::device::is_block_device;
 use crate::error::{Action, Error, Result};
 
-/// An opened image.
+/// An image that is open for reading, packed or not.
 pub struct Source {
-    /// For messages.
+    /// Name of the image, for messages.
     pub name: String,
     /// How it is packed.
     pub format: Format,

@@ -161,7 +161,7 @@ impl<R: BufRead> Member<Peek<R>> {
         self.body.inner()
     }
 
-    /// The input itself.
+    /// The input, behind the member.
     pub fn into_inner(self) -> Peek<R> {
         match self.body {
             Body::Stored(body) => body.into_inner(),

@@ -4,7 +4,7 @@
 use super::{Extent, Find, Format, plausible};
 use crate::bytes::{Bytes, SECTOR};
 
-/// BL2.
+/// BL2, which the boot ROM loads.
 pub const AML: Format = Format {
     name: "BL2 (@AML)",
     family: "Amlogic",
@@ -13,7 +13,7 @@ pub const AML: Format = Format {
     find: Find::Anywhere(find_aml),
 };
 
-/// Behind a nonce.
+/// The header follows a nonce of 16 bytes.
 const HEADER_OFFSET: u64 = 0x10;
 const HEADER_LEN: u8 = 0x40;
 

@@ -15,7 +15,7 @@ pub const IMAGE: Format = Format {
     find: Find::Anywhere(find_image),
 };
 
-/// The environment.
+/// The environment that barebox saves.
 pub const ENV: Format = Format {
     name: "barebox environment",
     family: FAMILY,

@@ -14,7 +14,7 @@ pub const K230: Format = Format {
 };
 
 const HEADER_LEN: u64 = 528;
-/// None, SM4, AES.
+/// Highest number of an encryption: 0 none, 1 SM4, 2 AES.
 const ENCRYPTION_MAX: u32 = 2;
 
 fn find_k230(bytes: &[u8]) -> Option<Extent> {

@@ -25,7 +25,7 @@ pub const BRLYT: Format = Format {
     find: Find::Anywhere(find_brlyt),
 };
 
-/// Preloader or SPL.
+/// MediaTek's preloader, or an SPL in its place.
 pub const GFH: Format = Format {
     name: "preloader (GFH)",
     family: FAMILY,

@@ -4,7 +4,7 @@
 use super::{Extent, Find, Format, checked, plausible};
 use crate::bytes::{Bytes, CRC32};
 
-/// SPL.
+/// U-Boot's SPL for the JH7110's boot ROM.
 pub const SPL: Format = Format {
     name: "SPL (JH7110)",
     family: "StarFive",

@@ -10,7 +10,7 @@ use super::{GptInfo, Kind, Named, Partition, PartitionTable, TableProblem};
 use crate::bytes::{Bytes, CRC32, sectors};
 use crate::gap::{Gap, Look};
 
-/// The GPT header.
+/// The GPT header, UEFI specification 2.10, section 5.3.2.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct GptHeader {

@@ -17,7 +17,7 @@ const TO_END: &str = "`sgdisk -e DEVICE` moves the backup to the end and mends t
 pub struct Named {
     /// Whether the GPT has it, rather than the MBR.
     pub gpt: bool,
-    /// Its number there.
+    /// Number of the partition in that table, from 1.
     pub number: u32,
 }
 
@@ -38,7 +38,7 @@ pub enum TableProblem {
     UnfinishedFlash,
     /// 55 AA, and an entry whose boot flag no table has: code, not a table.
     BootFlag {
-        /// The entry.
+        /// Number of the entry, from 1.
         number: u32,
         /// Its flag, neither 0x00 nor 0x80.
         found: u8,
@@ -60,21 +60,21 @@ pub enum TableProblem {
     },
     /// The first usable LBA lies behind the last one.
     GptUsableOrder {
-        /// First usable LBA.
+        /// First usable LBA by the header.
         first: u64,
-        /// Last usable LBA.
+        /// Last usable LBA by the header.
         last: u64,
     },
     /// The usable LBAs reach beyond the end of the device: the GPT is of a larger one.
     GptUsableBeyond {
-        /// Last usable LBA.
+        /// Last usable LBA by the header.
         last: u64,
         /// Length of the device.
         sectors: u64,
     },
     /// The first usable LBA lies in the GPT itself.
     GptFirstUsable {
-        /// First usable LBA.
+        /// First usable LBA by the header.
         first: u64,
     },
     /// The backup is said to be where it cannot be.
@@ -84,36 +84,36 @@ pub enum TableProblem {
     },
     /// A number of GPT entries that not every reader takes.
     GptEntryCount {
-        /// Number found.
+        /// Number of entries by the header.
         found: u32,
     },
     /// A backup that does not belong to the GPT at LBA 1, or without any.
     GptStaleBackup {
-        /// Its header.
+        /// LBA of the backup's header.
         lba: u64,
     },
     /// The backup is not in the last sector.
     GptBackupNotAtEnd {
-        /// Its header.
+        /// LBA of the backup's header.
         lba: u64,
     },
     /// Another table than MBR and GPT.
     OtherLabel {
-        /// Which.
+        /// Name of the other table's type.
         label: &'static str,
         /// Where it is recognised.
         lba: u64,
     },
     /// A sector that a table needs cannot be read.
     Unreadable {
-        /// Which.
+        /// LBA of the sector.
         lba: u64,
     },
     /// The table inside an MBR partition was not read, because the sector was not there to be read.
     NotLookedAt {
-        /// The partition's number.
+        /// Number of the partition, from 1.
         number: u32,
-        /// Its type.
+        /// Type of the partition.
         kind: Kind,
         /// Where its table is.
         lba: u64,
@@ -132,16 +132,16 @@ pub enum TableProblem {
     },
     /// A table inside an MBR partition names a sector behind LBA 2^32: some readers take the remainder.
     Wraps {
-        /// The partition's number.
+        /// Number of the partition, from 1.
         number: u32,
-        /// The remainder.
+        /// The LBA that it names, modulo 2^32.
         start_lba: u64,
     },
     /// A table inside an MBR partition names a sector in front of that partition.
     InFront {
-        /// The partition's number.
+        /// Number of the partition, from 1.
         number: u32,
-        /// Which sector.
+        /// LBA that the inner table names.
         start_lba: u64,
     },
     /// The GPT header's length is impossible.
@@ -151,7 +151,7 @@ pub enum TableProblem {
     },
     /// The GPT header's checksum differs.
     GptHeaderCrc {
-        /// As stored.
+        /// The checksum that the header holds.
         stored: u32,
         /// As it should be.
         computed: u32,
@@ -168,38 +168,38 @@ pub enum TableProblem {
     },
     /// The GPT entries lie outside what was read, or where no entries can be.
     GptEntriesOutside {
-        /// First sector.
+        /// LBA of the first sector of the entries.
         start_lba: u64,
-        /// Length.
+        /// Length of the entries in sectors.
         sectors: u64,
     },
     /// The GPT entries' checksum differs.
     GptEntriesCrc {
-        /// As stored.
+        /// The checksum that the header holds.
         stored: u32,
         /// As it should be.
         computed: u32,
     },
     /// A GPT partition ends before it starts.
     Reversed {
-        /// Which.
+        /// The partition that the problem is about.
         partition: Named,
     },
     /// A GPT partition covers the GPT itself.
     OverGpt {
-        /// Which.
+        /// The partition that the problem is about.
         partition: Named,
     },
     /// Two partitions of one table share a sector.
     Overlap {
-        /// One.
+        /// One of the two partitions.
         one: Named,
-        /// The other.
+        /// The other of the two partitions.
         other: Named,
     },
     /// A partition reaches beyond the end of the device.
     Beyond {
-        /// Which.
+        /// The partition that the problem is about.
         partition: Named,
         /// First sector behind it.
         end_lba: u64,
@@ -286,7 +286,7 @@ impl fmt::Display for TableProblem {
                  if nobody needs it any more, `wipefs DEVICE` lists its offset and `wipefs --offset OFFSET DEVICE` \
                  clears it"
             ),
-            Self::Unreadable { lba } => write!(f, "LBA {lba}, a part of the partition table, cannot be read"),
+            Self::Unreadable { lba } => write!(f, "LBA {lba} cannot be read; it belongs to the partition table"),
             Self::NotLookedAt { number, kind, lba } => write!(
                 f,
                 "the table inside MBR partition {number} ({kind}), in LBA {lba}, was not read"

@@ -7,7 +7,7 @@ use identity_host::image::digest::SumsProblem;
 use identity_host::image::foreign::{Foreign, ForeignKind};
 use identity_host::image::problem::{ArchiveProblem, BmapProblem, ImageProblem, MapMismatch};
 
-/// An image.
+/// What is wrong with an image, as a sentence.
 pub fn problem(name: &str, problem: &ImageProblem) -> String {
     match problem {
         ImageProblem::Directory => format!("{name} is a directory; give the image file"),
@@ -160,7 +160,7 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
     }
 }
 
-/// A block map.
+/// What is wrong with a block map, as a sentence.
 pub fn bmap(path: &Path, problem: &BmapProblem) -> String {
     let what = match problem {
         BmapProblem::TooLong(max) => format!("longer than {} MiB", max >> 20),

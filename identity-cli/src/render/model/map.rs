@@ -25,22 +25,22 @@ pub struct Chart {
     pub end_lba: u64,
     /// What is wrong with the tables.
     pub problems: Vec<String>,
-    /// Partitions, by start.
+    /// Partitions, ordered by their first sector.
     pub partitions: Vec<Partition>,
     /// Everything before `end_lba` without a hole, by start; claims lie over free space.
     pub spans: Vec<Span>,
-    /// Slots, by LBA.
+    /// Slots, ordered by LBA.
     pub slots: Vec<Slot>,
 }
 
-/// A partition.
+/// A partition as the table names it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Partition {
     /// Number in its table.
     pub number: u32,
-    /// First sector.
+    /// LBA of its first sector.
     pub start_lba: u64,
-    /// Length.
+    /// Its length in sectors.
     pub sectors: u64,
     /// Its type in words.
     pub kind: String,
@@ -52,11 +52,11 @@ pub struct Partition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Use {
-    /// Nobody's.
+    /// Blank sectors that belong to nobody.
     Free,
     /// Nobody's yet: a loader that is on the card may need them.
     Claimed,
-    /// A partition table.
+    /// Sectors of a partition table.
     Table,
     /// A recognised image or environment.
     Loader,
@@ -73,7 +73,7 @@ impl Use {
     pub const ALL: [Self; 7] =
         [Self::Table, Self::Mark, Self::Loader, Self::Unknown, Self::Claimed, Self::Free, Self::Copy];
 
-    /// In words.
+    /// The name that the legend shows.
     pub fn words(self) -> &'static str {
         match self {
             Self::Free => "free",
@@ -90,15 +90,15 @@ impl Use {
 /// Sectors with one use.
 #[derive(Clone, Debug, Serialize)]
 pub struct Span {
-    /// First sector.
+    /// LBA of its first sector.
     pub start_lba: u64,
-    /// Length.
+    /// Its length in sectors.
     pub sectors: u64,
-    /// What for.
+    /// What the sectors are used for.
     pub r#use: Use,
     /// Whose and what; empty for free sectors.
     pub owner: String,
-    /// One more line.
+    /// More about the owner; empty if nothing is known.
     pub detail: String,
 }
 
@@ -109,12 +109,12 @@ impl Span {
     }
 }
 
-/// A slot.
+/// A slot and whether a copy is or may be there.
 #[derive(Clone, Debug, Serialize)]
 pub struct Slot {
-    /// Where.
+    /// LBA of the slot.
     pub lba: u32,
-    /// Its group.
+    /// Letter of the slot's group, A to E.
     pub group: char,
     /// `copy`, `free` or `busy`.
     pub state: &'static str,
