@@ -180,7 +180,10 @@ fn runs_in_the_tree(command: &str) -> bool {
             let there = if there.exists() { there } else { there.with_extension("rs") };
             let named = |filter: &&str| {
                 let mut grep = Command::new("grep");
-                let named = format!("(fn|mod) {}", filter.rsplit("::").next().unwrap_or(filter));
+                let named = format!(
+                    "(fn|mod) {}",
+                    filter.trim_end_matches("::").rsplit("::").next().unwrap_or(filter)
+                );
                 let found = grep.args(["-rqE", &named]).arg(&there).status();
                 found.expect("grep").success()
             };
