@@ -20,7 +20,7 @@ use crate::image::problem::{BmapProblem, ImageProblem};
 #[cfg(feature = "stamp")]
 use crate::new_image::NewImageProblem;
 #[cfg(feature = "stamp")]
-use crate::record::RecordProblem;
+use crate::record::{CardKey, RecordProblem};
 use crate::scan::Scan;
 
 /// Result of everything that can fail here.
@@ -142,6 +142,8 @@ pub enum Error {
         path: PathBuf,
         /// The place.
         lba: u32,
+        /// Whether force would take it all the same.
+        by_force: bool,
     },
     /// A step of a plan failed; the steps behind it were not begun.
     Step {
@@ -182,6 +184,18 @@ pub enum Error {
     NoBoard {
         /// The card.
         path: PathBuf,
+    },
+    /// A record is of another card, or may be.
+    #[cfg(feature = "stamp")]
+    OtherCard {
+        /// The card.
+        path: PathBuf,
+        /// The record's file.
+        record: PathBuf,
+        /// The card that it is of.
+        card: CardKey,
+        /// Length of the card at `path`, in sectors.
+        sectors: u64,
     },
     /// A record, or the place for it.
     #[cfg(feature = "stamp")]
@@ -246,7 +260,7 @@ pub enum Error {
         problem: SumsProblem,
     },
     /// The system does not let signals be waited for.
-    #[cfg(feature = "flash")]
+    #[cfg(feature = "stamp")]
     Signals(io::Error),
     /// Stopped by a signal.
     #[cfg(feature = "flash")]

@@ -44,12 +44,12 @@ pub enum FlashProblem {
     /// The card has an identity, and the record that was named is of another one.
     OtherRecord {
         /// The one it has.
-        present: Identity,
+        present: Box<Identity>,
         /// That of the record.
         record: Uuid,
     },
     /// The card has an identity, and other values were asked for.
-    IdentityPresent(Identity),
+    IdentityPresent(Box<Identity>),
     /// Several records are of this card.
     SeveralRecords(Vec<(PathBuf, Identity)>),
     /// Records may be of this card, or of another one.
@@ -115,7 +115,7 @@ pub enum Note {
     /// The identity is degraded.
     Degraded(Box<Scan>),
     /// The identity comes from a record.
-    Restored(Identity, PathBuf),
+    Restored(Box<Identity>, PathBuf),
     /// A record cannot be read.
     BrokenRecord(Error),
     /// The identity does not stay on the card.

@@ -44,6 +44,8 @@ pub mod record;
 pub mod repair;
 pub mod scan;
 #[cfg(feature = "stamp")]
+pub mod size_limit;
+#[cfg(feature = "stamp")]
 pub mod stamp;
 pub mod surroundings;
 #[cfg(any(test, feature = "testing"))]

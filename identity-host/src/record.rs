@@ -70,6 +70,16 @@ impl CardKey {
     }
 }
 
+impl CardKey {
+    /// Whether this may be the same card as `other`: the CIDs say, or path and length are the same.
+    pub fn may_be(&self, other: &Self) -> bool {
+        match self.cid.as_ref().zip(other.cid.as_ref()) {
+            Some((one, other)) => one == other,
+            None => self.path == other.path && self.sectors == other.sectors,
+        }
+    }
+}
+
 /// What a record is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -287,21 +297,23 @@ fn read_text(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The identity in a file: a record, or what `identity read --format json` prints.
+/// The identity in a file: a record, or what `identity read --format json` prints. A record also says of which card.
 ///
 /// # Errors
 /// If it cannot be read, or is neither.
-pub fn read_identity(path: &Path) -> Result<Identity> {
+pub fn read_identity(path: &Path) -> Result<(Identity, Option<CardKey>)> {
     let text = read_text(path)?;
     let problem = |problem| Error::Record { path: path.to_owned(), problem };
     let is_record =
         serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value.get("record").is_some());
     if is_record {
-        return Record::parse(&text).map_err(problem)?.identity.ok_or_else(|| problem(RecordProblem::NoCopy));
+        let Record { identity, card, .. } = Record::parse(&text).map_err(problem)?;
+        return Ok((identity.ok_or_else(|| problem(RecordProblem::NoCopy))?, Some(card)));
     }
     let document: Document =
         serde_json::from_str(&text).map_err(|error| problem(RecordProblem::Syntax(error.to_string())))?;
-    document.identity().map_err(|reason| problem(RecordProblem::Document(reason)))
+    let identity = document.identity().map_err(|reason| problem(RecordProblem::Document(reason)))?;
+    Ok((identity, None))
 }
 
 /// Removes a record that is no longer needed; it is as if it had never been there.
@@ -393,7 +405,7 @@ fn compare(record: &Record, card: &CardKey, mark: Option<&Mark>) -> Option<bool>
         // The mark was copied to another card.
         Some(_) => same_number.then_some(false),
         None if same_number => Some(true),
-        None => (record.card.path == card.path && record.card.sectors == card.sectors).then_some(false),
+        None => record.card.may_be(card).then_some(false),
     }
 }
 

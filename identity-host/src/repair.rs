@@ -127,12 +127,13 @@ fn choose(
     let belongs = |lba| first.check_own(lba, false).is_ok();
     let verdicts = first.verdicts();
     let is_foreign = scan.at(peer_lba).is_some_and(|peer| peer.condition == Condition::Foreign);
-    if is_foreign && request.force && belongs(lba) && first.check_own(peer_lba, true).is_ok() {
+    let by_force = is_foreign && belongs(lba) && first.check_own(peer_lba, true).is_ok();
+    if by_force && request.force {
         return Ok((Pair::new(lba, peer_lba, plan::Why::Belongs), Some(peer_lba)));
     }
     let pair = plan::choose_for_repair(lba, peer_lba, &verdicts, scan, belongs);
     let pair = pair.map_err(|error| match is_foreign {
-        true => Error::ForeignAtPeer { path: path.to_owned(), lba: peer_lba },
+        true => Error::ForeignAtPeer { path: path.to_owned(), lba: peer_lba, by_force },
         false => no_slots(path, error),
     })?;
     Ok((pair, None))

@@ -58,7 +58,7 @@ impl Scan {
     /// The same, without reading once more what is in `first_sectors`.
     pub fn with_first_sectors(first_sectors: &FirstSectors, card: &dyn Card, hint_lba: Option<u32>) -> Self {
         Self::search(hint_lba, |lba| match first_sectors.sector(lba.into()) {
-            Some(Ok(sector)) => Read::Sector(*sector),
+            Some(Ok(sector)) => Read::Sector(Box::new(*sector)),
             _ => read_one(card, lba),
         })
     }
@@ -189,7 +189,7 @@ impl Scan {
 
 /// What reading one sector gave.
 enum Read {
-    Sector(Sector),
+    Sector(Box<Sector>),
     Absent,
     Failed(String),
 }
@@ -200,7 +200,7 @@ fn read_one(card: &dyn Card, lba: u32) -> Read {
         return Read::Absent;
     }
     match card.read(lba.into(), &mut sector) {
-        Ok(()) => Read::Sector(sector),
+        Ok(()) => Read::Sector(Box::new(sector)),
         Err(error) => Read::Failed(plain(&error)),
     }
 }
@@ -216,7 +216,7 @@ fn scan_one(lba: u32, read: &Read) -> (Reading<'_>, ScannedSector) {
         }
     };
     let parsed = StoredCopy::parse(sector, lba);
-    let bytes = Some(Box::new(*sector));
+    let bytes = Some(sector.clone());
     let scanned = match &parsed {
         Ok(copy) => {
             let copy = Some((copy.identity(), copy.peer_lba()));

@@ -8,6 +8,7 @@ use identity_core::{SECTOR_LEN, StoredCopy};
 use super::bytes::Bytes;
 use super::families::{self, Family, Span};
 use super::gap::Gap;
+use super::mark::Mark;
 use super::recognise::uboot_env::UNJUDGED;
 use super::recognise::{self, Budget, Sighting};
 use super::table::{self, PartitionTable, Scheme};
@@ -21,6 +22,8 @@ pub enum Basis {
     Content,
     /// A copy of an identity: ours.
     Copy(CopyState),
+    /// The mark of an unfinished flash in LBA 0: ours.
+    Mark,
     /// Not blank, and not known.
     Data,
     /// Blank or not: a family that was recognised has something there, or will have.
@@ -34,6 +37,7 @@ impl Basis {
             Self::Table => "table",
             Self::Content => "content",
             Self::Copy(_) => "copy",
+            Self::Mark => "mark",
             Self::Data => "data",
             Self::Claim => "claim",
         }
@@ -138,6 +142,7 @@ pub fn map(gap: &Gap) -> Map {
         .collect();
 
     let mut regions = tables;
+    cover(&mut regions, find_mark(gap, end_lba).into_iter().collect());
     cover(&mut regions, copies);
     cover(&mut regions, images.clone());
     let data = find_data(gap, end_lba, &regions);
@@ -230,6 +235,13 @@ fn find_tables(table: &PartitionTable, end_lba: u64) -> Vec<Region> {
         cover(&mut found, vec![region]);
     }
     found
+}
+
+fn find_mark(gap: &Gap, end_lba: u64) -> Option<Region> {
+    let mark = Mark::parse(gap.sector(0)?)?;
+    let (basis, detail) = (Basis::Mark, mark.image().to_owned());
+    let owner = Owner { basis, family: "identity", what: "mark of an unfinished flash", detail };
+    Region::new(0, end_lba.min(1), owner)
 }
 
 fn find_copies(gap: &Gap, end_lba: u64) -> Vec<Region> {

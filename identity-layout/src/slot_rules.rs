@@ -63,13 +63,13 @@ impl fmt::Display for SlotBusy {
             }
             Self::NoPartitionYet => write!(
                 f,
-                "the table has no partition yet, and the first one usually starts at LBA {FIRST_PARTITION_USUAL_LBA}"
+                "the table has no partition yet, and tools usually start the first one at LBA {FIRST_PARTITION_USUAL_LBA}"
             ),
             Self::Gpt => f.write_str("belongs to the GPT"),
             Self::NotRead => f.write_str("behind the end of what can be read"),
             Self::CutOff { sectors, first_partition_lba } => write!(
                 f,
-                "it is cut off: it has {sectors} sectors, and its first partition starts at LBA {first_partition_lba}"
+                "the card or image is cut off: it has {sectors} sectors, but its first partition starts at LBA {first_partition_lba}"
             ),
             Self::Parsed { by } => write!(f, "{by} looks for its loader there"),
             Self::Inside(region) => write!(f, "inside {}", Words(region)),

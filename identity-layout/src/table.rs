@@ -282,9 +282,8 @@ pub fn read(gap: &Gap<'_>) -> PartitionTable {
         table.partitions.iter().map(|partition| partition.start_lba..partition.end_lba()).collect();
     if let Some(user) = whole_device::find(gap, &covered) {
         // What LBA 0 then lacks as a table is no fault.
-        let is_of_lba0 = |problem: &TableProblem| {
-            matches!(problem, TableProblem::NoSignature | TableProblem::BootFlag { .. })
-        };
+        let is_of_lba0 =
+            |problem: &TableProblem| problem.is_absence() || matches!(problem, TableProblem::BootFlag { .. });
         table.problems.retain(|problem| !is_of_lba0(problem));
         table.problems.insert(0, TableProblem::WholeDevice(user));
     }

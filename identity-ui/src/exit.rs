@@ -112,6 +112,8 @@ impl Exit {
             | Error::NoBoard { .. }
             | Error::NotOurDirectory { .. } => Self::Refused,
             #[cfg(feature = "stamp")]
+            Error::OtherCard { .. } => Self::Refused,
+            #[cfg(feature = "stamp")]
             Error::Record { problem: RecordProblem::NoPlace, .. } => Self::Device,
             #[cfg(feature = "stamp")]
             Error::Record { .. } => Self::Refused,
@@ -141,7 +143,7 @@ impl Exit {
             Error::Flash { .. } | Error::Image { .. } | Error::Bmap { .. } | Error::Sums { .. } => {
                 Self::Refused
             }
-            #[cfg(feature = "flash")]
+            #[cfg(feature = "stamp")]
             Error::Signals(_) => Self::Device,
             #[cfg(feature = "flash")]
             Error::Interrupted => Self::Interrupted,

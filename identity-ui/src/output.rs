@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Standard output and error.
 
+use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use identity_host::device::plain;
 use serde::Serialize;
@@ -23,10 +26,20 @@ pub fn print(text: &str) -> Result<()> {
 /// Prints to standard output what must not be lost: a reader that has gone away is an error too.
 ///
 /// # Errors
-/// Exit 7 if standard output fails.
+/// Exit 7 if standard output fails, or leads nowhere.
 pub fn print_for_certain(text: &str) -> Result<()> {
+    if leads_nowhere().unwrap_or(false) {
+        return Err(Failure::new(Exit::Device, "standard output leads nowhere"));
+    }
     let mut out = anstream::stdout();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| failed(&error))
+}
+
+/// Whether standard output is the null device: so it is, too, where it was closed when the program was started, for Rust
+/// opens that in its place.
+fn leads_nowhere() -> io::Result<bool> {
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
+    Ok(output.file_type().is_char_device() && output.rdev() == fs::metadata("/dev/null")?.rdev())
 }
 
 fn failed(error: &io::Error) -> Failure {

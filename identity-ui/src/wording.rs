@@ -23,7 +23,8 @@ use identity_host::plan::Why;
 #[cfg(feature = "stamp")]
 use identity_host::record::RecordProblem;
 use identity_host::scan::{Reason, Scan, ScannedSector};
-use identity_layout::slot_rules::SlotVerdict;
+use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
+use identity_layout::table::TableProblem;
 
 #[cfg(feature = "flash")]
 mod image;
@@ -37,111 +38,134 @@ pub fn error(error: &Error) -> String {
             state(scan, path).unwrap_or_else(|| format!("{} is valid", path.display()))
         }
         Error::IdentityPresent { path, scan } => match (scan.state(), scan.latest()) {
-            (State::Valid | State::Degraded, Some(identity)) => {
-                format!("{}; give that --uuid to update it, or --force to replace it", has(path, identity))
-            }
+            (State::Valid | State::Degraded, Some(identity)) => format!(
+                "{}; change it with `identity stamp --uuid {} --hostname NAME {shown}`, or replace it with `identity stamp \
+                 --force --profile NAME {shown}`",
+                has(path, identity),
+                identity.uuid(),
+                shown = path.display()
+            ),
             _ => state(scan, path).unwrap_or_default(),
         },
         Error::NewerCopy { path, lba, in_partition } => {
             let shown = path.display();
             let way_out = if *in_partition {
-                "it lies in a partition, where this program never clears it: update `identity`, or write an image over \
-                 it with `identity flash`"
+                "it lies in a partition, where this program never clears it; update `identity`"
             } else {
-                "update `identity`; --force writes over it"
+                "update `identity`, or give --force to write over it"
             };
             format!(
                 "{shown}: LBA {lba} holds a copy of a later format version, which this program cannot read; {way_out}"
             )
         }
         Error::UnreadablePlace { path, lba } => format!(
-            "{}: LBA {lba} cannot be read, and may hold a copy that comes back when it can; nothing was written: try \
-             another reader, or say --force",
+            "{}: LBA {lba} cannot be read, and may hold a copy that can be read again later; nothing was written: use \
+             another card reader, or give --force",
             path.display()
         ),
         Error::CopiesInPartition { path, lbas } => format!(
-            "{}: {} behind the start of a partition, where a smaller gap has left {}, would be cleared; nothing was \
+            "{}: this would clear {} behind the start of a partition, where a smaller gap has left {}; nothing was \
              written: --dry-run lists the steps, --force carries them out",
             path.display(),
             copies_at(lbas),
             if lbas.len() == 1 { "it" } else { "them" }
         ),
         Error::CopyElsewhere { path, lba } => format!(
-            "{}: LBA {lba}, which is no slot, holds a valid copy that no reader finds by itself; name it with --at {lba}",
+            "{}: LBA {lba} is not a slot, but holds a valid copy, which readers find only with --at; give --at {lba}",
             path.display()
         ),
         Error::LoneCopy { path, lba } => format!(
-            "{0}: LBA {lba} holds the only copy; it may be a piece of another card, and then two cards would share one \
-             identity; if it is this card's, make it whole with `identity repair --keep {lba} {0}`, else remove it with \
-             `identity erase {0}`",
+            "{0}: LBA {lba} holds the only copy; it may come from another card, and two cards would share one identity; if \
+             it belongs to this card, complete it with `identity repair --keep {lba} {0}`, else remove it with `identity \
+             erase {0}`",
             path.display()
         ),
         Error::CopyBesidePair { path, lba } => format!(
-            "{0}: LBA {lba} is not one of the two copies and would have to be written, which is not done while the card is \
-             in use; run `identity repair {0}` in a card reader first",
+            "{0}: LBA {lba} holds a third copy, and bind would have to clear it, which it does not do on a card in use; put \
+             the card into a card reader and run `identity repair {0}` there",
             path.display()
         ),
         Error::NothingToKeep { path, scan } => {
             format!(
-                "{} holds no such identity, or two versions of it ({}); --keep takes the LBA of a copy, too",
+                "{} holds no such identity, or two versions of it ({}); give --keep the LBA of the copy to keep",
                 path.display(),
                 valid_copies(scan)
             )
         }
         Error::Value(error) => value(*error),
-        Error::NoProfile => "a card without this identity needs --profile".into(),
+        Error::NoProfile => "the card does not have this identity; a new one needs --profile NAME".into(),
         Error::Generation(error) => error.to_string(),
         Error::NoSlots { path, verdicts } => no_slots(path, verdicts),
         Error::Places(PlacesProblem::Count) => "--at takes one LBA or two, joined by a comma".into(),
         Error::Places(PlacesProblem::NotTwo) => {
             "--at: the copies need two different sectors, and not LBA 0".into()
         }
-        Error::Place { path, lba, busy, by_force } => {
+        Error::Place { path, lba, busy: why, by_force } => {
             let force = if *by_force { "; --force writes there all the same" } else { "" };
-            format!("{}: --at {lba}: {busy}{force}", path.display())
+            format!("{}: --at {lba}: {}{force}", path.display(), busy(why, path))
         }
-        Error::ForeignAtPeer { path, lba } => format!(
-            "{}: LBA {lba}, where the second copy belongs, holds other data, and no other slot is free; --force shows that \
-             sector and writes over it",
-            path.display()
-        ),
+        Error::ForeignAtPeer { path, lba, by_force } => {
+            let shown = path.display();
+            let way_out = if *by_force {
+                format!("`identity repair --force {shown}` prints that sector and writes over it")
+            } else {
+                format!("the data around it forbid even --force; `identity map {shown}` shows whose they are")
+            };
+            format!(
+                "{shown}: LBA {lba}, the place of the second copy, holds other data, and no other slot is free; {way_out}"
+            )
+        }
         Error::Step { path, lba, problem } => format!(
-            "{}: LBA {lba}: {}; nothing behind this step was written: replace the card, or try again",
+            "{}: LBA {lba}: {}; the steps after this one were not begun: run the command again, or replace the card",
             path.display(),
             step_problem(problem)
         ),
         Error::NotProved { path, scan } => {
             let found =
                 state(scan, path).unwrap_or_else(|| format!("another identity ({})", valid_copies(scan)));
-            format!("after writing, something else reads back than was written: {found}")
+            format!("{}: the card does not hold what was written: {found}", path.display())
         }
         Error::BoundElsewhere { path, binding } => {
             let shown = path.display();
+            let own =
+                format!("give this card an identity of its own: `identity stamp --profile NAME {shown}`");
             match binding {
                 Binding::Card { bound, found } => format!(
-                    "{shown}: the identity is bound to the card with CID {bound}, and this card's is {found}"
+                    "{shown}: the identity is bound to the card with CID {bound}, but this card has CID {found}; {own}"
                 ),
                 Binding::Board { bound, found } => {
                     format!(
-                        "{shown}: the identity is bound to the board {bound}, and this is the board {found}"
+                        "{shown}: the identity is bound to the board {bound}, but this is the board {found}; {own}"
                     )
                 }
             }
         }
         Error::BoundAlready { path } => format!(
-            "{0}: the identity is bound already, and not to this card; `identity verify {0}` shows to what",
+            "{0}: the identity is bound already, but not to this card; `identity verify {0}` shows to what",
             path.display()
         ),
         Error::NoCid { path, reason } => format!(
-            "{}: the card's CID is not known ({reason}); bind the card in a native slot, or give --cid HEX, which Linux \
-             has in /sys/block/mmcblkN/device/cid where the card is in a native slot",
+            "{}: the card's CID is not known ({reason}); bind the card in a native slot, or give --cid HEX: with the card in a \
+             native slot, Linux shows it in /sys/block/mmcblkN/device/cid",
             path.display()
         ),
         Error::NoBoard { path } => format!(
-            "{}: the serial number of the card's board is not known here; bind the card on the board, or give \
+            "{}: this machine does not know the serial number of the card's board; bind the card on the board, or give \
              --board=SERIAL",
             path.display()
         ),
+        #[cfg(feature = "stamp")]
+        Error::OtherCard { path, record, card, sectors } => {
+            let cid = card.cid.as_ref().map_or_else(String::new, |cid| format!(", CID {cid}"));
+            format!(
+                "{} is the record of {} ({} sectors{cid}), and {} ({sectors} sectors) is another card, or may be: if both \
+                 are used, two boards share one identity; if the first one never comes back, say --force",
+                record.display(),
+                card.path.display(),
+                card.sectors,
+                path.display()
+            )
+        }
         #[cfg(feature = "stamp")]
         Error::Record { path, problem } => record(path, problem),
         #[cfg(feature = "stamp")]
@@ -150,12 +174,12 @@ pub fn error(error: &Error) -> String {
         }
         #[cfg(feature = "stamp")]
         Error::NewImage { problem: NewImageProblem::Size(_), .. } => {
-            "--create: a card has at least 8M and less than 2048G, in whole sectors".into()
+            "--create: the size is at least 8M, less than 2048G, and a multiple of 512 bytes".into()
         }
         Error::DefaultCard(problem) => no_default_card(problem),
         Error::NotBooted { candidates, problem } => not_booted(candidates, problem),
         Error::NotOurDirectory { path } => format!(
-            "{} is not a directory of `identity read --into`, and stays as it is; name another, or remove it",
+            "{} was not written by `identity read --into` and was left as it is; give another name, or remove it",
             path.display()
         ),
         #[cfg(feature = "flash")]
@@ -166,7 +190,7 @@ pub fn error(error: &Error) -> String {
         Error::Bmap { path, problem } => image::bmap(path, problem),
         #[cfg(feature = "flash")]
         Error::Sums { path, problem } => image::sums(path, problem),
-        #[cfg(feature = "flash")]
+        #[cfg(feature = "stamp")]
         Error::Signals(error) => format!("cannot wait for signals: {}", plain(error)),
         #[cfg(feature = "flash")]
         Error::Interrupted => "interrupted".into(),
@@ -179,16 +203,18 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
     Some(match scan.state() {
         State::Valid => return None,
         State::Blank if scan.sectors().iter().all(|sector| sector.condition == Condition::Absent) => {
-            format!("{shown} is blank, and too short for any slot; give the whole card, or its whole image")
+            format!("{shown} is blank, and too short for any slot; give the whole card or its whole image")
         }
         State::Blank => {
-            format!("{shown} is blank: no slot holds an identity; give it one with `identity stamp`")
+            format!(
+                "{shown} is blank: no slot holds an identity; give it one with `identity stamp --profile NAME {shown}`"
+            )
         }
         State::Degraded => match scan.lone_copy() {
             Some(lba) => format!(
-                "{shown} is degraded (LBA {lba} holds the only copy, which may be a piece of another card; {}); if it is \
-                 this card's, make it whole with `identity repair --keep {lba} {shown}`, else remove it with `identity \
-                 erase {shown}`",
+                "{shown} is degraded (LBA {lba} holds the only copy, which may come from another card; {}); if it belongs to \
+                 this card, complete it with `identity repair --keep {lba} {shown}`, else remove it with `identity erase \
+                 {shown}`",
                 sectors(scan, |label| label != "valid")
             ),
             None => format!(
@@ -197,22 +223,35 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
             ),
         },
         State::Corrupt => format!(
-            "{shown} is corrupt: there are copies and none is valid ({}); `identity stamp --force --profile NAME {shown}` \
-             replaces them",
+            "{shown} is corrupt: it holds copies, but none is valid ({}); replace them with `identity stamp --force \
+             --profile NAME {shown}`",
             sectors(scan, |label| label != "valid")
         ),
-        State::Conflict => format!(
-            "{shown} is in conflict: it holds two identities ({}); keep one of them: `identity repair --keep UUID {shown}`, \
-             or with the LBA of its copy",
-            valid_copies(scan)
-        ),
+        State::Conflict => conflict(scan, path),
         State::Newer => format!(
-            "{shown} holds an identity that this program is too old for ({}); update `identity`",
+            "{shown} holds a newer identity than this program can read ({}); update `identity`",
             sectors(scan, |label| label == "newer")
         ),
         State::Unreadable => format!("{shown}: {}", unreadable(scan)),
         State::Cloned | State::Moved => format!("{shown} {}", elsewhere(scan, path)?),
     })
+}
+
+/// Two identities, or two versions of one that cannot both be right: which can be kept, and how.
+fn conflict(scan: &Scan, path: &Path) -> String {
+    let shown = path.display();
+    let mut uuids: Vec<_> = scan.valid().map(|(_, identity, _)| identity.uuid()).collect();
+    uuids.sort_unstable();
+    uuids.dedup();
+    let (what, keep) = match uuids[..] {
+        [_] => ("two versions of one identity", "LBA"),
+        _ => ("two identities", "UUID"),
+    };
+    format!(
+        "{shown} is in conflict: it holds {what} ({}); keep one with `identity repair --keep {keep} {shown}`, or replace \
+         all with `identity stamp --force --profile NAME {shown}`",
+        valid_copies(scan)
+    )
 }
 
 /// `/dev/sdb has the identity UUID (PROFILE)`.
@@ -267,7 +306,7 @@ fn sectors(scan: &Scan, wanted: impl Fn(&str) -> bool) -> String {
     lines.sort();
     lines.dedup();
     if lines.is_empty() {
-        return "there is a copy too many".into();
+        return "it holds a copy too many".into();
     }
     lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>().join("; ")
 }
@@ -276,7 +315,7 @@ fn unreadable(scan: &Scan) -> String {
     let bad = scan.sectors().iter().find(|sector| sector.condition == Condition::Unreadable);
     bad.map_or_else(String::new, |sector| {
         format!(
-            "LBA {} cannot be read ({}); try another reader, or replace the card",
+            "LBA {} cannot be read ({}); use another card reader, or replace the card",
             sector.lba,
             reason(sector).unwrap_or_default()
         )
@@ -291,13 +330,13 @@ fn elsewhere(scan: &Scan, path: &Path) -> Option<String> {
     if scan.state() == State::Cloned {
         let (bound, card) = (Cid::new(identity.fields().card()?), scan.surroundings().card.ok()?);
         return Some(format!(
-            "is cloned: its identity {name} is bound to the card with CID {bound}, and this one's is {card}; {own}"
+            "is cloned: its identity {name} is bound to the card with CID {bound}, but this card has CID {card}; {own}"
         ));
     }
     let (bound, board) = (identity.fields().text(kind::BOARD)?, scan.surroundings().board(identity)?);
     Some(format!(
-        "is moved: its identity {name} is bound to the board {bound}, and this is the board {board}; \
-         put it back, bind it to this one: `identity bind --force --board={board} {shown}`, or {own}"
+        "is moved: its identity {name} is bound to the board {bound}, but this is the board {board}; put the card back into \
+         its board, or bind it to this one: `identity bind --force --board={board} {shown}`, or {own}"
     ))
 }
 
@@ -320,13 +359,16 @@ fn target(path: &Path, problem: &TargetProblem) -> String {
             format!("{shown} is read-only; slide the card's lock tab back, or use another reader")
         }
         TargetProblem::Busy => format!(
-            "{shown} is in use by another program; wait for it or stop it (`fuser -v {shown}` names it)"
+            "{shown} is in use by another program; wait for it, or stop it (`fuser -v {shown}` shows it)"
         ),
         TargetProblem::NotInSysfs(number) => format!(
-            "{shown} (device {number}) is not under /sys, so nothing tells whether it is in use; mount sysfs"
+            "{shown} (device {number}) is not in /sys, which tells whether it is in use; mount sysfs: `mount -t sysfs sysfs \
+             /sys`"
         ),
         TargetProblem::AttachedToLoop(name) => {
-            format!("{shown} is attached to /dev/{name}; give that, or detach it: losetup -d /dev/{name}")
+            format!(
+                "{shown} is attached to /dev/{name}; give /dev/{name}, or detach it: `losetup -d /dev/{name}`"
+            )
         }
         TargetProblem::Partition { number, whole } => {
             format!("{shown} is partition {number} of /dev/{whole}; give the whole card, /dev/{whole}")
@@ -335,24 +377,28 @@ fn target(path: &Path, problem: &TargetProblem) -> String {
             format!("{shown} is a hardware partition of an eMMC, not its user area; give /dev/{user_area}")
         }
         TargetProblem::SectorSize(size) => {
-            format!("{shown} has sectors of {size} bytes; the format is made for cards with 512")
+            format!("{shown} has sectors of {size} bytes; an identity needs a card with sectors of 512 bytes")
         }
         TargetProblem::FixedDisk(model) => {
             let model = model.as_ref().map_or_else(String::new, |model| format!(" ({model})"));
             format!(
-                "{shown} is a fixed disk{model}, neither removable nor SD/MMC nor a loop device; check the name, or say \
+                "{shown} is a fixed disk{model}, neither removable nor SD/MMC nor a loop device; check the name, or give \
                  --allow-fixed-disk"
             )
         }
         TargetProblem::SystemDisk { name, point } => {
-            format!("{shown} is the system disk ({point} is on /dev/{name}); it is never written to")
+            format!(
+                "{shown} is the system disk ({point} is on /dev/{name}), which `identity` never writes; check the name"
+            )
         }
         TargetProblem::Mounted { name, point } => {
-            format!("/dev/{name} is mounted on {point}; unmount it first: umount {point}")
+            format!("/dev/{name} is mounted on {point}; unmount it first: `umount {point}`")
         }
-        TargetProblem::Swap(name) => format!("/dev/{name} is swap space; swapoff /dev/{name} first"),
+        TargetProblem::Swap(name) => {
+            format!("/dev/{name} is swap space in use; switch it off first: `swapoff /dev/{name}`")
+        }
         TargetProblem::Held { name, by } => {
-            format!("/dev/{name} is used by /dev/{by}; take that down first")
+            format!("/dev/{name} is in use by /dev/{by}; stop /dev/{by} first")
         }
     }
 }
@@ -368,7 +414,7 @@ fn failed(path: &Path, action: Action, error: &io::Error) -> String {
         Action::WriteRecord => "write the record of the identity",
     };
     let hint = match error.kind() {
-        io::ErrorKind::NotFound => "; check the name, nothing is created",
+        io::ErrorKind::NotFound => "; check the name",
         io::ErrorKind::PermissionDenied => "; run as root or as a member of the device's group",
         _ => "",
     };
@@ -377,8 +423,8 @@ fn failed(path: &Path, action: Action, error: &io::Error) -> String {
 
 fn step_problem(problem: &StepProblem) -> String {
     match problem {
-        StepProblem::BehindEnd => "is behind the end".into(),
-        StepProblem::Changed => "is not what it was a moment ago".into(),
+        StepProblem::BehindEnd => "is behind the end of the card".into(),
+        StepProblem::Changed => "has changed since it was read".into(),
         StepProblem::Read(error) => format!("cannot be read ({})", plain(error)),
         StepProblem::Write(error) => format!("cannot be written ({})", plain(error)),
         StepProblem::Flush(error) => format!("cannot be flushed ({})", plain(error)),
@@ -391,27 +437,46 @@ fn step_problem(problem: &StepProblem) -> String {
 fn value(error: DraftError) -> String {
     let rule = match error {
         DraftError::Value { kind: kind::PROFILE, .. } => {
-            "; it is 1-63 of A-Z a-z 0-9 . _ + - and starts with a letter or digit"
+            "; it has 1 to 63 characters of A-Z a-z 0-9 . _ + - and starts with a letter or digit"
         }
         DraftError::Value { kind: kind::HOSTNAME, .. } => {
-            "; it is labels of A-Z a-z 0-9 and inner hyphens, joined by dots, at most 63 characters in all"
+            "; it has at most 63 characters: labels of A-Z a-z 0-9 and inner hyphens, joined by dots"
         }
-        DraftError::Value { kind: kind::SERIAL, .. } => "; it is 1-63 of printable ASCII without space",
+        DraftError::Value { kind: kind::SERIAL, .. } => {
+            "; it has 1 to 63 printable ASCII characters and no space"
+        }
         _ => "",
     };
     format!("{error}{rule}")
 }
 
+/// Why a slot cannot be taken; the device's name stands in the commands.
+fn busy(why: &SlotBusy, path: &Path) -> String {
+    why.to_string().replace("DEVICE", &path.display().to_string())
+}
+
 fn no_slots(path: &Path, verdicts: &[SlotVerdict]) -> String {
     let shown = path.display();
     let reason =
-        |slot: &SlotVerdict| slot.verdict.as_ref().map_or_else(ToString::to_string, |()| "free".into());
+        |slot: &SlotVerdict| slot.verdict.as_ref().map_or_else(|why| busy(why, path), |()| "free".into());
     let reasons: Vec<_> = verdicts.iter().map(reason).collect();
     if let Some(one) = reasons.first().filter(|one| reasons.iter().all(|reason| reason == *one)) {
-        return format!(
-            "{shown}: no slot is free: {one}; a card with its first partition at 4 MiB and nothing before it has free \
-             slots, or name two sectors with --at"
-        );
+        let way_out = match verdicts.first().and_then(|slot| slot.verdict.as_ref().err()) {
+            Some(SlotBusy::Table(Some(TableProblem::TooShort))) => {
+                "; give the whole card or its whole image".into()
+            }
+            Some(SlotBusy::Table(problem)) if problem.as_ref().is_none_or(TableProblem::is_absence) => format!(
+                "; if this is a whole card and empty, make a table with `echo 'start=8192' | sfdisk --label dos {shown}`, or write an \
+                 image with `identity flash IMAGE {shown}`; or name two sectors with --at"
+            ),
+            // The problem names what mends it.
+            Some(SlotBusy::Table(_)) => String::new(),
+            Some(SlotBusy::CutOff { .. }) => "; give the whole card or its whole image".into(),
+            _ => "; a card with its first partition at 4 MiB and nothing before it has free slots, or name two sectors with \
+                  --at"
+                .into(),
+        };
+        return format!("{shown}: no slot is free: {one}{way_out}");
     }
     let mut message = format!("{shown}: no two of the {COUNT} slots are free:");
     for (slot, reason) in verdicts.iter().zip(reasons) {
@@ -427,18 +492,21 @@ fn no_default_card(problem: &NoDefaultCard) -> String {
     let list = |all: &[Candidate]| all.iter().map(candidate).collect::<Vec<_>>().join(", ");
     match problem {
         NoDefaultCard::None => {
-            "there is no card: no SD or MMC device, and the system runs from no disk of this machine; \
-                                give the device"
+            "there is no card: this machine has no SD or MMC device, and its system runs from no local disk; give the card's \
+             block device"
                 .into()
         }
         NoDefaultCard::Blank(all) => {
-            format!("no identity was found: {}; give one with `identity stamp`", list(all))
+            format!(
+                "no card has an identity: {}; give it one with `identity stamp --profile NAME DEVICE`",
+                list(all)
+            )
         }
         NoDefaultCard::Unreadable(all) => {
-            format!("no identity was found, and not all could be read: {}", list(all))
+            format!("no identity was found, and not every card could be read: {}", list(all))
         }
         NoDefaultCard::Several(all) => {
-            format!("several cards have an identity, give the one that is meant: {}", list(all))
+            format!("several cards have an identity; give the block device of one: {}", list(all))
         }
     }
 }
@@ -447,11 +515,12 @@ fn not_booted(candidates: &[Candidate], problem: &NotBooted) -> String {
     let found = candidates.iter().map(candidate).collect::<Vec<_>>().join(", ");
     match problem {
         NotBooted::Absent { booted } => format!(
-            "the card that the bootloader has read, {booted}, is not there, only {found}; put it back and restart, or set \
-             CARD in /etc/default/identity"
+            "the card that the bootloader has read, {booted}, is not there, only {found}; put that card back and restart, or \
+             set CARD in /etc/default/identity"
         ),
         NotBooted::Doubtful { state } => format!(
-            "the bootloader has found its card {state}, and not {found}; restart, or set CARD in /etc/default/identity"
+            "the bootloader has found its card {state}, which does not fit {found}; restart, or set CARD in \
+             /etc/default/identity"
         ),
     }
 }
@@ -514,41 +583,49 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
     };
     match problem {
         FlashProblem::Doubtful(scan) => format!(
-            "{}; `identity flash --force` goes on without them",
+            "{}; or write the image and give up what is there: `identity flash --force IMAGE {shown}`",
             state(scan, path).unwrap_or_else(|| format!("{shown} is in doubt"))
         ),
         FlashProblem::OtherRecord { present, record } => format!(
-            "{}, the record is of {record}; leave out --restore to keep it, or say --force to replace it",
+            "{}, and the record has the identity {record}; leave out --restore to keep the card's, or give --force to replace \
+             it",
             has(path, present)
         ),
         FlashProblem::IdentityPresent(present) => format!(
-            "{}; leave out --profile, --hostname and --serial to keep it as it is, `identity stamp` changes it, and --force \
-             replaces it by a new one",
-            has(path, present)
+            "{}; leave out --profile, --hostname and --serial to keep it; change it with `identity stamp --uuid {} --hostname \
+             NAME {shown}`; or give --force to replace it with a new one",
+            has(path, present),
+            present.uuid()
         ),
         FlashProblem::SeveralRecords(records) => format!(
-            "{shown} has no identity, and there are {} records of it; choose one with --restore FILE, or none with \
+            "{shown} has no identity, and this host has {} records of it; choose one with --restore FILE, or ignore them with \
              --no-restore:{}",
             records.len(),
             list(records)
         ),
         FlashProblem::PossibleRecords(records) => format!(
-            "{shown} has no identity, and there are records of unfinished flashes that may be of this card, or of another \
-             one; give the identity back with --restore FILE, or say --no-restore if this is another card:{}",
+            "{shown} has no identity, and this host has records of unfinished flashes of this card or another one; if it is \
+             this card, give its identity back with --restore FILE, else ignore the records with --no-restore:{}",
             list(records)
         ),
         FlashProblem::NoPlace(cause) => {
-            format!("{}; with --force the image is written and the identity is lost", error(cause))
+            format!(
+                "{}; or give --force: the image is written, and the card loses its identity, of which this host keeps a \
+                 record",
+                error(cause)
+            )
         }
         FlashProblem::TooLong { image_len, card_len } => {
-            format!("the image has {image_len} bytes or more, {shown} only {card_len}; take a larger card")
+            format!(
+                "the image is {image_len} bytes long or longer, {shown} only {card_len}; use a larger card"
+            )
         }
         FlashProblem::SameStorage => {
-            format!("{shown} is the image itself, or one of both is made of the other; give another target")
+            format!("{shown} is the image itself, or shares its storage; give another target")
         }
         FlashProblem::Medium { lbas, problem } => medium(path, lbas, problem),
         FlashProblem::Flush(error) => format!("{shown}: cannot be flushed: {}", plain(error)),
-        FlashProblem::ReaderGone => "the thread that reads the image has ended unexpectedly".into(),
+        FlashProblem::ReaderGone => "the thread that reads the image ended unexpectedly".into(),
         FlashProblem::Unfinished { cause, identity, on_card, record } => {
             let place = match (identity, on_card, record) {
                 (None, ..) => String::new(),
@@ -559,7 +636,7 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
                 (Some(uuid), false, Some(file)) => format!("; its identity {uuid} is in {}", file.display()),
                 (Some(_), false, None) => "; it has no identity".into(),
             };
-            format!("{}; {shown} is unfinished{place}; run `identity flash` again", error(cause))
+            format!("{}; {shown} is unfinished{place}; run the same command again", error(cause))
         }
     }
 }
@@ -589,7 +666,7 @@ pub fn note(note: &Note, path: &Path) -> String {
         Note::BrokenRecord(cause) | Note::RecordStays(cause) => error(cause),
         Note::GivenUp(cause) => format!("{shown} will be without identity: {}", error(cause)),
         Note::Ignored { format, len } => format!(
-            "the image is complete; {len} bytes behind its {} data were ignored, as {} ignores them",
+            "the image is complete; {len} bytes after its {} data were ignored, as {} does",
             format.name(),
             format.name()
         ),
@@ -602,8 +679,8 @@ pub fn note(note: &Note, path: &Path) -> String {
              is done, `sgdisk -e {shown}` moves it"
         ),
         Note::BackupGptNotAtEnd { backup_lba, last_lba } => format!(
-            "{shown}: the image's GPT is that of a larger card: its backup is at LBA {backup_lba}, and this card ends at LBA \
-             {last_lba}; Linux and fdisk may refuse that table: take a larger card"
+            "{shown}: the image's GPT was made for a larger card: its backup is at LBA {backup_lba}, but this card ends at LBA \
+             {last_lba}; Linux and fdisk may refuse that table: use a larger card"
         ),
         Note::StaleGptCleared(lba) => {
             format!(

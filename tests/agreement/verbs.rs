@@ -109,9 +109,9 @@ fn a_new_stamp_finds_the_same() {
             "blank" => exits(reader, asked.card, &outcome, 0),
             _ if has_newer(asked.card) => exits(reader, asked.card, &outcome, 4),
             "unreadable" => exits(reader, asked.card, &outcome, 7),
-            "corrupt" => exits(reader, asked.card, &outcome, 4),
-            state => {
-                exits(reader, asked.card, &outcome, if state == "conflict" { 5 } else { 6 });
+            "corrupt" => exits(reader, asked.card, &outcome, 6),
+            _ => {
+                exits(reader, asked.card, &outcome, 6);
                 asked.refused(reader, &outcome);
             }
         }

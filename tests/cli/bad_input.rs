@@ -38,7 +38,12 @@ fn bad_profile(value: &str, parts: &[&str]) {
 #[test]
 fn an_empty_file() {
     let image = Image::of(b"");
-    refused(&image, "stamp --profile panda", 6, &["no slot is free", "shorter than one sector", "--at"]);
+    refused(
+        &image,
+        "stamp --profile panda",
+        6,
+        &["no slot is free", "shorter than one sector", "whole card"],
+    );
     for verb in ["read", "verify", "repair", "erase"] {
         image.unchanged(verb).exits(3).says_one_sentence().says(&["blank", "too short"]);
     }
@@ -59,7 +64,7 @@ fn a_truncated_card() {
     let image = Image::of(&whole[..100 * 512]);
     image.unchanged("read").exits(0).says_one_sentence().says(&["degraded", "LBA 6607", "absent"]);
     image.unchanged("verify").exits(5).says_one_sentence().says(&["LBA 6607", "absent"]);
-    let parts = ["no slot is free", "cut off", "100 sectors", "LBA 8192", "--at"];
+    let parts = ["no slot is free", "cut off", "100 sectors", "LBA 8192", "whole card"];
     refused(&image, "repair --keep 52", 6, &parts);
     let blank = Image::of(&Image::mbr().bytes()[..100 * 512]);
     refused(&blank, "stamp --profile panda", 6, &parts);
@@ -393,7 +398,7 @@ fn a_gpt_with_a_broken_crc() {
         let mut sector = image.sector(lba);
         sector[byte] ^= 1;
         image.put(lba, &sector);
-        refused(&image, "stamp --profile panda", 6, &["GPT", part, "checksum", "--at"]);
+        refused(&image, "stamp --profile panda", 6, &["GPT", part, "checksum", "sgdisk -v"]);
         image.unchanged("read").exits(3);
     }
 }

@@ -328,3 +328,16 @@ fn without_permission_a_device_is_left_alone() {
         outcome.exits(7).says_one_sentence().says(&[&card.name(), "permission denied", "group"]);
     }
 }
+
+#[test]
+fn a_device_with_other_sectors_than_a_card_is_refused_by_every_verb() {
+    let image = Image::stamped("--profile panda");
+    let Some(card) = Loop::attach_whole(image.path(), &["--sector-size", "4096"]) else { return };
+    for words in ["read", "verify", "map", "stamp --profile panda", "repair", "erase", "bind", "derive"] {
+        let refused = card.identity(words).run();
+        refused.exits(6).says_one_sentence().says(&["sectors of 4096 bytes", "512"]).prints("");
+    }
+    let name = card.path().display().to_string();
+    let listed = Identity::new("list --loops").run();
+    assert!(listed.stdout.contains(&name) && listed.stdout.contains("4096"), "{listed:?}");
+}

@@ -8,7 +8,12 @@ use crate::UUID;
 
 /// Runs `erase` at a terminal, and answers.
 fn answered(image: &Image, answer: &str, options: &str) -> Option<(Option<i32>, String)> {
-    let command = format!("'{}' erase {options} '{}'", program().display(), image.path().display());
+    at_a_terminal(image, answer, &format!("erase {options}"))
+}
+
+/// Runs `identity WORDS... IMAGE` at a terminal, and answers; `None` where there is none to be had.
+pub fn at_a_terminal(image: &Image, answer: &str, words: &str) -> Option<(Option<i32>, String)> {
+    let command = format!("'{}' {words} '{}'", program().display(), image.path().display());
     let mut script = tool("sh");
     let pipeline = "printf '%s\\n' \"$2\" | script -qefc \"$1\" /dev/null";
     script.args(["-c", pipeline, "sh", &command, answer]);
@@ -47,7 +52,7 @@ fn at_a_terminal_force_does_not_ask() {
 fn it_prints_what_it_erased_for_the_records() {
     let image = Image::stamped(format!("--profile panda --uuid {UUID} --hostname h --set a=1"));
     let erased = image.run("erase").exits(0).shows(&["erased", UUID, "panda", "a="]);
-    erased.says_one_sentence().says(&["kept in", "the undo is `identity stamp --restore"]);
+    erased.says_one_sentence().says(&["kept in", "undo with `identity stamp --restore"]);
     image.run("read").exits(3);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the command `identity` promises, tried on the built program: one file per topic, one test per promise.
 
+mod advice;
 mod bad_input;
 mod bindings;
 mod block_device;
@@ -18,7 +19,9 @@ mod map;
 mod places;
 mod power;
 mod read;
+mod records;
 mod repair;
+mod restore;
 mod safety;
 mod stamp;
 mod states;

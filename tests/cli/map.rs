@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use identity_fixtures::family::CARDS;
 use identity_tests::cli::Identity;
+use identity_tests::image::Image;
 use identity_tests::workspace;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -86,4 +87,19 @@ fn a_card_without_a_table_says_so() {
     let text = map(&dir, "text");
     assert!(text.contains("problem: no partition table"), "{text}");
     assert!(text.contains("slots free:        none"), "{text}");
+}
+
+#[test]
+fn the_mark_of_an_unfinished_flash_is_drawn_and_named() {
+    let image = Image::mbr();
+    let mark = identity_layout::mark::Mark::new("os.img", Some(7));
+    image.put(0, &mark.encode());
+    for words in ["map", "verify", "read"] {
+        image.run(words).says(&["unfinished flash of os.img", "identity flash"]);
+    }
+    image.run("map").exits(0).shows(&["mark of an unfinished flash", "! unfinished flash"]);
+    image.unchanged("stamp --profile panda").exits(6).says(&["unfinished flash", "LBA 0"]);
+    let map = image.run("map --format json").exits(0).json();
+    assert_eq!((&map["spans"][0]["use"], &map["spans"][0]["detail"]), (&"mark".into(), &"os.img".into()));
+    image.run("map --format svg").exits(0).shows(&["unfinished flash"]);
 }

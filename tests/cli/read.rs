@@ -231,7 +231,10 @@ fn udev_imports_what_is_printed_for_it() {
 #[test]
 fn derive_takes_a_card_too() {
     let image = stamped(UUID, "--mac 0=02:00:5e:10:00:01");
-    let of_uuid = Identity::new(format!("derive --interfaces 3 {UUID}")).run().exits(0).stdout;
+    let derived = Identity::new(format!("derive --interfaces 3 {UUID}")).run().exits(0).stdout;
+    // What is assigned on the card wins, as for `read` and the board.
+    let of_uuid = derived.replace("ea:41:68:40:f4:c0", "02:00:5e:10:00:01 (assigned)");
+    assert_ne!(derived, of_uuid);
     image.run("derive --interfaces 3").exits(0).is_quiet().prints(&of_uuid);
     image.damage(52);
     image.run("derive --interfaces 3").exits(0).says(&["degraded"]).prints(&of_uuid);
@@ -240,6 +243,9 @@ fn derive_takes_a_card_too() {
     {
         image.run("derive").exits(code).says_one_sentence().says(&[state]).prints("");
     }
+    let by_hand = Image::mbr();
+    by_hand.run(format!("stamp --profile panda --uuid {UUID} --at 300,301")).exits(0);
+    by_hand.run("derive --at 300 --interfaces 3").exits(0).is_quiet().prints(&derived);
     Identity::new("derive absent.img").run().exits(2).says_one_sentence().says(&["32 hex digits", "no card"]);
 }
 

@@ -254,7 +254,7 @@ impl<'a> Flash<'a> {
             let is_doubtful = error.exit() == Exit::Device || error.to_string().contains("--force");
             assert!(is_asked || has_none && is_doubtful, "{about}: {error}");
             let record = record.unwrap_or_else(|| panic!("{about}: {error}"));
-            let restore = Some((record.clone(), record::read_identity(&record).unwrap()));
+            let restore = Some((record.clone(), record::read_identity(&record).unwrap().0));
             let options = Request { restore, force: true, ..self.case.options.clone() };
             self.host.flash(&mut card, &records, options).unwrap_or_else(|error| panic!("{about}: {error}"));
         }

@@ -20,7 +20,7 @@ pub fn run(card: &mut SimCard, words: &str) -> Result<()> {
     let words = ["identity"].into_iter().chain(words.split_whitespace()).chain(["card"]);
     match Cli::try_parse_from(words).expect("a command").verb {
         Verb::Write(WriteVerb::Stamp(args)) => {
-            let request = stamp_verb::request(&args.0)?;
+            let request = stamp_verb::request(&args.0, None)?;
             let fresh = request.new_identity()?;
             let prepared = stamp::prepare(&request, fresh, card, path, here())?;
             let hint_lba = request.at.first().copied();

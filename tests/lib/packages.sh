@@ -16,6 +16,7 @@ quick_packages=(
     bmap-tools                       # block maps
     valgrind                         # the C interface
     busybox zsh openssh-client strace    # shells of an initramfs and others; what apply and the tests call
+    groff-base bash                  # manual pages and completion are tried
     shellcheck
 )
 

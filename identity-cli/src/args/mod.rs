@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line, as clap types.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use clap::builder::Resettable;
-use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, Resettable, StringValueParser, TypedValueParser};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 use identity_core::Uuid;
 
 #[cfg(feature = "stamp")]
@@ -17,14 +18,22 @@ pub use write::*;
 #[derive(Debug, Parser)]
 #[command(name = "identity", version, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// What to do
+    /// The verb
     #[command(subcommand)]
     pub verb: Verb,
 }
 
+/// `identity_ui::Exit::ALL` as text; a test compares them.
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, valid identity · 2 usage · 3 blank · 4 corrupt or newer · 5 degraded (verify), conflict, \
-cloned, moved · 6 refused · 7 device failed · 130 interrupted (flash)";
+Exit codes:
+  0    done; a valid identity
+  2    wrong usage
+  3    blank: no identity
+  4    corrupt, or newer than this program
+  5    degraded (`verify`), conflict, cloned or moved
+  6    refused: unsafe target, identity present, no free slot
+  7    the device failed: not found, not readable, not writable, read-back differs
+  130  interrupted";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -32,7 +41,7 @@ pub enum Verb {
     /// Show the identity of a card
     #[command(display_order = 2, after_help = READ_EXAMPLES)]
     Read(Late<ReadArgs>),
-    /// Look at every slot and report disagreement
+    /// Check every slot, and whether the copies agree
     #[command(
         display_order = 3,
         after_help = "Examples:\n  identity verify /dev/sdb\n  identity verify --format json card.img"
@@ -44,10 +53,10 @@ pub enum Verb {
         after_help = "Examples:\n  identity list\n  identity list --format json --loops"
     )]
     List(Late<ListArgs>),
-    /// Compute what follows from a UUID: MAC addresses and machine-id
+    /// Compute the MAC addresses and the machine-id that follow from a UUID
     #[command(display_order = 10, after_help = DERIVE_EXAMPLES)]
     Derive(Late<DeriveArgs>),
-    /// The others
+    /// The verbs that write, and `map`
     #[cfg(feature = "stamp")]
     #[command(flatten)]
     Write(write::WriteVerb),
@@ -84,42 +93,43 @@ impl<T: FromArgMatches> FromArgMatches for Late<T> {
 
 const READ_EXAMPLES: &str = "\
 Examples:
-  identity read                                             the card that this board runs from
-  identity read /dev/mmcblk0
-  identity read --field uuid card.img
+  identity read                                   this board's own card
+  identity read --field uuid card.img             one bare value
   eval \"$(identity read --format shell /dev/mmcblk0)\"; echo \"$IDENTITY_PROFILE\"
-  identity read --format uboot card.img > identity.env      for U-Boot's env import -t
+  identity read --format uboot card.img > id.env  for U-Boot's env import -t
   identity read --format csv --interfaces 2 /dev/sd[b-g] > cards.csv
-  identity read --into /run/identity --interfaces 2         all of it as files, for programs that start later
+  identity read --into /run/identity              as files, for other programs
 
-Fields: state uuid profile hostname serial generation machine_id mac mac.INDEX variables.KEY";
+Fields: state, uuid, profile, hostname, serial, generation, machine_id, mac, mac.INDEX, variables.KEY. Only the state \
+is printed of an identity that a board must not use.";
 
 const DERIVE_EXAMPLES: &str = "\
 Examples:
   identity derive 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
   identity derive --interfaces 4 --format json 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
+  identity derive --interfaces 2 /dev/sdb  of a card: an assigned address wins
 
-The same without this program (first six bytes, multicast bit cleared, local bit set):
-  uuidgen --sha1 --namespace UUID --name ethernet/0";
+Without this program, uuidgen --sha1 --namespace UUID --name ethernet/0 computes the same: the MAC address is the first six \
+bytes, with the multicast bit cleared and the local bit set.";
 
 /// `identity read`.
 #[derive(Debug, Args)]
 pub struct ReadArgs {
-    /// Block device of the whole card, or image file [default: the card that the system runs from, else the only one in
-    /// a native slot that has an identity]. Several with --format text, json (a document a line) or csv
+    /// Block device of the whole card, or image file [default: the card that the system runs from, else the only card in a
+    /// native slot that has an identity]. Several need --format text, json (one document per line) or csv
     #[arg(value_name = "TARGET")]
     pub targets: Vec<PathBuf>,
-    /// Print the bare value of one field
-    #[arg(long, value_name = "NAME", conflicts_with = "format")]
+    /// Print the bare value of one field; also mac.INDEX and variables.KEY
+    #[arg(long, value_name = "NAME", conflicts_with = "format", value_parser = Suggested(FIELDS))]
     pub field: Option<String>,
-    /// Number of interfaces whose MAC addresses are shown, from ethernet0
+    /// Number of interfaces, from ethernet0, whose MAC addresses are shown (1 to 256)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub interfaces: u32,
     /// Write identity.json, identity.env, machine-id, hostname (if there is one) and card (the device) to this directory,
-    /// which appears whole or not at all; only of the card that the bootloader has read, unless TARGET names one
+    /// which appears whole or not at all. Without TARGET, take only the card that the bootloader has read
     #[arg(long, value_name = "DIR", conflicts_with_all = ["field", "format"])]
     pub into: Option<PathBuf>,
-    /// Look here before the slots
+    /// Look at this LBA before the slots
     #[arg(long, value_name = "LBA")]
     pub at: Option<u32>,
     /// Output format
@@ -132,7 +142,7 @@ pub struct ReadArgs {
 pub struct VerifyArgs {
     /// Block device of the whole card, or image file [default: as for read]
     pub target: Option<PathBuf>,
-    /// Look here before the slots
+    /// Look at this LBA before the slots
     #[arg(long, value_name = "LBA")]
     pub at: Option<u32>,
     /// Output format
@@ -157,7 +167,10 @@ pub struct DeriveArgs {
     /// UUID to derive from, or the card or image that has it
     #[arg(value_name = "UUID|CARD", value_parser = parse_source)]
     pub source: DeriveSource,
-    /// Number of interfaces, from ethernet0
+    /// Of a card, look at this LBA before the slots
+    #[arg(long, value_name = "LBA")]
+    pub at: Option<u32>,
+    /// Number of interfaces, from ethernet0, whose MAC addresses are shown (1 to 256)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub interfaces: u32,
     /// Output format
@@ -198,16 +211,41 @@ pub enum ReadFormat {
     Text,
     /// One JSON object
     Json,
-    /// A table with a head, a line for each card
+    /// A table with a header line and one line per card
     Csv,
-    /// Assignments that a POSIX shell can eval; what an earlier eval has set is unset, and the status is this program's
+    /// Assignments that a POSIX shell can eval; they unset what an earlier eval has set and end with this program's status
     Shell,
     /// Assignments for systemd's EnvironmentFile=
     Env,
     /// Assignments for U-Boot's env import -t
     Uboot,
-    /// Properties for a udev rule's IMPORT{program}, which takes nothing from a program that fails: so 0 in every state
+    /// Properties for a udev rule's IMPORT{program}, which ignores what a failing program prints: exit 0 in every state
     Udev,
+}
+
+/// Fields of `read --field` that have one name.
+const FIELDS: &[&str] =
+    &["state", "uuid", "profile", "hostname", "serial", "generation", "machine_id", "mac"];
+
+/// Any text; these are offered by help and by a shell's completion.
+#[derive(Clone, Copy, Debug)]
+pub struct Suggested(pub &'static [&'static str]);
+
+impl TypedValueParser for Suggested {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Self::Value, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(PossibleValue::new)))
+    }
 }
 
 fn parse_source(text: &str) -> Result<DeriveSource, String> {
@@ -236,6 +274,26 @@ fn parse_uuid(text: &str) -> Result<Uuid, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use identity_ui::Exit;
+
+    #[test]
+    fn exit_codes_are_those_of_the_programs() {
+        let lines = Exit::ALL.map(|(exit, meaning)| format!("\n  {:<3}  {meaning}", exit as u8));
+        assert_eq!(EXIT_CODES, format!("Exit codes:{}", lines.concat()));
+    }
+
+    /// On a terminal of 80 columns too, no example is broken into two lines.
+    #[test]
+    fn examples_fit_a_terminal() {
+        let mut command = Cli::command();
+        command.build();
+        for verb in command.get_subcommands() {
+            let text = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in text.lines().filter(|line| line.starts_with("  ")) {
+                assert!(line.chars().count() <= 80, "{}: {line}", verb.get_name());
+            }
+        }
+    }
 
     #[test]
     fn clap_agrees() {

@@ -19,10 +19,10 @@ pub enum WriteVerb {
     /// Give a card an identity, or update the one it has
     #[command(display_order = 1, after_help = STAMP_EXAMPLES)]
     Stamp(Late<StampArgs>),
-    /// Note in the identity which card, and which board, it belongs to
+    /// Bind the identity to its card, its board, or both
     #[command(display_order = 5, after_help = BIND_EXAMPLES)]
     Bind(Late<BindArgs>),
-    /// Make a degraded identity whole again from its good copy
+    /// Make a degraded identity whole from its good copy, or keep one of two identities
     #[command(
         display_order = 6,
         after_help = REPAIR_EXAMPLES
@@ -34,125 +34,124 @@ pub enum WriteVerb {
         after_help = "Examples:\n  identity erase /dev/sdb\n  identity erase --force card.img"
     )]
     Erase(Late<EraseArgs>),
-    /// Write an image to a card, which keeps its identity
+    /// Write an image to a card; the card keeps its identity
     #[cfg(feature = "flash")]
     #[command(display_order = 8, after_help = FLASH_EXAMPLES)]
     Flash(Late<FlashArgs>),
-    /// Show what owns the sectors before the first partition, and where copies can be
+    /// Show who owns the sectors before the first partition, and which slots are free
     #[command(display_order = 9, after_help = MAP_EXAMPLES)]
     Map(Late<MapArgs>),
     /// Print a completion script for a shell
     #[cfg(feature = "flash")]
     #[command(
         display_order = 11,
-        after_help = "Example:\n  identity completions bash > /usr/share/bash-completion/completions/identity"
+        after_help = "Example:\n  identity completions bash > ~/.local/share/bash-completion/completions/identity"
     )]
     Completions {
-        /// Shell to write for
+        /// Shell that will read the script
         shell: clap_complete::Shell,
     },
-    /// Write manual pages, one for each verb, into a directory
+    /// Write a manual page for each verb into a directory
     #[cfg(feature = "flash")]
     #[command(
         display_order = 12,
         after_help = "Examples:\n  identity man /usr/share/man/man1\n  identity man > identity.1"
     )]
     Man {
-        /// Directory that is there; without it, identity(1) goes to standard output
+        /// Existing directory; without it, identity(1) is printed
         dir: Option<PathBuf>,
     },
 }
 
 const STAMP_EXAMPLES: &str = "\
 Examples:
-  identity stamp --create 64M --profile panda card.img      make a new image and stamp it
+  identity stamp --create 64M --profile panda card.img     make a stamped image
   identity stamp --profile panda --hostname panda-03 /dev/sdb
-  identity stamp --uuid 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5 --hostname panda-04 /dev/sdb
-                                                            change the identity that the card has
-  identity stamp --force --profile panda /dev/sdb           replace it by a new one
+  identity stamp --uuid UUID --hostname panda-04 /dev/sdb  change the identity
+  identity stamp --force --profile panda /dev/sdb          replace the identity
+  identity stamp --restore FILE /dev/sdb                   undo erase
 
-An update keeps what is not named; --unset removes. Nothing is written before every check has passed.";
+With the card's own UUID, stamp updates the identity: it keeps every field that is not named, and --unset removes fields. Every \
+check is made before the first write. Before another identity is replaced, a record of it is kept on this host.";
 
 const REPAIR_EXAMPLES: &str = "\
 Examples:
   identity repair /dev/sdb
   identity repair --dry-run card.img
-  identity repair --keep 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5 /dev/sdb
-                                                 of two identities on one card, keep this one
+  identity repair --keep UUID /dev/sdb  of two identities, keep this one
 
-A copy that a smaller gap has left in a partition is moved in front of it.";
+Repair also moves a copy that a smaller gap has left in a partition to a slot before the partition.";
 
 const BIND_EXAMPLES: &str = "\
 Examples:
-  identity bind /dev/mmcblk0              to this card: a copy of it is `cloned` from now on
-  identity bind --mounted --card --board  on the running board: and to it, the card in another one is `moved`
+  identity bind /dev/mmcblk0              to this card: a copy of it is `cloned`
+  identity bind --mounted --card --board  on the board, to card and board
   identity bind --cid 035344534c33324780aabbccdd015500 card.img
   identity bind --unbind /dev/mmcblk0
 
-Without --card, --cid and --board it binds to the card, and unbinds from both. The CID is visible in native slots only.
-What does not fit its bindings, U-Boot does not use, and read and verify exit with 5.";
+Without --card, --cid and --board, bind binds to the card, and --unbind removes both bindings. Only native slots show the card's \
+CID. If a binding does not match, the identity is `cloned` or `moved`: U-Boot and Linux do not use it, and read and verify \
+exit with 5.";
 
 #[cfg(feature = "flash")]
 const FLASH_EXAMPLES: &str = "\
 Examples:
-  identity flash debian.img.xz /dev/sdb        asks, writes, reads back; the card keeps its identity
+  identity flash debian.img.xz /dev/sdb  ask, write, read back
   identity flash --yes --profile panda panda.img /dev/sdb
-                                               a card without identity gets a new one
   curl -L URL | identity flash --yes --sha256 SUM - /dev/sdb
   identity flash --dry-run --format json panda.img.zst /dev/mmcblk0
 
-IMAGE is raw, gzip, xz, zstd, bzip2, or a zip archive with one file. IMAGE.sha256 and IMAGE.bmap are used when they \
-are there. An identity inside the image is never carried over. An image that is no multiple of 512 bytes is padded with \
-zeros; bytes behind a gzip or bzip2 file are ignored.
+IMAGE is raw, gzip, xz, zstd, bzip2, or a zip archive with one file. IMAGE.sha256 and IMAGE.bmap are used if they exist. \
+An identity inside the image is left out. An image whose length is not a multiple of 512 bytes is padded with zeros; bytes \
+after the end of a gzip or bzip2 file are ignored.
 
-While it writes, a record of the card's identity is in $XDG_STATE_HOME/identity, ~/.local/state/identity or, for root, \
-/var/lib/identity; run the same command again after an interruption.";
+While flash writes, a record of the card's identity is on this host. After an interruption, run the same command again.";
 
 const MAP_EXAMPLES: &str = "\
 Examples:
   identity map /dev/sdb
-  identity map --format svg card.img > card.svg             for a wiki page";
+  identity map --format svg card.img > card.svg  for a wiki page";
 
 /// `identity stamp`.
 #[derive(Debug, Args)]
 pub struct StampArgs {
     /// Block device of the whole card, or image file
     pub target: PathBuf,
-    /// Name of the board's role, 1-63 of A-Z a-z 0-9 . _ + -
+    /// Name of the board's role: 1 to 63 characters of A-Z a-z 0-9 . _ + -
     #[arg(long, value_name = "NAME", required_unless_present_any = ["uuid", "restore"])]
     pub profile: Option<String>,
-    /// UUID to use; the one that the card has makes this an update [default: a random one]
+    /// UUID of the identity; the card's own UUID makes this an update [default: a random one]
     #[arg(long, value_parser = parse_uuid)]
     pub uuid: Option<Uuid>,
-    /// Hostname, RFC 1123, at most 63 characters
+    /// Hostname by RFC 1123, at most 63 characters
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
-    /// Board serial, printable ASCII without space, at most 63 characters
+    /// Board serial: at most 63 characters of printable ASCII without space
     #[arg(long)]
     pub serial: Option<String>,
-    /// Assign a MAC address to interface INDEX [default: 0] instead of the derived one
+    /// Assign a MAC address to interface INDEX [default: 0], instead of the derived one
     #[arg(long, value_name = "[INDEX=]MAC", value_parser = parse_mac)]
     pub mac: Vec<(u8, Mac)>,
-    /// Store a variable; keys are [a-z][a-z0-9_]*
+    /// Set a variable; a key is [a-z][a-z0-9_]*
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_variable)]
     pub set: Vec<(String, String)>,
-    /// Remove a field in an update: hostname, serial, mac.INDEX or variables.KEY
+    /// In an update, remove a field: hostname, serial, mac.INDEX or variables.KEY
     #[arg(long, value_name = "FIELD", requires = "uuid", value_parser = parse_unset)]
     pub unset: Vec<Unset>,
-    /// Put the copies here, instead of choosing among the slots
+    /// Put the copies at these LBAs instead of in slots
     #[arg(long, value_name = "LBA[,LBA]", value_delimiter = ',', num_args = 1)]
     pub at: Vec<u32>,
-    /// Bind the identity to this card, where the reader tells its CID
+    /// Bind the identity to this card, if the reader shows its CID
     #[arg(long)]
     pub bind: bool,
-    /// Give the card the identity in this file: a record of an unfinished flash, of an erased or replaced identity, or what
-    /// `identity read --format json` prints
+    /// Give the card the identity in this file: a record of an erased or replaced identity or of an unfinished flash, or
+    /// what `identity read --format json` prints
     #[arg(long, value_name = "FILE", conflicts_with_all = ["uuid", "profile", "hostname", "serial", "mac", "set", "unset"])]
     pub restore: Option<PathBuf>,
     /// Make a new image of this size with one FAT partition at 4 MiB (like 64M or 4G)
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub create: Option<u64>,
-    /// Replace another identity, and clear its copies in partitions; with --at, also overwrite data that is there
+    /// Replace another identity, and clear copies in partitions; with --at, also overwrite the data there
     #[arg(long)]
     pub force: bool,
     /// Show what would be written, and write nothing
@@ -171,28 +170,28 @@ pub struct StampArgs {
 pub struct BindArgs {
     /// Block device of the whole card, or image file [default: as for read]
     pub target: Option<PathBuf>,
-    /// To the card that it is on
+    /// Bind to the card that the identity is on
     #[arg(long)]
     pub card: bool,
-    /// To the card with this CID, 32 hex digits
+    /// Bind to the card with this CID (32 hex digits)
     #[arg(long, value_name = "HEX", conflicts_with_all = ["card", "unbind"])]
     pub cid: Option<Cid>,
-    /// To the board with this serial number or SoC id [default: the board that this runs on]
+    /// Bind to the board with this serial number or SoC id [default: the board that this runs on]
     #[arg(long, value_name = "SERIAL", num_args = 0..=1, require_equals = true)]
     pub board: Option<Option<String>>,
-    /// Remove the binding instead: to the card with --card, to the board with --board, else both
+    /// Remove bindings: the card's with --card, the board's with --board, else both
     #[arg(long)]
     pub unbind: bool,
-    /// Also if the identity is bound to another card or board
+    /// Replace a binding to another card or board
     #[arg(long)]
     pub force: bool,
-    /// Also on a card in use, such as the one that the system runs from: its two copies are in no partition
+    /// Write to a card in use, such as the one that the system runs from: the two copies only, before every partition
     #[arg(long)]
     pub mounted: bool,
-    /// Only a valid, whole identity that is bound to nothing yet; for a board that binds its card on its first boot
+    /// Bind only a valid, whole identity without bindings; for a board that binds its card at its first start
     #[arg(long, conflicts_with_all = ["unbind", "force"])]
     pub if_unbound: bool,
-    /// Look here before the slots
+    /// Look at this LBA before the slots
     #[arg(long, value_name = "LBA")]
     pub at: Option<u32>,
     /// Show what would be written, and write nothing
@@ -211,14 +210,14 @@ pub struct BindArgs {
 pub struct RepairArgs {
     /// Block device of the whole card, or image file
     pub target: PathBuf,
-    /// Of two identities, keep the one with this UUID, or the copy at this LBA
+    /// Of two identities, keep the one with this UUID or the copy at this LBA; of a lone copy, confirm that it is this card's
     #[arg(long, value_name = "UUID|LBA", value_parser = parse_keep)]
     pub keep: Option<Keep>,
-    /// Complete an identity of which only one copy is left, clear copies in partitions, and write over other data where the
-    /// second copy belongs
+    /// Complete an identity of which one copy is left, clear copies in partitions, and write over other data at the second
+    /// copy's place
     #[arg(long)]
     pub force: bool,
-    /// Look here before the slots
+    /// Look at this LBA before the slots
     #[arg(long, value_name = "LBA")]
     pub at: Option<u32>,
     /// Show what would be written, and write nothing
@@ -237,10 +236,10 @@ pub struct RepairArgs {
 pub struct EraseArgs {
     /// Block device of the whole card, or image file
     pub target: PathBuf,
-    /// Look here before the slots
+    /// Look at this LBA before the slots
     #[arg(long, value_name = "LBA")]
     pub at: Option<u32>,
-    /// Do not ask, and erase also copies that are damaged, newer, or of several identities
+    /// Do not ask; also erase copies that are damaged, newer, or of several identities
     #[arg(long)]
     pub force: bool,
     /// Show what would be erased, and write nothing
@@ -258,11 +257,11 @@ pub struct EraseArgs {
 #[cfg(feature = "flash")]
 #[derive(Debug, Args)]
 pub struct FlashArgs {
-    /// Image of a whole card, packed or not; - for standard input
+    /// Image of a whole card, compressed or not; - for standard input
     pub image: PathBuf,
     /// Block device of the whole card, or image file
     pub target: PathBuf,
-    /// Give a card without identity a new one, with this role
+    /// Give a card without identity a new one with this profile
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
     /// Hostname of the new identity
@@ -271,19 +270,19 @@ pub struct FlashArgs {
     /// Board serial of the new identity
     #[arg(long, requires = "profile")]
     pub serial: Option<String>,
-    /// Put the copies here, instead of choosing among the slots
+    /// Put the copies at these LBAs instead of in slots
     #[arg(long, value_name = "LBA[,LBA]", value_delimiter = ',', num_args = 1)]
     pub at: Vec<u32>,
-    /// SHA-256 of IMAGE as distributed [default: from IMAGE.sha256, if that is there]
+    /// SHA-256 of IMAGE as distributed [default: from IMAGE.sha256, if that exists]
     #[arg(long, value_name = "SUM", value_parser = Sum::parse)]
     pub sha256: Option<Sum>,
-    /// Block map of the image [default: IMAGE.bmap, if that is there]
+    /// Block map of the image [default: IMAGE.bmap, if that exists]
     #[arg(long, value_name = "FILE", conflicts_with = "no_bmap")]
     pub bmap: Option<PathBuf>,
     /// Use no block map
     #[arg(long)]
     pub no_bmap: bool,
-    /// Give the card the identity in this record
+    /// Give the card the identity in this file, as `stamp --restore` does
     #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "no_restore"])]
     pub restore: Option<PathBuf>,
     /// Ignore records of unfinished flashes
@@ -292,17 +291,17 @@ pub struct FlashArgs {
     /// Write an image that has no partition table
     #[arg(long)]
     pub no_table: bool,
-    /// Memory that unpacking may take, like 2G [default: 1G, or what the machine has]
+    /// Memory that unpacking may use, like 2G [default: 1G, or less where the machine has less]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
-    /// Do not read back what was written, but for the first MiB and the identity
+    /// Read back only the first MiB and the identity, not everything that was written
     #[arg(long)]
     pub no_verify: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
-    /// Write also where no place is left for the identity, or where its state is doubtful; with --profile, replace it; what
-    /// the card loses is kept on this host
+    /// Write even if the identity has no place or its state is doubtful; with --profile, replace it. A record of what the
+    /// card loses is kept on this host
     #[arg(long)]
     pub force: bool,
     /// Show what would be written, and write nothing
@@ -321,7 +320,7 @@ pub struct FlashArgs {
 pub struct MapArgs {
     /// Block device of the whole card, or image file
     pub target: PathBuf,
-    /// Look here before the slots
+    /// Look at this LBA before the slots
     #[arg(long, value_name = "LBA")]
     pub at: Option<u32>,
     /// Output format

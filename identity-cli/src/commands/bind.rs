@@ -31,11 +31,12 @@ pub fn run(args: &BindArgs) -> Result<Exit> {
     let in_use = if args.mounted { InUse::Write } else { InUse::Refuse };
     let mut target = writing::open(&path, args.safety, in_use, args.dry_run).map_err(offer)?;
     let surroundings = Surroundings::of_target(&target);
-    let prepared = bind::prepare(&request(args), &target, &path, surroundings.clone()).map_err(refused)?;
+    let prepared = bind::prepare(&request(args), &target, &path, surroundings.clone())
+        .map_err(|error| refused(error, &path))?;
     let (identity, plan) = (&prepared.identity, &prepared.plan);
     if plan.steps.is_empty() {
         let document = Document::of_scan(&prepared.card.scan, None, 1);
-        let not_bound = || format!("not bound, nothing was written: {}", path.display());
+        let not_bound = || format!("not bound; nothing was written: {}", path.display());
         return show(args, &document, &if args.unbind { not_bound() } else { said_bound(&path) });
     }
     if args.dry_run {
@@ -57,7 +58,7 @@ fn is_bound_as_asked(args: &BindArgs, path: &Path) -> Result<bool> {
 }
 
 fn said_bound(path: &Path) -> String {
-    format!("bound already, nothing was written: {}", path.display())
+    format!("bound already; nothing was written: {}", path.display())
 }
 
 /// What the command line asks for.
@@ -96,18 +97,23 @@ fn offer(error: Error) -> Failure {
     );
     let failure = Failure::from(error);
     if is_in_use {
-        return failure.and("--mounted writes all the same: the two copies alone, which are in no partition");
+        return failure.and(
+            "or give --mounted: it writes the two copies and nothing else, both before every partition",
+        );
     }
     failure
 }
 
 /// The sentence, with what force would do.
-fn refused(error: Error) -> Failure {
+fn refused(error: Error, path: &Path) -> Failure {
     let is_cloned = matches!(&error, Error::State { scan, .. } if scan.state() == State::Cloned);
     let failure = Failure::from(error);
     if is_cloned {
-        return failure
-            .and("if the other card is gone for good, `identity bind --force` binds it to this one");
+        let shown = path.display();
+        let bind = format!(
+            "if the other card will never be used again, bind the identity to this one: `identity bind --force {shown}`"
+        );
+        return failure.and(&bind);
     }
     failure
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use identity_core::identity::MacSource;
-use identity_core::{Uuid, derive};
+use identity_core::{Identity, Uuid, derive};
 use serde::Serialize;
 
 use identity_host::default_card;
@@ -16,6 +16,7 @@ use identity_ui::{Exit, Result};
 
 use super::warn;
 use crate::args::{DeriveArgs, DeriveSource, Format};
+use crate::render::text;
 
 #[derive(Serialize)]
 struct Derived {
@@ -25,11 +26,15 @@ struct Derived {
 }
 
 pub fn run(args: &DeriveArgs) -> Result<Exit> {
-    let uuid = match &args.source {
-        DeriveSource::Uuid(uuid) => *uuid,
-        DeriveSource::Card(path) => uuid_of(path)?,
+    let card = match &args.source {
+        DeriveSource::Uuid(uuid) => Err(*uuid),
+        DeriveSource::Card(path) => Ok(read(path, args.at)?),
     };
-    let mac = |index| MacAddress::new(index, (derive::mac(uuid, index), MacSource::Derived));
+    let uuid = card.as_ref().map_or_else(|uuid| *uuid, Identity::uuid);
+    let mac = |index| {
+        let derived = |uuid: &Uuid| (derive::mac(*uuid, index), MacSource::Derived);
+        MacAddress::new(index, card.as_ref().map_or_else(derived, |identity| identity.mac(index)))
+    };
     let derived = Derived {
         uuid: uuid.to_string(),
         macs: (0..args.interfaces).map(mac).collect(),
@@ -41,7 +46,7 @@ pub fn run(args: &DeriveArgs) -> Result<Exit> {
             let mut lines = Lines::default();
             lines.add("uuid", derived.uuid);
             for mac in &derived.macs {
-                lines.add(format!("mac {}", mac.index), &mac.address);
+                lines.add(format!("mac {}", mac.index), text::mac_address(mac));
             }
             lines.add("machine-id", derived.machine_id);
             lines.text()
@@ -50,13 +55,13 @@ pub fn run(args: &DeriveArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The UUID on a card, if a board may use it.
-fn uuid_of(path: &Path) -> Result<Uuid> {
-    let found = default_card::look(Some(path), None)?;
+/// The identity on a card, if a board may use it: there an assigned MAC address wins.
+fn read(path: &Path, hint_lba: Option<u32>) -> Result<Identity> {
+    let found = default_card::look(Some(path), hint_lba)?;
     match found.scan.identity() {
         Some(identity) if found.scan.state().is_usable() => {
             warn(&found.scan, path);
-            Ok(identity.uuid())
+            Ok(identity.clone())
         }
         _ => Err(Error::State { path: found.path, scan: Box::new(found.scan) }.into()),
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity erase`.
 
+use std::path::Path;
+
 use identity_core::State;
 use identity_host::device::safety::InUse;
 use identity_host::document::{Document, Planned};
@@ -11,6 +13,7 @@ use identity_ui::output::{json, print};
 use identity_ui::{Exit, Failure, Result, confirm};
 use serde::Serialize;
 
+use super::writing::Undo;
 use super::{warn, writing};
 use crate::args::{EraseArgs, Format};
 use crate::render::text;
@@ -28,8 +31,8 @@ struct Erased {
 pub fn run(args: &EraseArgs) -> Result<Exit> {
     let mut target = writing::open(&args.target, args.safety, InUse::Refuse, args.dry_run)?;
     let surroundings = Surroundings::of_target(&target);
-    let prepared =
-        erase::prepare(&target, &args.target, args.at, args.force, surroundings).map_err(refused)?;
+    let prepared = erase::prepare(&target, &args.target, args.at, args.force, surroundings)
+        .map_err(|error| refused(error, &args.target))?;
     let (card, plan) = (&prepared.card, &prepared.plan);
     let document = Document::of_scan(&card.scan, card.mark().as_ref(), 1);
     if args.dry_run {
@@ -45,7 +48,7 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
     } else {
         writing::consent(plan, &args.target, args.force)?;
     }
-    writing::retire(&card.scan, &target)?;
+    writing::retire(&card.scan, &target, Undo::Stamp)?;
     let after = erase::run(plan, &mut target, &args.target, args.at)?;
     print(&match args.format {
         Format::Json => json(&Erased { erased: document, state: after.state().name() }),
@@ -61,8 +64,11 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
 }
 
 /// The sentence, with what force would do.
-fn refused(error: Error) -> Failure {
+fn refused(error: Error, path: &Path) -> Failure {
     let is_doubtful = matches!(&error, Error::State { scan, .. } if scan.state() != State::Blank);
     let failure = Failure::from(error);
-    if is_doubtful { failure.and("`identity erase --force` erases all the same") } else { failure }
+    if !is_doubtful {
+        return failure;
+    }
+    failure.and(&format!("or erase all of them with `identity erase --force {}`", path.display()))
 }

@@ -24,7 +24,7 @@ use identity_ui::output::{json_line, print, say};
 use identity_ui::progress::ShownProgress;
 use identity_ui::{Exit, Failure, Result, confirm, wording};
 
-use super::writing;
+use super::writing::{self, Undo};
 use crate::args::{FlashArgs, Format};
 use crate::render::flash::{self as show, FlashSummary, Outcome, Replaced};
 
@@ -62,7 +62,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
 
     let stop = Stop::on_signal()?;
     let retired = prepared.retired(&key);
-    let kept = writing::keep(&retired, &args.target)?;
+    let kept = writing::keep(&retired, &args.target, Undo::Replace)?;
     let replaced: Vec<Replaced> = retired.iter().zip(&kept).filter_map(Replaced::new).collect();
     let (name, plan) = (source.name.clone(), prepared.plan.clone());
     let mut progress = ShownProgress::new(args.format == Format::Json);
@@ -103,7 +103,7 @@ fn say_all(notes: &[Note], path: &Path) {
 }
 
 fn request(args: &FlashArgs) -> Result<Request> {
-    let read = |file: &PathBuf| record::read_identity(file).map(|identity| (file.clone(), identity));
+    let read = |file: &PathBuf| record::read_identity(file).map(|(identity, _)| (file.clone(), identity));
     Ok(Request {
         fresh: fresh_identity(args)?,
         restore: args.restore.as_ref().map(read).transpose()?,
@@ -163,7 +163,7 @@ fn confirm(args: &FlashArgs, summary: &FlashSummary<'_>, target: &Target) -> Res
     let shown = args.target.display();
     let Some(terminal) = Terminal::find(is_stdin(args)) else {
         return Err(Failure::refused(format!(
-            "{shown} would be overwritten, and there is no terminal to ask on; say --yes"
+            "this would overwrite {shown}, and there is no terminal to ask on; give --yes"
         )));
     };
     confirm::ask_on(terminal, &show::facts(summary), &format!("Overwrite everything on {shown}?"))

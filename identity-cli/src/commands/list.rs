@@ -96,8 +96,7 @@ fn say_doubles(rows: &[Row]) -> bool {
     {
         any = true;
         say(&format!(
-            "{} and {} have the same identity {}; give a copy its own: \
-             `identity stamp --force --profile NAME DEVICE`",
+            "{} and {} have the same identity {}; give one of them its own: `identity stamp --force --profile NAME DEVICE`",
             row.device,
             row.same_identity_as.join(" and "),
             row.uuid.as_deref().unwrap_or_default()
@@ -108,7 +107,7 @@ fn say_doubles(rows: &[Row]) -> bool {
 
 fn table(rows: &[Row]) -> String {
     if rows.is_empty() {
-        return "no card, and no card reader; --loops shows loop devices too\n".into();
+        return "no card and no card reader; --loops shows loop devices too\n".into();
     }
     let or_dash = |text: &Option<String>| text.as_deref().map_or("-".into(), escaped);
     let cells = |row: &Row| {

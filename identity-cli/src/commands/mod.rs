@@ -27,6 +27,8 @@ mod writing;
 use std::path::Path;
 
 use identity_host::scan::Scan;
+#[cfg(feature = "stamp")]
+use identity_host::size_limit;
 use identity_layout::mark::Mark;
 use identity_ui::output::say;
 use identity_ui::{Exit, Result, wording};
@@ -46,19 +48,27 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::List(args) => list::run(&args.0),
         Verb::Derive(args) => derive::run(&args.0),
         #[cfg(feature = "stamp")]
-        Verb::Write(verb) => match verb {
-            WriteVerb::Stamp(args) => stamp::run(args.0),
-            WriteVerb::Bind(args) => bind::run(&args.0),
-            WriteVerb::Repair(args) => repair::run(&args.0),
-            WriteVerb::Erase(args) => erase::run(&args.0),
-            WriteVerb::Map(args) => map::run(&args.0),
-            #[cfg(feature = "flash")]
-            WriteVerb::Flash(args) => flash::run(&args.0),
-            #[cfg(feature = "flash")]
-            WriteVerb::Completions { shell } => completions::run(shell),
-            #[cfg(feature = "flash")]
-            WriteVerb::Man { dir } => man::run(dir.as_deref()),
-        },
+        Verb::Write(verb) => {
+            size_limit::fail_beyond()?;
+            run_writing(verb)
+        }
+    }
+}
+
+#[cfg(feature = "stamp")]
+fn run_writing(verb: WriteVerb) -> Result<Exit> {
+    match verb {
+        WriteVerb::Stamp(args) => stamp::run(args.0),
+        WriteVerb::Bind(args) => bind::run(&args.0),
+        WriteVerb::Repair(args) => repair::run(&args.0),
+        WriteVerb::Erase(args) => erase::run(&args.0),
+        WriteVerb::Map(args) => map::run(&args.0),
+        #[cfg(feature = "flash")]
+        WriteVerb::Flash(args) => flash::run(&args.0),
+        #[cfg(feature = "flash")]
+        WriteVerb::Completions { shell } => completions::run(shell),
+        #[cfg(feature = "flash")]
+        WriteVerb::Man { dir } => man::run(dir.as_deref()),
     }
 }
 
@@ -73,6 +83,9 @@ fn warn(scan: &Scan, path: &Path) {
 fn warn_unfinished(mark: Option<&Mark>, path: &Path) {
     if let Some(mark) = mark {
         let shown = path.display();
-        say(&format!("{shown} holds an unfinished flash of {}; run `identity flash` again", mark.image()));
+        say(&format!(
+            "{shown} holds an unfinished flash of {}; finish it with `identity flash IMAGE {shown}`",
+            mark.image()
+        ));
     }
 }

@@ -66,7 +66,9 @@ fn read_several(args: &ReadArgs) -> Result<Exit> {
         return read_all_as_csv(args, &args.targets);
     }
     if args.field.is_some() || !matches!(args.format, ReadFormat::Text | ReadFormat::Json) {
-        return Err(Failure::usage("of several cards there is --format text, json or csv, and no --field"));
+        return Err(Failure::usage(
+            "several targets need --format text, json or csv, and cannot have --field",
+        ));
     }
     for_each(&args.targets, args, |path, document, is_first| {
         let target = path.display().to_string();
@@ -122,7 +124,7 @@ fn write_files(args: &ReadArgs, directory: &Path) -> Result<Exit> {
     let target = match &args.targets[..] {
         [] => None,
         [one] => Some(&**one),
-        _ => return Err(Failure::usage("--into takes the identity of one card")),
+        _ => return Err(Failure::usage("--into takes one TARGET")),
     };
     let found = default_card::look_for_booted(target, args.at)?;
     if !found.scan.state().is_usable() {

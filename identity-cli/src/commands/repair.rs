@@ -12,6 +12,7 @@ use identity_host::update;
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Result, confirm};
 
+use super::writing::Undo;
 use super::{warn, writing};
 use crate::args::{Format, RepairArgs};
 use crate::render::{hexdump, text};
@@ -39,7 +40,7 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
         show_foreign(&target, lba);
     }
     if prepared.is_replacement {
-        writing::retire(&prepared.card.scan, &target)?;
+        writing::retire(&prepared.card.scan, &target, Undo::Replace)?;
     }
     let after = update::write(plan, &prepared.identity, &mut target, &args.target, args.at, surroundings)?;
     let document = Document::of_scan(&after, None, 1);
@@ -60,9 +61,8 @@ fn prepare(args: &RepairArgs, target: &Target, surroundings: &Surroundings) -> R
     match repair::prepare(&request, target, &args.target, surroundings.clone()) {
         Err(Error::LoneCopy { lba, .. }) if confirm::can_ask() && !args.dry_run => {
             let shown = args.target.display();
-            let facts =
-                format!("{shown}: LBA {lba} holds the only copy; it may be a piece of another card\n");
-            confirm::ask(&facts, "Is it this card's?")?;
+            let facts = format!("{shown}: LBA {lba} holds the only copy; it may come from another card\n");
+            confirm::ask(&facts, "Does it belong to this card?")?;
             let request = Request { keep: Some(Keep::Lba(lba)), ..request };
             Ok(repair::prepare(&request, target, &args.target, surroundings.clone())?)
         }
@@ -74,6 +74,6 @@ fn prepare(args: &RepairArgs, target: &Target, surroundings: &Surroundings) -> R
 fn show_foreign(target: &Target, lba: u32) {
     let mut sector = [0; identity_core::SECTOR_LEN];
     if target.read(lba.into(), &mut sector).is_ok() {
-        say(&format!("LBA {lba} is written over; it held:\n{}", hexdump::sector(&sector)));
+        say(&format!("LBA {lba} is written over; it holds:\n{}", hexdump::sector(&sector)));
     }
 }

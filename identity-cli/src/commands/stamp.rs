@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use identity_core::Identity;
 use identity_host::device::safety::InUse;
 use identity_host::document::Document;
 use identity_host::new_image::NewImage;
@@ -14,7 +15,7 @@ use identity_host::{record, update};
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Failure, Result};
 
-use super::writing;
+use super::writing::{self, Undo};
 use crate::args::{Format, StampArgs};
 use crate::render::text;
 
@@ -23,7 +24,11 @@ use crate::render::text;
 /// # Errors
 /// What stopped it, with its exit code.
 pub fn run(args: StampArgs) -> Result<Exit> {
-    let request = request(&args)?;
+    let (restore, recorded_of) = match args.restore.as_deref().map(record::read_identity).transpose()? {
+        Some((identity, card)) => (Some(identity), card),
+        None => (None, None),
+    };
+    let request = request(&args, restore)?;
     // Before anything is opened or made: the values themselves.
     let fresh = request.new_identity()?;
     let new_image = match args.create {
@@ -42,8 +47,11 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         return writing::show_plan(Document::of_planned(identity, plan), plan, args.format);
     }
     writing::consent(plan, &args.target, args.force)?;
+    if let (Some(file), Some(card)) = (&args.restore, &recorded_of) {
+        writing::consent_to_card(file, card, &target, &args.target, args.force)?;
+    }
     if prepared.effect == Effect::Replacement {
-        writing::retire(&prepared.card.scan, &target)?;
+        writing::retire(&prepared.card.scan, &target, Undo::Replace)?;
     }
     let hint_lba = args.at.first().copied();
     let after = update::write(plan, identity, &mut target, &args.target, hint_lba, surroundings)?;
@@ -61,7 +69,8 @@ fn finish_restore(args: &StampArgs) -> Result<()> {
     let Some(file) = &args.restore else { return Ok(()) };
     record::remove_if_kept(file)?;
     say(
-        "the card that had this identity before must not come back: two boards would share it; erase it or destroy it",
+        "the card that had this identity before must not be used again, or two boards share it: erase that card, or destroy \
+         it",
     );
     Ok(())
 }
@@ -69,10 +78,9 @@ fn finish_restore(args: &StampArgs) -> Result<()> {
 /// What the command line asks for.
 ///
 /// # Errors
-/// Exit 2 if something is asked for twice; as [`record::read_identity`].
-pub fn request(args: &StampArgs) -> Result<Request> {
+/// Exit 2 if something is asked for twice.
+pub fn request(args: &StampArgs, restore: Option<Identity>) -> Result<Request> {
     check_no_duplicates(args)?;
-    let restore = args.restore.as_deref().map(record::read_identity).transpose()?;
     Ok(Request {
         values: Values {
             profile: args.profile.clone(),
@@ -106,7 +114,7 @@ fn check_no_duplicates(args: &StampArgs) -> Result<()> {
     let macs = args.mac.iter().map(|(index, _)| format!("--mac {index}="));
     for name in keys.chain(macs) {
         if !seen.insert(name.clone()) {
-            return Err(Failure::usage(format!("{name} is there twice; give it once")));
+            return Err(Failure::usage(format!("{name} is given twice; give it once")));
         }
     }
     Ok(())

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity verify`.
 
+use std::path::Path;
+
+use identity_core::State;
 use identity_core::field::kind;
 use identity_core::slot::READING_ORDER;
 use serde::Serialize;
@@ -96,25 +99,31 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
             in_partition: in_partition.clone(),
             elsewhere,
         }),
-        Format::Text => text::identity(&document) + &bindings(scan) + &table(&slots, &in_partition),
+        Format::Text => text::identity(&document) + &bindings(scan, &path) + &table(&slots, &in_partition),
     })?;
-    warn(scan, &path);
+    // Of a card that is blank but for such a copy, the advice to stamp it would be refused.
+    if elsewhere.is_none() || scan.state() != State::Blank {
+        warn(scan, &path);
+    }
     warn_unfinished(mark.as_ref(), &path);
     let shown = path.display();
     for lba in &in_partition {
         say(&format!(
-            "{shown}: LBA {lba} lies in a partition, which will overwrite it; move it with `identity repair {shown}`"
+            "{shown}: the copy at LBA {lba} lies in a partition, whose file system will overwrite it; move it with `identity \
+             repair --force {shown}`"
         ));
     }
     if let Some(lba) = elsewhere {
         say(&format!(
-            "{shown}: LBA {lba}, which is no slot, holds a valid copy that no reader finds by itself: `--at {lba}`"
+            "{shown} is {}: LBA {lba} is not a slot, but holds a valid copy, which readers find only with --at: `identity \
+             read --at {lba} {shown}`",
+            scan.state()
         ));
     }
     if !differences.is_empty() {
         say(&format!(
-            "{shown} is not what the bootloader handed over: {}; restart the board, or put the card back that it started \
-             from",
+            "{shown} differs from what the bootloader handed over: {}; restart the board, or put back the card that it \
+             started from",
             differences.join(", ")
         ));
     }
@@ -124,19 +133,26 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
 }
 
 /// What could be said of the bindings.
-fn bindings(scan: &Scan) -> String {
+fn bindings(scan: &Scan, path: &Path) -> String {
     let Some(identity) = scan.identity() else { return String::new() };
     let (here, mut lines) = (scan.surroundings(), Lines::default());
     let (card, board) = (identity.fields().card().map(Cid::new), identity.fields().text(kind::BOARD));
     if card.is_none() && board.is_none() {
-        lines.add("bindings", "unbound: nobody would notice a copy of this card; `identity bind` binds it, which protects against copies made later");
+        let shown = path.display();
+        lines.add(
+            "bindings",
+            format!(
+                "unbound: nothing notices a copy of this card; bind it with `identity bind {shown}`, and copies made later \
+                 are noticed"
+            ),
+        );
     }
     if let Some(bound) = card {
         lines.add(
             "this card",
             match here.card {
                 Ok(card) if card == bound => {
-                    "the one it is bound to; a copy from before it was bound is not told".into()
+                    "the one it is bound to; copies made before it was bound are not noticed".into()
                 }
                 Ok(card) => format!("another, {card}"),
                 Err(reason) => format!("not compared: the CID is {reason}"),
@@ -149,7 +165,7 @@ fn bindings(scan: &Scan) -> String {
             match here.board(identity) {
                 Some(board) if board == bound => "the one it is bound to".into(),
                 Some(board) => format!("another, {board}"),
-                None => "not compared: no serial number of a board that the card is in is known here".into(),
+                None => "not compared: this machine knows no serial number of the card's board".into(),
             },
         );
     }

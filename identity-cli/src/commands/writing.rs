@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use identity_host::device::safety::{Allowed, InUse};
-use identity_host::device::{Access, Target};
+use identity_host::device::{Access, Card, Target};
 use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
 use identity_host::plan::Plan;
@@ -13,7 +13,7 @@ use identity_host::record::{self, CardKey, Record};
 use identity_host::scan::Scan;
 use identity_host::whole_card::check_consent;
 use identity_ui::output::{json, print, print_for_certain, say};
-use identity_ui::{Exit, Failure, Result, confirm};
+use identity_ui::{Exit, Failure, Result, confirm, wording};
 
 use crate::args::{Format, SafetyArgs};
 use crate::render::text;
@@ -58,29 +58,66 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
     }
 }
 
+/// Lets a person, or `force`, agree to an identity on another card than the one that the record `file` is of: two cards
+/// would share it. `path` is the target's name in messages.
+///
+/// # Errors
+/// Exit 6 without either.
+pub fn consent_to_card(
+    file: &Path,
+    recorded_of: &CardKey,
+    target: &Target,
+    path: &Path,
+    force: bool,
+) -> Result<()> {
+    if force || recorded_of.may_be(&CardKey::of_target(target)) {
+        return Ok(());
+    }
+    let error = Error::OtherCard {
+        path: path.to_owned(),
+        record: file.to_owned(),
+        card: recorded_of.clone(),
+        sectors: target.sectors(),
+    };
+    if confirm::can_ask() {
+        return confirm::ask(&format!("{}\n", wording::error(&error)), "Give it this identity?");
+    }
+    Err(error.into())
+}
+
+/// What a person runs to get back what is destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// The card will be blank: a stamp is enough.
+    Stamp,
+    /// The card will have another identity, which the undo replaces.
+    Replace,
+}
+
 /// Keeps what is going to be destroyed: a record in the state directory, else a line on standard output.
 ///
 /// # Errors
 /// Exit 7 if neither works; nothing may be written then.
-pub fn retire(scan: &Scan, target: &Target) -> Result<()> {
-    keep(&Record::retired(scan, &CardKey::of_target(target)), target.path()).map(|_| ())
+pub fn retire(scan: &Scan, target: &Target, undo: Undo) -> Result<()> {
+    keep(&Record::retired(scan, &CardKey::of_target(target)), target.path(), undo).map(|_| ())
 }
 
 /// Keeps these records; returns the file of each, where there is one. `path` is for messages.
 ///
 /// # Errors
 /// As [`retire`].
-pub fn keep(records: &[Record], path: &Path) -> Result<Vec<Option<PathBuf>>> {
-    records.iter().map(|record| keep_one(record, path)).collect()
+pub fn keep(records: &[Record], path: &Path, undo: Undo) -> Result<Vec<Option<PathBuf>>> {
+    records.iter().map(|record| keep_one(record, path, undo)).collect()
 }
 
-fn keep_one(record: &Record, path: &Path) -> Result<Option<PathBuf>> {
+fn keep_one(record: &Record, path: &Path, undo: Undo) -> Result<Option<PathBuf>> {
     match record::directory().and_then(|directory| record.write(&directory)) {
         Ok(file) => {
+            let force = if undo == Undo::Replace { "--force " } else { "" };
             let undo = record.identity.as_ref().map_or_else(String::new, |_| {
-                format!("; the undo is `identity stamp --restore {} {}`", file.display(), path.display())
+                format!("; undo with `identity stamp {force}--restore {} {}`", file.display(), path.display())
             });
-            say(&format!("what is replaced or erased is kept in {}{undo}", file.display()));
+            say(&format!("a record of what goes is kept in {}{undo}", file.display()));
             Ok(Some(file))
         }
         Err(error) => {
@@ -88,7 +125,7 @@ fn keep_one(record: &Record, path: &Path) -> Result<Option<PathBuf>> {
             print_for_certain(&line).map_err(|failure| {
                 let kept = Failure::from(error);
                 let why =
-                    format!("the identity can be kept nowhere ({kept}; {failure}); nothing was written");
+                    format!("no record of the identity can be kept ({kept}; {failure}); nothing was written");
                 Failure::new(Exit::Device, why)
             })?;
             Ok(None)

@@ -75,7 +75,7 @@ pub fn facts(facts: &FlashSummary<'_>) -> String {
 
 fn identity(plan: &FlashPlan) -> String {
     let Some(identity) = plan.choice.identity() else {
-        return "none, and none is given (--profile gives one)".into();
+        return "none; --profile NAME gives the card one".into();
     };
     let name = match identity.hostname() {
         Some(hostname) => format!("{} {hostname} ({})", identity.uuid(), identity.profile()),
@@ -84,7 +84,7 @@ fn identity(plan: &FlashPlan) -> String {
     let verb = match &plan.choice {
         Choice::New(_) => "a new one",
         Choice::Restore(..) => "restored from the record",
-        _ if plan.given_up.is_some() => "LOST: no place for it",
+        _ if plan.given_up.is_some() => "LOST: there is no place for it",
         _ if plan.copies.steps.is_empty() => "kept",
         _ => "kept, moved",
     };
@@ -107,10 +107,10 @@ pub fn plan(known: &FlashSummary<'_>) -> String {
         text.push_str(&text::step(step));
     }
     text.push_str(&format!(
-        "  LBA {LAST_SECTORS:<6} and all behind, around the copies; then all is read back\n"
+        "  LBA {LAST_SECTORS:<6} and everything after it, around the copies; then all is read back\n"
     ));
     text.push_str(&format!("  LBA 1–{}  around the copies\n", LAST_SECTORS - 1));
-    text.push_str("  LBA 0      which makes it a card with partitions\n");
+    text.push_str("  LBA 0      the image's first sector, in place of the mark\n");
     text.push_str(&text::slots(&known.plan.copies));
     text.push_str("nothing was written\n");
     text
@@ -227,14 +227,16 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
             text.push_str(&format!("slots: {why}\n"));
         }
     } else if outcome.replaced.is_empty() {
-        text.push_str("it has no identity; give it one with `identity stamp`\n");
+        text.push_str(&format!(
+            "the card has no identity; give it one with `identity stamp --profile NAME {target}`\n"
+        ));
     }
     for Replaced { uuid, profile, record } in &outcome.replaced {
         let place = match record {
             Some(record) => format!("only in {}", record.display()),
             None => "only in the line above".into(),
         };
-        text.push_str(&format!("the identity {uuid} ({profile}) is not on it any more, {place}\n"));
+        text.push_str(&format!("the card no longer has the identity {uuid} ({profile}), which is {place}\n"));
     }
     text
 }

@@ -55,6 +55,7 @@ fn color(used: Use) -> &'static str {
         Use::Loader => "#8250c4",
         Use::Unknown => "#d9a425",
         Use::Copy => "#2da44e",
+        Use::Mark => "#cf222e",
     }
 }
 

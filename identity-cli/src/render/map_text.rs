@@ -48,6 +48,7 @@ fn cell(used: Use) -> (char, Style) {
         Use::Loader => ('█', color(AnsiColor::Magenta)),
         Use::Unknown => ('▓', color(AnsiColor::Yellow)),
         Use::Copy => ('◆', color(AnsiColor::Green)),
+        Use::Mark => ('!', color(AnsiColor::Red)),
     }
 }
 

@@ -56,7 +56,7 @@ pub fn step(step: &Step) -> String {
         Step::ClearInPartition { lba, .. } => {
             format!("  LBA {lba:<5} zeros over an old copy, behind the start of a partition\n")
         }
-        Step::WriteMark { .. } => "  LBA 0     the mark of the unfinished flash, without its number\n".into(),
+        Step::WriteMark { .. } => "  LBA 0     the mark of the unfinished flash, without its number: no record is given back by itself any more\n".into(),
     }
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A card behind a path: a block device, or an image file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -13,7 +14,6 @@ use rustix::io::Errno;
 
 use super::buffer::{Buffer, DIRECT_ALIGN};
 use super::info::DeviceInfo;
-
 use super::safety;
 use super::safety::{Allowed, InUse, TargetProblem};
 use super::{Card, SECTOR_LEN, Sector, WritableCard};
@@ -57,7 +57,8 @@ impl Target {
     /// read, if writing is unsafe.
     pub fn open(path: &Path, access: Access) -> Result<Self> {
         let refused = |problem| Error::Target { path: path.to_owned(), problem };
-        let metadata = path.metadata().map_err(|error| Error::io(path, Action::Open, error))?;
+        let place = Place::find(path).map_err(|error| Error::io(path, Action::Open, error))?;
+        let metadata = &place.metadata;
         let kind = metadata.file_type();
         if !kind.is_file() && !kind.is_block_device() {
             return Err(refused(if kind.is_dir() {
@@ -67,14 +68,16 @@ impl Target {
             }));
         }
         match access {
-            Access::Read => safety::check_to_read(&metadata),
-            Access::Plan(allowed) | Access::Write(allowed) => safety::check_to_write(&metadata, allowed),
+            Access::Read => safety::check_to_read(metadata),
+            Access::Plan(allowed) | Access::Write(allowed) => safety::check_to_write(metadata, allowed),
         }
         .map_err(refused)?;
         let file = match access {
-            Access::Read | Access::Plan(_) => File::open(path).map_err(|error| open_error(path, error))?,
+            Access::Read | Access::Plan(_) => {
+                place.open(OpenOptions::new().read(true)).map_err(|error| place.open_error(error))?
+            }
             Access::Write(allowed) => {
-                open_locked(path, kind.is_block_device() && allowed.in_use != InUse::Write)?
+                open_locked(&place, kind.is_block_device() && allowed.in_use != InUse::Write)?
             }
         };
         let bytes = if kind.is_file() {
@@ -85,7 +88,7 @@ impl Target {
         };
         let direct = match access {
             Access::Read | Access::Plan(_) => None,
-            Access::Write(_) => open_direct(path),
+            Access::Write(_) => open_direct(&place),
         };
         let info = if kind.is_block_device() { DeviceInfo::find(metadata.rdev()) } else { None };
         let sectors = bytes / SECTOR_LEN as u64;
@@ -197,41 +200,72 @@ impl Target {
     }
 }
 
-fn open_error(path: &Path, error: io::Error) -> Error {
-    let refused = |problem| Error::Target { path: path.to_owned(), problem };
-    match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::NOMEDIUM) => refused(TargetProblem::NoMedium),
-        Some(Errno::ROFS) if path.is_file() => refused(TargetProblem::ReadOnlyFileSystem),
-        Some(Errno::ROFS) => refused(TargetProblem::ReadOnly),
-        _ => Error::io(path, Action::Open, error),
+/// What a path led to when it was looked up, once: a link that is changed afterwards changes nothing any more.
+struct Place<'a> {
+    /// As it was given.
+    path: &'a Path,
+    /// A handle that only names the file or device (`O_PATH`).
+    handle: File,
+    metadata: Metadata,
+}
+
+impl<'a> Place<'a> {
+    fn find(path: &'a Path) -> io::Result<Self> {
+        let handle = OpenOptions::new().read(true).custom_flags(flags(OFlags::PATH)).open(path)?;
+        let metadata = handle.metadata()?;
+        Ok(Self { path, handle, metadata })
     }
+
+    /// Opens what was found, by its handle; without `/proc` by its path, and then it has to be the same.
+    fn open(&self, options: &OpenOptions) -> io::Result<File> {
+        match options.open(format!("/proc/self/fd/{}", self.handle.as_raw_fd())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+            opened => return opened,
+        }
+        let file = options.open(self.path)?;
+        let id = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+        if id(&file.metadata()?) == id(&self.metadata) { Ok(file) } else { Err(Errno::STALE.into()) }
+    }
+
+    fn open_error(&self, error: io::Error) -> Error {
+        let refused = |problem| Error::Target { path: self.path.to_owned(), problem };
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOMEDIUM) => refused(TargetProblem::NoMedium),
+            Some(Errno::ROFS) if self.metadata.is_file() => refused(TargetProblem::ReadOnlyFileSystem),
+            Some(Errno::ROFS) => refused(TargetProblem::ReadOnly),
+            _ => Error::io(self.path, Action::Open, error),
+        }
+    }
+
+    fn busy_or(&self, error: io::Error) -> Error {
+        let is_busy = error.kind() == io::ErrorKind::WouldBlock
+            || error.raw_os_error() == Some(Errno::BUSY.raw_os_error());
+        if is_busy {
+            Error::Target { path: self.path.to_owned(), problem: TargetProblem::Busy }
+        } else {
+            self.open_error(error)
+        }
+    }
+}
+
+fn flags(flags: OFlags) -> i32 {
+    i32::try_from(flags.bits()).unwrap_or(0)
 }
 
 /// Opens for writing so that no other program that asks the same way can have it at the same time, nor, if `exclusive`,
 /// any mount.
-fn open_locked(path: &Path, exclusive: bool) -> Result<File> {
+fn open_locked(place: &Place<'_>, exclusive: bool) -> Result<File> {
     // O_EXCL without O_CREAT is Linux's "nobody else" for block devices, open(2); for files it means nothing.
-    let flags = if exclusive { OFlags::EXCL } else { OFlags::empty() };
-    let flags = i32::try_from(flags.bits()).unwrap_or(0);
-    let open = || OpenOptions::new().read(true).write(true).custom_flags(flags).open(path);
+    let exclusive = flags(if exclusive { OFlags::EXCL } else { OFlags::empty() });
+    let open = || place.open(OpenOptions::new().read(true).write(true).custom_flags(exclusive));
     let deadline = Instant::now() + PATIENCE;
     let file = retry(deadline, open, |error| error.raw_os_error() == Some(Errno::BUSY.raw_os_error()))
-        .map_err(|error| busy_or(path, error))?;
+        .map_err(|error| place.busy_or(error))?;
     // systemd.io/BLOCK_DEVICE_LOCKING: whoever writes takes the lock, so that udev does not probe meanwhile.
     let lock = || flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from);
     retry(deadline, lock, |error| error.kind() == io::ErrorKind::WouldBlock)
-        .map_err(|error| busy_or(path, error))?;
+        .map_err(|error| place.busy_or(error))?;
     Ok(file)
-}
-
-fn busy_or(path: &Path, error: io::Error) -> Error {
-    let busy =
-        error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(Errno::BUSY.raw_os_error());
-    if busy {
-        Error::Target { path: path.to_owned(), problem: TargetProblem::Busy }
-    } else {
-        open_error(path, error)
-    }
 }
 
 fn retry<T>(
@@ -249,9 +283,8 @@ fn retry<T>(
     }
 }
 
-fn open_direct(path: &Path) -> Option<File> {
-    let flags = i32::try_from(OFlags::DIRECT.bits()).ok()?;
-    OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).ok()
+fn open_direct(place: &Place<'_>) -> Option<File> {
+    place.open(OpenOptions::new().read(true).write(true).custom_flags(flags(OFlags::DIRECT))).ok()
 }
 
 /// Reads the aligned block around a sector into aligned memory, and cuts the sector out.
@@ -270,4 +303,30 @@ fn read_direct(file: &File, lba: u64) -> io::Result<Sector> {
     let mut sector = [0; SECTOR_LEN];
     sector.copy_from_slice(&block[inside..inside + SECTOR_LEN]);
     Ok(sector)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_that_is_changed_meanwhile_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for name in ["card", "other"] {
+            fs::write(path(name), name).unwrap();
+        }
+        symlink(path("card"), path("link")).unwrap();
+        let link = path("link");
+        let place = Place::find(&link).unwrap();
+        fs::remove_file(&link).unwrap();
+        symlink(path("other"), &link).unwrap();
+        for options in [OpenOptions::new().read(true), OpenOptions::new().read(true).write(true)] {
+            let opened = place.open(options).unwrap();
+            assert_eq!(opened.metadata().unwrap().ino(), path("card").metadata().unwrap().ino());
+        }
+    }
 }

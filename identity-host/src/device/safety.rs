@@ -88,13 +88,13 @@ pub enum TargetProblem {
     },
 }
 
-/// Refuses a part of a card, in which no slot is where it should be.
+/// Refuses a part of a card, in which no slot is where it should be, and a device with other sectors than a card.
 ///
 /// # Errors
 /// Why.
 pub fn check_to_read(metadata: &Metadata) -> Result<(), TargetProblem> {
     match block_device(&Host::here(), metadata) {
-        Some((_, Some(device))) => check_whole(&device),
+        Some((_, Some(device))) => check_whole(&device).and_then(|()| check_sector_size(&device)),
         // Without /sys, as in a small initramfs, reading does no harm.
         _ => Ok(()),
     }
@@ -152,13 +152,18 @@ fn check_device(host: &Host, device: &Device, allowed: Allowed) -> Result<(), Ta
     if device.attribute("ro").as_deref() == Some("1") {
         return Err(TargetProblem::ReadOnly);
     }
-    if let Some(size) = device.attribute("queue/logical_block_size").filter(|size| size != SECTOR_SIZE) {
-        return Err(TargetProblem::SectorSize(size));
-    }
+    check_sector_size(device)?;
     if !is_card(device) && !allowed.fixed_disk {
         return Err(TargetProblem::FixedDisk(model(device)));
     }
     Ok(())
+}
+
+fn check_sector_size(device: &Device) -> Result<(), TargetProblem> {
+    match device.attribute("queue/logical_block_size").filter(|size| size != SECTOR_SIZE) {
+        Some(size) => Err(TargetProblem::SectorSize(size)),
+        None => Ok(()),
+    }
 }
 
 fn is_card(device: &Device) -> bool {

@@ -81,7 +81,7 @@ fn keep(latest: &Identity, wanted: &Wanted) -> Result<Choice, FlashProblem> {
         if wanted.force {
             return Ok(Choice::Restore(record.clone(), file.clone()));
         }
-        return Err(FlashProblem::OtherRecord { present: latest.clone(), record: record.uuid() });
+        return Err(FlashProblem::OtherRecord { present: Box::new(latest.clone()), record: record.uuid() });
     }
     let Some(fresh) = &wanted.fresh else { return Ok(Choice::Keep(latest.clone())) };
     if wanted.force {
@@ -93,7 +93,7 @@ fn keep(latest: &Identity, wanted: &Wanted) -> Result<Choice, FlashProblem> {
     if asks_nothing_else {
         return Ok(Choice::Keep(latest.clone()));
     }
-    Err(FlashProblem::IdentityPresent(latest.clone()))
+    Err(FlashProblem::IdentityPresent(Box::new(latest.clone())))
 }
 
 fn restore(matches: Matches, wanted: &Wanted) -> Result<Option<Choice>, FlashProblem> {

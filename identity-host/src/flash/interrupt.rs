@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::error::{Error, Result};
@@ -26,8 +26,6 @@ impl Stop {
                 .and_then(|_| flag::register(signal, stop.0.clone()))
                 .map_err(Error::Signals)?;
         }
-        // Without a handler, a write beyond `ulimit -f` would end the process instead of failing with EFBIG.
-        flag::register(SIGXFSZ, Arc::default()).map_err(Error::Signals)?;
         Ok(stop)
     }
 

@@ -247,7 +247,7 @@ fn choose(
     let choice = choice::decide(scan, matches, wanted, target.path)?;
     if let Choice::Restore(identity, file) = &choice {
         update::check_binding(identity, &target.surroundings, target.path)?;
-        notes.push(Note::Restored(identity.clone(), file.clone()));
+        notes.push(Note::Restored(Box::new(identity.clone()), file.clone()));
     }
     Ok(choice)
 }

@@ -7,6 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::{Kind, Partition, PartitionTable, Scheme, TableProblem};
 use crate::bytes::{Bytes, SECTOR};
 use crate::gap::Gap;
+use crate::mark::Mark;
 
 /// One entry of an MBR.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -51,7 +52,12 @@ pub(super) fn read(gap: &Gap<'_>, table: &mut PartitionTable) -> (Protective, Ve
         return (Protective::None, Vec::new());
     };
     let Some(entries) = entries(lba0) else {
-        table.problems.push(TableProblem::NoSignature);
+        let is_marked = lba0.first_chunk().is_some_and(|lba0| Mark::parse(lba0).is_some());
+        table.problems.push(if is_marked {
+            TableProblem::UnfinishedFlash
+        } else {
+            TableProblem::NoSignature
+        });
         return (Protective::None, Vec::new());
     };
     let is_protective = |entry: &&MbrEntry| entry.kind == MBR_PROTECTIVE;

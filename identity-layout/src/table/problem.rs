@@ -8,9 +8,9 @@ use crate::whole_device::WholeDevice;
 use super::Kind;
 
 /// The way out where a person has to look.
-const VERIFY: &str = "`sgdisk -v` says what is wrong";
+const VERIFY: &str = "`sgdisk -v DEVICE` says what is wrong";
 /// The way out where the backup has to be moved.
-const TO_END: &str = "`sgdisk -e` moves the backup to the end and mends the header";
+const TO_END: &str = "`sgdisk -e DEVICE` moves the backup to the end and mends the header";
 
 /// A partition in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum TableProblem {
     TooShort,
     /// LBA 0 does not end in 55 AA.
     NoSignature,
+    /// LBA 0 holds our mark: an image is being written, or was not written to its end.
+    UnfinishedFlash,
     /// 55 AA, and an entry whose boot flag no table has: code, not a table.
     BootFlag {
         /// The entry.
@@ -224,7 +226,7 @@ impl TableProblem {
 
     /// Whether there simply is no table, rather than a broken one or something else in its place.
     pub fn is_absence(&self) -> bool {
-        matches!(self, Self::TooShort | Self::NoSignature)
+        matches!(self, Self::TooShort | Self::NoSignature | Self::UnfinishedFlash)
     }
 }
 
@@ -233,6 +235,9 @@ impl fmt::Display for TableProblem {
         match self {
             Self::TooShort => f.write_str("shorter than one sector"),
             Self::NoSignature => f.write_str("no partition table: LBA 0 does not end in 55 AA"),
+            Self::UnfinishedFlash => f.write_str(
+                "an unfinished flash: LBA 0 says so, and gets the image's partition table when it is run again",
+            ),
             Self::BootFlag { number, found } => write!(
                 f,
                 "no partition table: LBA 0 ends in 55 AA, but entry {number} has the boot flag 0x{found:02x}"
@@ -257,7 +262,7 @@ impl fmt::Display for TableProblem {
             ),
             Self::GptUsableBeyond { last, sectors } => write!(
                 f,
-                "the GPT header is of a larger device: usable up to LBA {last}, and there are {sectors} sectors; {TO_END}"
+                "the GPT header is that of a larger device: usable up to LBA {last}, but there are {sectors} sectors; {TO_END}"
             ),
             Self::GptFirstUsable { first } => write!(
                 f,
@@ -269,7 +274,7 @@ impl fmt::Display for TableProblem {
             ),
             Self::GptEntryCount { found } => write!(f, "the GPT header counts {found} entries; {VERIFY}"),
             Self::GptStaleBackup { lba } => {
-                write!(f, "a stale GPT backup at LBA {lba}, of another table; it counts for nothing")
+                write!(f, "a stale GPT backup at LBA {lba}, of another table; it is ignored")
             }
             Self::GptBackupNotAtEnd { lba } => write!(
                 f,
@@ -278,16 +283,17 @@ impl fmt::Display for TableProblem {
             Self::OtherLabel { label, lba } => write!(
                 f,
                 "a partition table of type {label} in LBA {lba}, which some systems take instead of MBR or GPT; \
-                 if it is a leftover, `wipefs` shows it and clears it"
+                 if nobody needs it any more, `wipefs DEVICE` lists its offset and `wipefs --offset OFFSET DEVICE` \
+                 clears it"
             ),
-            Self::Unreadable { lba } => write!(f, "LBA {lba} cannot be read, and the partition table needs it"),
+            Self::Unreadable { lba } => write!(f, "LBA {lba}, a part of the partition table, cannot be read"),
             Self::NotLookedAt { number, kind, lba } => write!(
                 f,
-                "the table inside MBR partition {number} ({kind}), in LBA {lba}, was not looked at"
+                "the table inside MBR partition {number} ({kind}), in LBA {lba}, was not read"
             ),
             Self::ChainLoop { number, lba } => write!(
                 f,
-                "the extended boot records of MBR partition {number} come back to LBA {lba}; `sfdisk --verify` says more"
+                "the extended boot records of MBR partition {number} come back to LBA {lba}; `sfdisk --verify DEVICE` says more"
             ),
             Self::ChainTooLong { number } => {
                 write!(f, "MBR partition {number} has more extended boot records than any system reads")
@@ -295,7 +301,7 @@ impl fmt::Display for TableProblem {
             Self::Wraps { number, start_lba } => write!(
                 f,
                 "the table inside MBR partition {number} names a sector behind LBA 2^32, which some systems take for \
-                 LBA {start_lba}; `sfdisk --verify` says more"
+                 LBA {start_lba}; `sfdisk --verify DEVICE` says more"
             ),
             Self::InFront { number, start_lba } => write!(
                 f,
@@ -304,7 +310,7 @@ impl fmt::Display for TableProblem {
             Self::GptHeaderLen { found } => write!(f, "the GPT header's length is {found} bytes; {VERIFY}"),
             Self::GptHeaderCrc { stored, computed } => write!(
                 f,
-                "the GPT header's checksum is {stored:08x}, its content's {computed:08x}; {VERIFY}"
+                "the GPT header's checksum is {stored:08x}, but its content's is {computed:08x}; {VERIFY}"
             ),
             Self::GptHeaderLba { stored } => {
                 write!(f, "the GPT header at LBA 1 says it is at LBA {stored}; {VERIFY}")
@@ -317,7 +323,7 @@ impl fmt::Display for TableProblem {
                 "the GPT entries, {sectors} sectors from LBA {start_lba}, lie outside what was read"
             ),
             Self::GptEntriesCrc { stored, computed } => {
-                write!(f, "the GPT entries' checksum is {stored:08x}, their content's {computed:08x}; {VERIFY}")
+                write!(f, "the GPT entries' checksum is {stored:08x}, but their content's is {computed:08x}; {VERIFY}")
             }
             Self::Reversed { partition } => write!(f, "{partition} ends before it starts"),
             Self::OverGpt { partition } => write!(f, "{partition} covers the GPT itself"),

@@ -22,7 +22,7 @@ pub fn problem(name: &str, problem: &ImageProblem) -> String {
             foreign(name, &what, inside)
         }
         ImageProblem::PackedTwice { outer, inner } => format!(
-            "{name} is packed twice: a {} file with a {} file in it; unpack it once, or give what is inside through a pipe: \
+            "{name} is packed twice: a {} file with a {} file in it; unpack it once and pipe it: \
              `{} | identity flash - TARGET`",
             outer.name(),
             inner.name(),
@@ -48,7 +48,7 @@ pub fn problem(name: &str, problem: &ImageProblem) -> String {
             );
             let size = needed.map_or_else(|| "SIZE".to_owned(), |needed| format!("{}M", mib(needed)));
             format!(
-                "{name}: its {} data takes {needed_text}; say --memory {size} where the machine has that much",
+                "{name}: unpacking its {} data takes {needed_text}; give --memory {size} if the machine has that much",
                 format.name()
             )
         }
@@ -60,24 +60,23 @@ pub fn problem(name: &str, problem: &ImageProblem) -> String {
             };
             format!("{name} has the SHA-256 {found}, but {origin} says {}; fetch it again", expected.sum)
         }
-        ImageProblem::Changed => format!("{name} was changed while it was read; flash it again"),
+        ImageProblem::Changed => format!("{name} changed while it was read; run the same command again"),
         ImageProblem::NoTable(filesystem) => {
             let what = filesystem.map_or_else(
                 || "has no partition table".to_owned(),
                 |name| format!("is one {name} file system, without a partition table"),
             );
             format!(
-                "{name} {what}, so it may be a part of a card's image only, or something else; if a board boots from it, say \
-                 --no-table"
+                "{name} {what}, so it may not be the image of a whole card; if a board boots from it, give --no-table"
             )
         }
         ImageProblem::BlockMap(MapMismatch::Range(bytes)) => format!(
-            "{name}: the checksum of bytes {} to {} is not the one in its block map; fetch both again, or say --no-bmap",
+            "{name}: the checksum of bytes {} to {} is not the one in its block map; fetch both again, or give --no-bmap",
             bytes.start,
             bytes.end.saturating_sub(1)
         ),
         ImageProblem::BlockMap(MapMismatch::Length { image_len, map_len }) => format!(
-            "{name} is {image_len} bytes long, but {map_len} by its block map; fetch both again, or say --no-bmap"
+            "{name} is {image_len} bytes long, but its block map says {map_len}; fetch both again, or give --no-bmap"
         ),
     }
 }
@@ -103,10 +102,10 @@ fn foreign(name: &str, what: &str, foreign: &Foreign) -> String {
         ForeignKind::AndroidSparse => format!("convert it first: `simg2img {name} card.img`"),
         ForeignKind::Firmware => "its vendor's own tool writes it; look for a card image (.img) of the same system".into(),
         ForeignKind::Part => {
-            "it belongs into a partition of one, or a boot loader loads it; look for a card image (.img) of the same system"
+            "it belongs in a partition, or a boot loader loads it; look for a card image (.img) of the same system"
                 .into()
         }
-        ForeignKind::Document => "the download was no image; fetch it again".into(),
+        ForeignKind::Document => "the download failed; fetch it again".into(),
     };
     format!("{name} is {what}, not the image of a card; {way_out}")
 }
@@ -144,8 +143,8 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
             )
         }
         ArchiveProblem::StoredFromPipe => {
-            "the file in the archive is stored, and its length stands behind it, where a pipe cannot find it; give the archive \
-             by its name instead"
+            "the file in the archive is stored, and its length follows it, where it cannot be found in a pipe; give the \
+             archive's name instead"
                 .into()
         }
         ArchiveProblem::WrongCrc { found, expected } => format!(
@@ -156,7 +155,7 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
             "the file in the archive is damaged: its length is {expected} bytes, that of its content {found}; fetch it again"
         ),
         ArchiveProblem::NoDirectory => {
-            "the archive is damaged: its directory is missing behind the file; fetch it again".into()
+            "the archive is damaged: its directory is missing; fetch it again".into()
         }
     }
 }
@@ -192,13 +191,13 @@ pub fn bmap(path: &Path, problem: &BmapProblem) -> String {
         BmapProblem::OwnSum => "its own checksum is wrong".into(),
         BmapProblem::Armour => "it is signed, and the end of the signed text is missing".into(),
     };
-    format!("{}: {what}; fetch it again, or say --no-bmap", path.display())
+    format!("{}: {what}; fetch it again, or give --no-bmap", path.display())
 }
 
 /// A file of checksums.
 pub fn sums(path: &Path, problem: &SumsProblem) -> String {
     let what = match problem {
-        SumsProblem::NoFile => "no regular file".into(),
+        SumsProblem::NoFile => "it is not a regular file".into(),
         SumsProblem::Line(line) => format!("{line:?} is not a line of sha256sum"),
         SumsProblem::Empty => "it is empty".into(),
         SumsProblem::Other { other, name } => format!("it is about {other}, not about {name}"),

@@ -83,7 +83,7 @@ fn no_free_slot_is_refused_before_the_first_byte() {
     // It is not gone for good.
     let record = bench.records().pop().unwrap();
     let back = Image::mbr();
-    let mut stamp = bench.identity("stamp --restore");
+    let mut stamp = bench.identity("stamp --force --restore");
     stamp = stamp.arg(&record).arg(back.path());
     stamp.run().exits(0).shows(&[UUID, "generation  2"]);
     assert_eq!(bench.records(), [record], "what was replaced once can be asked for again");

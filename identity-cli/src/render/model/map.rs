@@ -64,12 +64,14 @@ pub enum Use {
     Unknown,
     /// A copy of the identity.
     Copy,
+    /// The mark of an unfinished flash.
+    Mark,
 }
 
 impl Use {
     /// All, in the order of a legend.
-    pub const ALL: [Self; 6] =
-        [Self::Table, Self::Loader, Self::Unknown, Self::Claimed, Self::Free, Self::Copy];
+    pub const ALL: [Self; 7] =
+        [Self::Table, Self::Mark, Self::Loader, Self::Unknown, Self::Claimed, Self::Free, Self::Copy];
 
     /// In words.
     pub fn words(self) -> &'static str {
@@ -80,6 +82,7 @@ impl Use {
             Self::Loader => "boot loader or environment",
             Self::Unknown => "unknown data",
             Self::Copy => "identity",
+            Self::Mark => "unfinished flash",
         }
     }
 }
@@ -132,16 +135,21 @@ impl Chart {
         let mut slots: Vec<_> = verdicts.iter().map(|verdict| slot(verdict, scan)).collect();
         slots.sort_by_key(|slot| slot.lba);
         Self {
-            target,
             sectors,
             scheme: map.table.scheme.name(),
             state: scan.state().name(),
             first_partition_lba: map.table.first_partition_lba(),
             end_lba: map.end_lba,
-            problems: map.table.problems.iter().map(ToString::to_string).collect(),
+            problems: map
+                .table
+                .problems
+                .iter()
+                .map(|problem| problem.to_string().replace("DEVICE", &target))
+                .collect(),
             partitions: map.table.partitions.iter().map(partition).collect(),
             spans: spans(map),
             slots,
+            target,
         }
     }
 
@@ -149,6 +157,7 @@ impl Chart {
     pub fn most_telling(&self, start: u64, end: u64) -> Use {
         let touched = self.spans.iter().filter(|span| span.start_lba < end && span.end_lba() > start);
         let rank = |used: &Use| match used {
+            Use::Mark => 6,
             Use::Copy => 5,
             Use::Table => 4,
             Use::Loader => 3,
@@ -220,6 +229,7 @@ fn span_of(region: &Region, start_lba: u64, end_lba: u64) -> Span {
         Basis::Content => (Use::Loader, format!("{} {}", owner.family, owner.what)),
         Basis::Claim => (Use::Claimed, format!("{} {}", owner.family, owner.what)),
         Basis::Data => (Use::Unknown, "unknown data".to_owned()),
+        Basis::Mark => (Use::Mark, format!("{} {}", owner.family, owner.what)),
         Basis::Copy(state) => (Use::Copy, format!("identity, {} copy", state.name())),
     };
     Span {

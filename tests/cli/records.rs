@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Nothing is destroyed unseen: before an identity is erased or replaced, a record of it is kept.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use identity_fixtures::Card;
+use identity_tests::cli::Outcome;
+use identity_tests::image::{Image, SECTORS};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{OTHER, UUID};
+
+fn stamped() -> Image {
+    Image::stamped(format!("--profile panda --uuid {UUID} --hostname panda-03 --set console=ttyS0"))
+}
+
+fn conflict() -> Image {
+    let (card, other) = (stamped(), Image::stamped(format!("--profile beagle --uuid {OTHER}")));
+    card.put(6607, &other.sector(6607));
+    card
+}
+
+/// An image that is flashed.
+fn os(dir: &Path) -> PathBuf {
+    let path = dir.join("os.img");
+    fs::write(&path, Card::new(SECTORS).mbr(1, 0x0c, 8192, 4096).bytes()).expect("own directory");
+    path
+}
+
+fn run(card: &Image, states: &Path, words: &str) -> Outcome {
+    let mut identity = card.identity(words);
+    identity.command().env("XDG_STATE_HOME", states);
+    identity.run()
+}
+
+/// Every way to lose an identity: a card, and what is run on it.
+fn losses(image: &Path) -> Vec<(fn() -> Image, String)> {
+    vec![
+        (stamped, "erase".into()),
+        (stamped, "erase --force".into()),
+        (stamped, "stamp --force --profile beagle".into()),
+        (conflict, format!("repair --keep {OTHER}")),
+        (conflict, "erase --force".into()),
+        (stamped, format!("flash --force --profile beagle {}", image.display())),
+    ]
+}
+
+#[test]
+fn what_is_erased_or_replaced_is_kept_with_every_sector() {
+    let dir = TempDir::new().expect("a directory");
+    for (number, (make, words)) in losses(&os(dir.path())).into_iter().enumerate() {
+        let states = dir.path().join(number.to_string());
+        let card = make();
+        let sector = card.sector(52);
+        run(&card, &states, &words).exits(0).says(&["a record of what goes", "identity stamp", "--restore"]);
+        let directory = states.join("identity");
+        let names = fs::read_dir(&directory).expect("records").map(|entry| entry.expect("an entry").path());
+        let name =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(UUID));
+        let file = names.into_iter().find(name).unwrap_or_else(|| panic!("{words}: no record of {UUID}"));
+        assert_eq!(fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600, "{words}");
+        assert_eq!(fs::metadata(&directory).expect("a directory").permissions().mode() & 0o777, 0o700);
+        let record: Value = serde_json::from_slice(&fs::read(&file).expect("a file")).expect("JSON");
+        assert_eq!((&record["purpose"], &record["uuid"]), (&"retired".into(), &UUID.into()), "{words}");
+        assert_eq!(record["identity"]["variables"]["console"], "ttyS0", "{words}");
+        let hex: String = sector.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sectors = record["sectors"].as_array().expect("sectors");
+        assert!(
+            sectors.iter().any(|one| one["lba"] == 52 && one["hex"] == hex.as_str()),
+            "{words}: {record}"
+        );
+    }
+}
+
+/// A directory that nobody can make.
+const NOWHERE: &str = "/proc/nowhere";
+
+#[test]
+fn without_a_place_for_records_they_go_to_standard_output_first() {
+    let dir = TempDir::new().expect("a directory");
+    for (make, words) in losses(&os(dir.path())) {
+        if words.starts_with("flash") {
+            continue; // Its pending record has no such way out: nothing is written without it.
+        }
+        let shown = run(&make(), Path::new(NOWHERE), &words).exits(0).stdout;
+        let line = shown.lines().next().expect("a line");
+        let event: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{words}: {error}: {shown}"));
+        assert_eq!(event["event"], "replacing", "{words}");
+        assert!(shown.contains(UUID), "{words}");
+    }
+}
+
+#[test]
+fn where_neither_works_nothing_is_written() {
+    let dir = TempDir::new().expect("a directory");
+    for (make, words) in losses(&os(dir.path())) {
+        let card = make();
+        let failed = card.unchanged_by(|| {
+            let mut identity = card.identity(&words);
+            let command = identity.command();
+            command
+                .env("XDG_STATE_HOME", NOWHERE)
+                .stdout(File::options().write(true).open("/dev/full").unwrap());
+            command.output().expect("identity starts")
+        });
+        let said = String::from_utf8_lossy(&failed.stderr);
+        assert_eq!(failed.status.code(), Some(7), "{words}: {said}");
+        assert!(said.contains(NOWHERE), "{words}: {said}");
+    }
+}
+
+#[test]
+fn an_update_keeps_no_record() {
+    let dir = TempDir::new().expect("a directory");
+    run(&stamped(), dir.path(), &format!("stamp --uuid {UUID} --hostname other")).exits(0);
+    assert!(!dir.path().join("identity").exists());
+}
+
+#[test]
+fn what_read_prints_in_json_is_an_identity_for_another_card() {
+    let dir = TempDir::new().expect("a directory");
+    let file = dir.path().join("panda.json");
+    let document = stamped().run("read --format json").exits(0).stdout;
+    fs::write(&file, &document).expect("own directory");
+    let card = Image::mbr();
+    let restore = format!("stamp --restore {}", file.display());
+    run(&card, dir.path(), &restore).exits(0).says(&["must not be used again"]);
+    let found = card.run("read --format json").exits(0).json();
+    assert_eq!((&found["uuid"], &found["hostname"]), (&UUID.into(), &"panda-03".into()));
+    assert_eq!(found["variables"]["console"], "ttyS0");
+    assert!(file.exists(), "a file that a person keeps stays");
+    for key in ["bindings", "unknown"] {
+        let mut value: Value = serde_json::from_str(&document).expect("JSON");
+        value.as_object_mut().expect("an object").remove(key);
+        fs::write(&file, value.to_string()).expect("own directory");
+        Image::mbr().unchanged(&restore).exits(6).says(&[key]);
+    }
+}

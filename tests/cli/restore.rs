@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An identity comes back from a record when a person says so, to the card that had it. `records` says when there is one.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use identity_tests::cli::{Identity, Outcome, program};
+use identity_tests::image::Image;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::UUID;
+
+/// A user's place for records, and a directory to work in.
+struct Host(TempDir);
+
+impl Host {
+    fn new() -> Self {
+        let host = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(host.path("work")).unwrap();
+        host
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn identity(&self, words: &str) -> Identity {
+        let mut identity = Identity::new(words);
+        identity.command().env("XDG_STATE_HOME", self.path("state")).current_dir(self.path("work"));
+        identity
+    }
+
+    fn run(&self, words: &str, card: &Image) -> Outcome {
+        self.identity(words).arg(card.path()).run()
+    }
+
+    fn records(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("state/identity"));
+        let mut records: Vec<_> =
+            entries.map_or(vec![], |entries| entries.map(|entry| entry.unwrap().path()).collect());
+        records.sort();
+        records
+    }
+
+    /// The one record of an identity that was erased from this card.
+    fn record_of(&self, card: &Image) -> PathBuf {
+        self.run("erase", card).exits(0);
+        let mut records = self.records();
+        assert_eq!(records.len(), 1, "{records:?}");
+        records.remove(0)
+    }
+
+    fn restore(&self, options: &str, file: &Path, card: &Path) -> Outcome {
+        self.identity(&format!("stamp {options} --restore")).arg(file).arg(card).run()
+    }
+}
+
+fn card() -> Image {
+    Image::stamped(format!(
+        "--profile panda --uuid {UUID} --hostname h --serial S --mac 1=02:00:5e:10:00:01 --set a=1"
+    ))
+}
+
+#[test]
+fn what_was_erased_comes_back_with_all_its_values() {
+    let (host, card) = (Host::new(), card());
+    let before = card.run("read --format json").json();
+    let record = host.record_of(&card);
+    assert_eq!(record.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let restored =
+        host.restore("", &record, card.path()).exits(0).says(&["must not be used again", "two boards"]);
+    assert!(restored.stdout.contains(UUID));
+    let mut after = card.run("read --format json").json();
+    assert_eq!(after["generation"], 2);
+    after["generation"] = before["generation"].clone();
+    assert_eq!(after, before);
+    assert_eq!(host.records(), [record], "the undo can be repeated");
+}
+
+fn uuid_in(record: &Path) -> String {
+    let record: Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
+    record["uuid"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_record_goes_to_another_card_by_consent_alone() {
+    let (host, first) = (Host::new(), card());
+    let record = host.record_of(&first);
+    let second = Image::mbr();
+    second.unchanged_by(|| host.restore("", &record, second.path())).exits(6).says_one_sentence().says(&[
+        "is the record of",
+        "two boards share one identity",
+        "--force",
+    ]);
+    let larger = Image::absent();
+    let path = larger.path().to_owned();
+    larger.unchanged_by(|| host.restore("--create 64M", &record, &path)).exits(6).says(&["--force"]);
+    host.restore("--create 64M --force", &record, &path).exits(0).says(&["must not be used again"]);
+    assert_eq!(larger.run("read --field uuid").exits(0).stdout.trim(), UUID);
+}
+
+#[test]
+fn a_failed_restore_by_a_bare_name_takes_nothing_away() {
+    let (host, card) = (Host::new(), card());
+    let record = host.record_of(&card);
+    let bare = host.path("work/NAME.json");
+    fs::copy(&record, &bare).unwrap();
+    for options in [
+        "--create 1M",
+        "--create 64M --at 9000,9001",
+        "--create 64M --mac 0=02:00:5e:10:00:01 --mac 0=02:00:5e:10:00:02",
+    ] {
+        let failed = host.identity(&format!("stamp --force --restore NAME.json {options} new.img")).run();
+        assert_ne!(failed.code, Some(0), "{options}");
+        assert!(bare.exists() && record.exists(), "{options}");
+        assert!(!host.path("work/new.img").exists(), "{options}");
+    }
+    // The name is taken only when all else is done.
+    fs::write(host.path("work/new.img"), "taken").unwrap();
+    host.identity("stamp --force --restore NAME.json --create 64M new.img").run().exits(6);
+    assert!(bare.exists());
+    fs::remove_file(host.path("work/new.img")).unwrap();
+    host.identity("stamp --force --restore NAME.json --create 64M new.img").run().exits(0);
+    assert!(bare.exists(), "a copy that somebody keeps is theirs");
+}
+
+#[test]
+fn links_pipes_and_directories_are_no_records() {
+    let (host, card) = (Host::new(), card());
+    let record = host.record_of(&card);
+    let (link, fifo) = (host.path("work/link"), host.path("work/fifo"));
+    symlink(&record, &link).unwrap();
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for file in [&link, &fifo, &host.path("work"), &PathBuf::from("/dev/zero")] {
+        let refused = card.unchanged_by(|| host.restore("", file, card.path()));
+        assert!(matches!(refused.code, Some(6 | 7)), "{file:?}: {refused:?}");
+        refused.says_one_sentence();
+    }
+    assert!(record.exists());
+}
+
+/// Runs it with standard output closed, or where nothing can be written.
+fn without_output(state: &Path, words: &str, card: &Image, closed: bool) -> Outcome {
+    let script = if closed { r#"exec "$0" "$@" >&-"# } else { r#"exec "$0" "$@" >/dev/full"# };
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]);
+    let mut identity = Identity::prefixed(shell, program(), words).arg(card.path());
+    identity.command().env("XDG_STATE_HOME", state);
+    identity.run()
+}
+
+#[test]
+fn with_no_place_to_keep_it_nothing_is_destroyed() {
+    let host = Host::new();
+    for words in ["erase --force", "stamp --force --profile beagle"] {
+        for closed in [false, true] {
+            let card = card();
+            let nowhere = Path::new("/proc/nowhere");
+            card.unchanged_by(|| without_output(nowhere, words, &card, closed))
+                .exits(7)
+                .says(&["nothing was written"]);
+            // With one of both it is done.
+            without_output(&host.path("state"), words, &card, closed);
+            assert_ne!(card.run("read --format json").json()["uuid"], UUID, "{words}");
+            assert!(host.records().iter().any(|record| uuid_in(record) == UUID));
+        }
+    }
+}
+
+#[test]
+fn without_a_place_for_records_the_first_line_is_the_record() {
+    let (host, card) = (Host::new(), card());
+    let mut identity = host.identity("stamp --force --profile beagle --format json").arg(card.path());
+    identity.command().env("XDG_STATE_HOME", "/proc/nowhere");
+    let outcome = identity.run().exits(0);
+    let first: Value = serde_json::from_str(outcome.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["event"], &first["record"]["uuid"]), (&"replacing".into(), &UUID.into()));
+    let file = host.path("work/line.json");
+    fs::write(&file, first["record"].to_string()).unwrap();
+    host.restore("--force", &file, card.path()).exits(0);
+    assert_eq!(card.run("read --field hostname").exits(0).stdout.trim(), "h");
+}
+
+#[test]
+fn records_are_readable_by_their_owner_alone_whatever_the_umask() {
+    let (host, card) = (Host::new(), card());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"umask 000; exec "$0" "$@""#]);
+    let mut erase = Identity::prefixed(shell, program(), "erase").arg(card.path());
+    erase.command().env("XDG_STATE_HOME", host.path("state"));
+    erase.run().exits(0);
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&host.records()[0]), 0o600);
+    assert_eq!(mode(&host.path("state/identity")), 0o700);
+}
+
+/// An interrupted flash, then the card is erased, and its identity given to another card on purpose: the next flash of the
+/// first one must not give it back, or two cards would share it.
+#[test]
+fn an_identity_that_was_given_away_does_not_come_back_by_a_flash() {
+    for wipe in ["erase", "stamp --force --profile beagle --at 52,6607"] {
+        let (host, card) = (Host::new(), card());
+        let image = host.path("work/os.img");
+        fs::write(&image, Image::mbr().put(9000, &[0x5a; 512]).bytes()).unwrap();
+        let flash = |image: &Path| host.identity("flash").arg(image).arg(card.path());
+        flash(&image).fault("FAULT_WRITE", "9000").run().exits(7);
+        host.run(wipe, &card).exits(0);
+        let other = Image::mbr();
+        host.run(&format!("stamp --profile panda --uuid {UUID}"), &other).exits(0);
+        let again = flash(&image).run();
+        if wipe == "erase" {
+            again.exits(6).says(&["--no-restore"]);
+            host.identity("flash --no-restore").arg(&image).arg(card.path()).run().exits(0);
+        } else {
+            again.exits(0);
+        }
+        assert_ne!(card.run("read --format json").json()["uuid"], UUID, "{wipe}");
+    }
+}
+
+#[test]
+fn a_limit_on_the_length_of_files_leaves_none_behind() {
+    let host = Host::new();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"ulimit -f 100; exec "$0" "$@""#]).current_dir(host.path("work"));
+    Identity::prefixed(shell, program(), "stamp --create 64M --profile x new.img")
+        .run()
+        .exits(7)
+        .says(&["too large"]);
+    assert_eq!(fs::read_dir(host.path("work")).unwrap().count(), 0);
+}
