@@ -363,7 +363,12 @@ mod tests {
             }
             let mut raw = RawSector::read_from_bytes(&bytes).unwrap();
             raw.crc = U32::new(raw.compute_crc());
-            let _ = StoredCopy::parse(raw.bytes(), lba);
+            // By the format's first steps: nothing else is ever asked of a sector that does not begin as ours do.
+            match StoredCopy::parse(raw.bytes(), lba) {
+                Ok(copy) => prop_assert!(ours && copy.own_lba() == lba),
+                Err(NotACopy::Corrupt(_) | NotACopy::Newer(_)) => prop_assert!(ours),
+                Err(reason) => prop_assert!(!ours && reason == NotACopy::Foreign, "{reason:?}"),
+            }
         }
     }
 }
