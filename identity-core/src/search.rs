@@ -37,7 +37,7 @@ pub enum Condition {
     Absent = 1,
     /// All zero.
     Blank,
-    /// Something else's data.
+    /// Something else's data; also an intact copy that was written for another LBA.
     Foreign,
     /// A valid copy.
     Valid,
@@ -94,7 +94,7 @@ impl From<NotACopy> for Condition {
     fn from(reason: NotACopy) -> Self {
         match reason {
             NotACopy::Blank => Self::Blank,
-            NotACopy::Foreign => Self::Foreign,
+            NotACopy::Foreign | NotACopy::Misplaced { .. } => Self::Foreign,
             NotACopy::Corrupt(_) => Self::Corrupt,
             NotACopy::Newer(_) => Self::Newer,
         }
@@ -394,7 +394,12 @@ mod tests {
     #[test]
     fn a_copied_sector_is_no_identity() {
         let card = HashMap::from([(54, identity(1, 1).encode(52, 6607))]);
-        assert_eq!(run(&card, None).0, State::Corrupt);
+        assert_eq!(run(&card, None).0, State::Blank);
+        let mut card = stamped(&identity(1, 1), 52, 6607);
+        card.insert(54, identity(2, 1).encode(52, 6607));
+        assert_eq!(run(&card, None).0, State::Valid);
+        card.insert(6607, identity(1, 1).encode(52, 6607));
+        assert_eq!(run(&card, None).0, State::Degraded);
     }
 
     #[test]

@@ -164,7 +164,7 @@
 #define IDENTITY_CONDITION_BLANK 2
 
 /**
- * Something else's data.
+ * Something else's data; also an intact copy that was written for another LBA.
  */
 #define IDENTITY_CONDITION_FOREIGN 3
 

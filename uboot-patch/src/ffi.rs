@@ -41,7 +41,7 @@ pub struct identity_seen {
 pub const IDENTITY_CONDITION_ABSENT: u32 = 1;
 /// All zero.
 pub const IDENTITY_CONDITION_BLANK: u32 = 2;
-/// Something else's data.
+/// Something else's data; also an intact copy that was written for another LBA.
 pub const IDENTITY_CONDITION_FOREIGN: u32 = 3;
 /// A valid copy.
 pub const IDENTITY_CONDITION_VALID: u32 = 4;
