@@ -1,39 +1,87 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every command in the documents is run: here, or by the test that is named here.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use identity_tests::cli::Identity;
-use identity_tests::workspace;
+use identity_tests::{run_where_installed, workspace};
 use identity_ui::Exit;
 use tempfile::TempDir;
 
-/// Commands that other tests or scripts run, because they take minutes or change the machine.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("./tests/run", "is what runs this test"),
-    ("./tests/bench/run", "prints figures, and asserts nothing"),
-    ("./tests/proof", "runs these tests for an hour"),
-    ("./tests/fuzz", "tests/run --all"),
-    ("tests/bench/run", "prints figures, and asserts nothing"),
-    ("uboot-patch/apply ", "tests/lib/uboot-build"),
-    ("uboot-patch/build-object ", "tests/lib/uboot-build"),
-    ("cd path/to/u-boot", "tests/lib/uboot-build"),
-    ("make ", "tests/lib/uboot-build"),
-    ("echo CONFIG_IDENTITY=y >> .config", "tests/lib/uboot-build"),
-    ("cargo install --path identity-cli", "is cargo's own"),
-    ("identity bind --mounted ", "tests/cli/bindings.rs: the card that the system runs from"),
-    ("linux/build-deb ", "tests/run, for tests/board/packages.rs"),
-    ("linux/build-cli ", "linux/build-deb"),
-    ("linux/install ", "linux/build-deb"),
-    ("apt install ./sd-card-identity", "tests/board/package-life"),
-    ("identity-setup ", "tests/board/package-life"),
-    ("cargo build --release -p identity-uboot --example staticlib", "tests/linux/readers.rs"),
-    ("cc -I uboot-patch/include example.c", "tests/linux/readers.rs"),
-    ("uuidgen --sha1 ", "tests/format.rs"),
-    ("python3 fixtures/read_sector.py", "tests/sectors.rs"),
-    ("cargo run -p identity-fixtures --bin make-sectors", "tests/sectors.rs compares what it makes"),
-    ("IDENTITY_BLESS=1 cargo test", "writes what a test compares"),
+/// A command that another test or script runs, because it takes minutes or changes the machine.
+struct Elsewhere {
+    /// How the command begins.
+    start: &'static str,
+    /// The test or script that runs it.
+    file: &'static str,
+    /// What is there: the same command with other arguments, or the test's name.
+    text: &'static str,
+}
+
+const fn elsewhere(start: &'static str, file: &'static str, text: &'static str) -> Elsewhere {
+    Elsewhere { start, file, text }
+}
+
+const ELSEWHERE: &[Elsewhere] = &[
+    elsewhere("./tests/run", ".ci/run", "tests/run --no-skips"),
+    elsewhere("./tests/fuzz", ".ci/run", "tests/fuzz 5"),
+    elsewhere(
+        "uboot-patch/apply path/to/u-boot --object ",
+        "tests/lib/uboot-build",
+        "uboot-patch/apply\" \"$source\" --object",
+    ),
+    elsewhere(
+        "uboot-patch/apply path/to/u-boot",
+        "tests/board/apply.rs",
+        "fn a_release_that_nobody_has_tried_is_searched_for_the_places(",
+    ),
+    elsewhere(
+        "uboot-patch/build-object ",
+        "tests/lib/uboot-build",
+        "uboot-patch/build-object\" \"$arch\" \"$object\"",
+    ),
+    elsewhere("cd path/to/u-boot", "tests/lib/uboot-build", "make -C \"$source\""),
+    elsewhere(
+        "make vexpress_ca9x4_defconfig",
+        "tests/lib/uboot-build",
+        "O=\"$build\" \"${board}_defconfig\"",
+    ),
+    elsewhere("echo CONFIG_IDENTITY=y >> .config", "tests/lib/uboot-build", "config+=(CONFIG_IDENTITY=y)"),
+    elsewhere("make CROSS_COMPILE=", "tests/lib/uboot-build", "O=\"$build\" -j\"$(nproc)\" all"),
+    elsewhere("cargo install --path identity-cli", "tests/src/cli.rs", "\"--bin\", \"identity\""),
+    elsewhere("identity bind --mounted ", "tests/cli/bindings.rs", "\"bind --mounted --card"),
+    elsewhere("linux/build-deb ", "tests/run", "linux/build-deb\" \"$architecture\""),
+    elsewhere("linux/build-cli ", "linux/build-deb", "linux/build-cli\" \"$arch\""),
+    elsewhere("linux/install ", "linux/build-deb", "linux/install\" \"$root\""),
+    elsewhere(
+        "apt install ./sd-card-identity",
+        "tests/board/package-life",
+        "dpkg --install /tmp/package.deb",
+    ),
+    elsewhere("identity-setup enable", "tests/board/package-life", "identity-setup enable"),
+    elsewhere(
+        "cargo build --release -p identity-uboot --example staticlib",
+        "tests/linux/readers.rs",
+        "\"--example\", \"staticlib\"",
+    ),
+    elsewhere(
+        "cc -I uboot-patch/include example.c",
+        "tests/linux/readers.rs",
+        "fn the_reader_in_c_prints_what_the_command_prints(",
+    ),
+    elsewhere(
+        "cargo run -p identity-fixtures --bin make-sectors",
+        "tests/sectors.rs",
+        "fn committed_is_what_the_generator_makes(",
+    ),
+    elsewhere(
+        "cargo run -p identity-fixtures --bin make-cards",
+        "tests/agreement/data.rs",
+        "fn committed_is_what_the_generator_makes(",
+    ),
 ];
 const RUN: &str = "cargo run -q --release -p sd-card-identity-cli -- ";
 
@@ -92,8 +140,11 @@ fn documents() -> Vec<PathBuf> {
     let root = workspace();
     let in_docs = fs::read_dir(root.join("docs")).expect("docs").map(|entry| entry.expect("an entry").path());
     let at_the_top = ["README.md", "CONTRIBUTING.md"].map(|name| root.join(name));
+    let entries = fs::read_dir(root).expect("the tree").map(|entry| entry.expect("an entry").path());
+    let of_a_part = entries.map(|part| part.join("README.md")).filter(|path| path.exists());
     at_the_top
         .into_iter()
+        .chain(of_a_part)
         .chain(in_docs)
         .filter(|path| path.extension().is_some_and(|end| end == "md"))
         .collect()
@@ -113,15 +164,68 @@ fn blocks(document: &Path) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// Runs a command that is meant for the top of the tree; false if it is none of those.
+fn runs_in_the_tree(command: &str) -> bool {
+    let words: Vec<_> = command.split_whitespace().collect();
+    match words[..] {
+        ["python3", ..] => {
+            let mut python = Command::new(words[0]);
+            run_where_installed(python.args(&words[1..]).current_dir(workspace()));
+        }
+        // Tests are not run by a test: that there is such a program, and such a test in it.
+        ["cargo", "test", "-p", "identity-tests", "--test", name, ref filter @ ..] => {
+            let filter = filter.iter().find(|word| !word.starts_with('-'));
+            assert!(programs().iter().any(|program| program == name), "{command}: no test program {name}");
+            let there = workspace().join("tests").join(name);
+            let there = if there.exists() { there } else { there.with_extension("rs") };
+            let named = |filter: &&str| {
+                let mut grep = Command::new("grep");
+                let named = format!(
+                    "(fn|mod) {}",
+                    filter.trim_end_matches("::").rsplit("::").next().unwrap_or(filter)
+                );
+                let found = grep.args(["-rqE", &named]).arg(&there).status();
+                found.expect("grep").success()
+            };
+            assert!(filter.is_none_or(named), "{command}: no test {filter:?}");
+        }
+        // Nobody runs these for a test: hours, and figures. What can be said at once: what they are called with.
+        ["./tests/proof"] => {
+            let help = Command::new(workspace().join("tests/proof")).arg("--help").output();
+            assert!(help.expect("bash").status.success(), "{command}");
+        }
+        ["./tests/bench/run" | "tests/bench/run", ref benchmarks @ ..] => {
+            for name in benchmarks {
+                let benchmark = workspace().join("tests/bench").join(name);
+                assert!(benchmark.exists(), "{command}: no benchmark {name}");
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// The names of the test programs in `tests/`.
+fn programs() -> Vec<String> {
+    let manifest = fs::read_to_string(workspace().join("tests/Cargo.toml")).expect("a manifest");
+    let tests = manifest.split("[[test]]\nname = \"").skip(1);
+    tests.map(|rest| rest.split('"').next().expect("a name").to_owned()).collect()
+}
+
 #[test]
 fn every_command_is_run() {
     let mut count = 0;
+    let mut used = BTreeSet::new();
     for document in documents() {
         for block in blocks(&document) {
             let world = World::new();
             for command in block {
                 count += 1;
-                if ELSEWHERE.iter().any(|(start, _)| command.starts_with(start)) {
+                if let Some(elsewhere) = ELSEWHERE.iter().find(|one| command.starts_with(one.start)) {
+                    used.insert(elsewhere.start);
+                    continue;
+                }
+                if runs_in_the_tree(&command) {
                     continue;
                 }
                 let words = command.strip_prefix("identity ").or(command.strip_prefix(RUN));
@@ -131,6 +235,26 @@ fn every_command_is_run() {
         }
     }
     assert!(count > 10, "only {count} commands were found");
+    for Elsewhere { start, .. } in ELSEWHERE {
+        assert!(used.contains(start), "no document has `{start}...`");
+    }
+}
+
+#[test]
+fn what_is_run_elsewhere_is_run_there() {
+    for Elsewhere { start, file, text } in ELSEWHERE {
+        let code =
+            fs::read_to_string(workspace().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(code.contains(text), "`{start}...` should be run by {file}, which has no `{text}`");
+    }
+}
+
+#[test]
+fn each_test_program_is_described() {
+    let text = fs::read_to_string(workspace().join("tests/README.md")).expect("a document");
+    for program in programs() {
+        assert!(text.contains(&format!("| `{program}` |")), "tests/README.md has no row for {program}");
+    }
 }
 
 #[test]

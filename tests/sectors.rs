@@ -61,7 +61,8 @@ fn outcome(parsed: Result<StoredCopy<'_>, NotACopy>) -> Outcome {
     match parsed {
         Ok(copy) => Outcome::Valid { identity: decoded(&copy).into() },
         Err(NotACopy::Blank) => Outcome::Blank,
-        Err(NotACopy::Foreign) => Outcome::Foreign,
+        Err(NotACopy::Foreign) => Outcome::Foreign { written_for: None },
+        Err(NotACopy::Misplaced { own_lba }) => Outcome::Foreign { written_for: Some(own_lba) },
         Err(NotACopy::Corrupt(defect)) => Outcome::Corrupt(self::defect(defect)),
         Err(NotACopy::Newer(copy::Newer::Version(version))) => Outcome::Newer(Newer::Version(version)),
         Err(NotACopy::Newer(copy::Newer::Field(kind))) => Outcome::Newer(Newer::Field(kind)),
@@ -72,7 +73,6 @@ fn defect(defect: copy::Defect) -> Defect {
     match defect {
         copy::Defect::HeaderLen { .. } => Defect::HeaderLen,
         copy::Defect::Crc { .. } => Defect::Crc,
-        copy::Defect::OwnLba { .. } => Defect::OwnLba,
         copy::Defect::Header => Defect::Header,
         copy::Defect::Fields(FieldsError::Truncated { offset }) => Defect::Truncated { offset },
         copy::Defect::Fields(FieldsError::Order { kind }) => Defect::Order { field: kind },
@@ -175,6 +175,7 @@ fn every_kind_of_damage_is_there() {
             Ok(_) => vec!["valid"],
             Err(NotACopy::Blank) => vec!["blank"],
             Err(NotACopy::Foreign) => vec!["foreign"],
+            Err(NotACopy::Misplaced { .. }) => vec!["own LBA"],
             Err(NotACopy::Newer(copy::Newer::Version(_))) => vec!["version"],
             Err(NotACopy::Newer(copy::Newer::Field(_))) => vec!["critical"],
             Err(NotACopy::Corrupt(defect)) => damage(defect),
@@ -211,7 +212,6 @@ fn damage(defect: copy::Defect) -> Vec<&'static str> {
     vec![match defect {
         copy::Defect::HeaderLen { .. } => "header length",
         copy::Defect::Crc { .. } => "crc",
-        copy::Defect::OwnLba { .. } => "own LBA",
         copy::Defect::Header => "header",
         copy::Defect::Fields(FieldsError::Truncated { .. }) => "truncated",
         copy::Defect::Fields(FieldsError::Order { .. }) => "order",

@@ -11,3 +11,8 @@
 pub mod args;
 pub mod commands;
 pub mod render;
+
+// The example in the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -27,11 +27,6 @@ pub enum Defect {
         /// As it should be.
         computed: u32,
     },
-    /// Intact, but written for another place: somebody copied the sector.
-    OwnLba {
-        /// The LBA that the sector was written for.
-        stored: u32,
-    },
     /// Intact, but its header or padding breaks a rule of this version.
     Header,
     /// Intact, but its fields break a rule of this version.
@@ -45,7 +40,6 @@ impl fmt::Display for Defect {
             Self::Crc { stored, computed } => {
                 write!(f, "its checksum is {stored:08x}, its content's {computed:08x}")
             }
-            Self::OwnLba { stored } => write!(f, "it was written for LBA {stored} and copied here"),
             Self::Header => f.write_str("its header breaks the format's rules"),
             Self::Fields(error) => write!(f, "{error}"),
         }
@@ -81,6 +75,11 @@ pub enum NotACopy {
     Blank,
     /// Not blank, and without our magic.
     Foreign,
+    /// Something else's data, too: an intact copy that was written for another LBA, a piece of an image of a card.
+    Misplaced {
+        /// The LBA that it was written for.
+        own_lba: u32,
+    },
     /// Our magic, but a check fails.
     Corrupt(Defect),
     /// Ours, intact, and beyond this program.
@@ -127,7 +126,7 @@ impl<'a> StoredCopy<'a> {
             return Err(newer(Newer::Version(header.version)));
         }
         if header.own_lba != lba {
-            return Err(corrupt(Defect::OwnLba { stored: header.own_lba }));
+            return Err(report(NotACopy::Misplaced { own_lba: header.own_lba }));
         }
         let fields = check_header(raw, &header).ok_or_else(|| corrupt(Defect::Header))?;
         Fields::check_as(fields, |error| match error {
@@ -253,10 +252,11 @@ mod tests {
         // A later version may lay out everything behind the frozen part anew, so the place is not looked at.
         assert_eq!(StoredCopy::parse(&version, 99).unwrap_err(), NotACopy::Newer(Newer::Version(2)));
 
-        assert_eq!(
-            StoredCopy::parse(&sector(), 53).unwrap_err(),
-            NotACopy::Corrupt(Defect::OwnLba { stored: 52 })
-        );
+        assert_eq!(StoredCopy::parse(&sector(), 53).unwrap_err(), NotACopy::Misplaced { own_lba: 52 });
+        // What cannot be trusted is damaged, wherever it lies; what lies elsewhere is not asked for the rest.
+        assert!(matches!(StoredCopy::parse(&bad_crc, 53), Err(NotACopy::Corrupt(Defect::Crc { .. }))));
+        let bad_generation = patched(|raw| raw.generation = U32::new(0));
+        assert_eq!(StoredCopy::parse(&bad_generation, 53).unwrap_err(), NotACopy::Misplaced { own_lba: 52 });
     }
 
     #[test]
@@ -363,7 +363,12 @@ mod tests {
             }
             let mut raw = RawSector::read_from_bytes(&bytes).unwrap();
             raw.crc = U32::new(raw.compute_crc());
-            let _ = StoredCopy::parse(raw.bytes(), lba);
+            // By the format's first steps: nothing else is ever asked of a sector that does not begin as ours do.
+            match StoredCopy::parse(raw.bytes(), lba) {
+                Ok(copy) => prop_assert!(ours && copy.own_lba() == lba),
+                Err(NotACopy::Corrupt(_) | NotACopy::Newer(_)) => prop_assert!(ours),
+                Err(reason) => prop_assert!(!ours && reason == NotACopy::Foreign, "{reason:?}"),
+            }
         }
     }
 }

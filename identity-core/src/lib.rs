@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an SD card identity is: its bytes, its meaning, what is derived from it, where it is looked for.
 //!
-//! Data flows one way, and each arrow has one function that can fail:
-//!
 //! ```text
-//! &[u8; 512] ── StoredCopy::parse ──▶ StoredCopy ── identity() ──▶ Identity ── derive::* ──▶ MAC, machine-id
-//!                                                        │
-//! &[u8; 512] ◀─────────────── Identity::encode ──────────┘
+//!  slot ──▶ search ── next() names a sector, give() takes it ──▶ state ──▶ binding: cloned? moved?
+//!             ▲
+//!             │ copy (StoredCopy::parse, by sector: offsets, CRC)
+//!             │   │
+//!  &[u8; 512] ┘   └─▶ identity ── field, text, mac: the rules of each value
+//!  &[u8; 512] ◀─ encode ─┘  └───── derive (sha1) ──▶ MAC, machine-id
 //! ```
 //!
 //! Nothing here does I/O, allocates, or can panic: the same code runs in a bootloader.
@@ -58,3 +59,8 @@ pub use search::Search;
 pub use sector::SECTOR_LEN;
 pub use state::State;
 pub use uuid::Uuid;
+
+// The example in the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -37,7 +37,7 @@ pub enum Condition {
     Absent = 1,
     /// Every byte is zero.
     Blank,
-    /// Not blank, and without our magic.
+    /// Not blank, and without our magic; or an intact copy that was written for another LBA.
     Foreign,
     /// A copy that passes every check.
     Valid,
@@ -94,7 +94,7 @@ impl From<NotACopy> for Condition {
     fn from(reason: NotACopy) -> Self {
         match reason {
             NotACopy::Blank => Self::Blank,
-            NotACopy::Foreign => Self::Foreign,
+            NotACopy::Foreign | NotACopy::Misplaced { .. } => Self::Foreign,
             NotACopy::Corrupt(_) => Self::Corrupt,
             NotACopy::Newer(_) => Self::Newer,
         }

@@ -3,10 +3,15 @@
 //! and errors as types.
 //!
 //! ```text
-//! device ──▶ first_sectors (each sector once) ──▶ scan ──▶ whole_card ──▶ stamp, bind, repair, erase ──▶ plan (pure)
-//!            surroundings (card, board) ─────────────┘                    flash (image ──▶ choice, plan)    │
-//!                                                                                                           ▼
-//! document (JSON) ◀── scan                 record (on the host) ◀── update ◀── execute, flash::write (the only writers)
+//!  attached ──▶ default_card ◀── boot_handover (what the bootloader has read)
+//!                   │
+//!                   ▼
+//!  device ──▶ first_sectors (each sector once) ──▶ scan ──▶ whole_card ──▶ stamp, bind, repair, erase ──▶ plan (pure)
+//!             surroundings (card, board) ───────────┘│                     image ──▶ flash ────────────────┤
+//!             new_image (a file as a card)           │                                                     ▼
+//!  directory ◀── document (JSON, hex) ◀──────────────┘      record (on the host) ◀── update ◀── execute, flash::write
+//!                                                                                               (the only writers)
+//!  error: the reasons of all of them    size_limit: `ulimit -f`    testing: a card in memory that fails as it is told
 //! ```
 #![forbid(unsafe_code)]
 
@@ -30,6 +35,8 @@ mod hex;
 #[cfg(feature = "flash")]
 pub mod image;
 #[cfg(feature = "stamp")]
+mod new_file;
+#[cfg(feature = "stamp")]
 pub mod new_image;
 #[cfg(feature = "stamp")]
 pub mod plan;
@@ -50,3 +57,8 @@ pub mod update;
 pub mod whole_card;
 
 pub use error::{Error, Result};
+
+// The example in the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -21,6 +21,7 @@ use crate::device::{Cid, Sector, Target};
 use crate::document::{Document, DocumentProblem};
 use crate::error::{Action, Error, Result};
 use crate::hex;
+use crate::new_file::NewFile;
 use crate::scan::Scan;
 
 /// Version of the file format.
@@ -230,18 +231,10 @@ impl Record {
         let path = directory.join(self.file_name());
         let write = || -> io::Result<()> {
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-            let part = directory.join(format!(".{}.part", self.file_name()));
-            // A link that somebody has put there is not followed, and what a killed run has left goes.
-            match fs::remove_file(&part) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => (),
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+            let mut file = NewFile::make(directory)?;
             serde_json::to_writer_pretty(&mut file, &self.stored())?;
             file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::rename(&part, &path)?;
-            File::open(directory)?.sync_all()
+            file.publish(&path)
         };
         write().map_err(|error| Error::io(&path, Action::WriteRecord, error))?;
         Ok(path)

@@ -24,7 +24,7 @@ pub struct ScannedSector {
     pub reason: Option<Reason>,
     /// The identity and the other copy's LBA, if it is a valid copy.
     pub copy: Option<(Identity, u32)>,
-    /// The sector, if it has our magic.
+    /// The sector, if it is a copy: valid, damaged or newer.
     pub bytes: Option<Box<Sector>>,
 }
 
@@ -33,7 +33,12 @@ pub struct ScannedSector {
 pub enum Reason {
     /// It is something else's data.
     Foreign,
-    /// It is damaged, or was copied from elsewhere.
+    /// It is something else's data, too: a copy that was written for another LBA.
+    Misplaced {
+        /// The LBA that it was written for.
+        own_lba: u32,
+    },
+    /// It is damaged.
     Corrupt(Defect),
     /// It is intact, and beyond this program.
     Newer(Newer),
@@ -132,7 +137,15 @@ impl Scan {
         })
     }
 
-    /// Sectors with our magic: valid, damaged, or newer.
+    /// Copies that were written for another LBA than theirs: (LBA, LBA that it was written for).
+    pub fn misplaced(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.sectors.iter().filter_map(|sector| match sector.reason {
+            Some(Reason::Misplaced { own_lba }) => Some((sector.lba, own_lba)),
+            _ => None,
+        })
+    }
+
+    /// Copies, each at its own LBA if that can be told: valid, damaged, or newer.
     pub fn ours(&self) -> impl Iterator<Item = &ScannedSector> {
         self.sectors.iter().filter(|sector| {
             matches!(sector.condition, Condition::Valid | Condition::Corrupt | Condition::Newer)
@@ -151,7 +164,7 @@ impl Scan {
         self.lbas(Condition::Unreadable).filter(move |&lba| is_named(lba))
     }
 
-    /// The only sector with our magic on the card, if it is a valid copy of which no other one can have been: it may have
+    /// The only copy on the card, if it is a valid one of which no other one can have been: it may have
     /// come here as a piece of another card.
     pub fn lone_copy(&self) -> Option<u32> {
         let mut ours = self.ours();
@@ -224,6 +237,9 @@ fn scan_one(lba: u32, read: &Read) -> (Reading<'_>, ScannedSector) {
         }
         Err(NotACopy::Blank) => scanned(Condition::Blank, None),
         Err(NotACopy::Foreign) => scanned(Condition::Foreign, Some(Reason::Foreign)),
+        Err(NotACopy::Misplaced { own_lba }) => {
+            scanned(Condition::Foreign, Some(Reason::Misplaced { own_lba: *own_lba }))
+        }
         Err(NotACopy::Corrupt(defect)) => {
             ScannedSector { bytes, ..scanned(Condition::Corrupt, Some(Reason::Corrupt(*defect))) }
         }

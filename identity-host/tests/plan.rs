@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use identity_core::copy::NotACopy;
 use identity_core::field::kind;
 use identity_core::sector::MAGIC;
 use identity_core::slot::READING_ORDER;
@@ -26,6 +27,7 @@ enum Content {
     Nothing,
     Copy { of: u8, generation: u32, peer: usize },
     Damaged { byte: usize },
+    Piece { of: u8, own: u32 },
     Data,
 }
 
@@ -42,6 +44,7 @@ fn content() -> impl Strategy<Value = Content> {
         4 => copy(0..1_u8),
         1 => copy(1..2_u8),
         1 => (MAGIC.len()..SECTOR_LEN).prop_map(|byte| Content::Damaged { byte }),
+        1 => (0..2_u8, prop_oneof![Just(52_u32), Just(6607), Just(300)]).prop_map(|(of, own)| Content::Piece { of, own }),
         1 => Just(Content::Data),
     ]
 }
@@ -66,6 +69,8 @@ fn sector(content: Content, lba: u32) -> [u8; SECTOR_LEN] {
             sector[byte] ^= 0x10;
             sector
         }
+        // At its own LBA it is a copy.
+        Content::Piece { of, own } => identity(of, 1).encode(own, 5),
         Content::Data => loader::noise(lba.into(), SECTOR_LEN).try_into().unwrap(),
     }
 }
@@ -97,8 +102,10 @@ fn survey(card: &FaultyCard) -> Scan {
     Scan::read(card, None)
 }
 
+/// It has our magic, and is no copy that was written for another LBA.
 fn is_ours(bytes: &[u8], lba: u32) -> bool {
-    bytes[lba as usize * SECTOR_LEN..].starts_with(&MAGIC)
+    let sector: &[u8; SECTOR_LEN] = bytes[lba as usize * SECTOR_LEN..].first_chunk().unwrap();
+    sector.starts_with(&MAGIC) && !matches!(StoredCopy::parse(sector, lba), Err(NotACopy::Misplaced { .. }))
 }
 
 /// Carries the plan out, and proves it: copies go to free slots only, only copies are cleared, and nothing else was

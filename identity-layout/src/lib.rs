@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What lies before the first partition of a card, from its first sectors alone: bytes in, regions out.
+//! What lies before the first partition of a card, from its sectors alone: bytes in, regions and verdicts out.
 //!
 //! ```text
-//! &[u8] ── table::read ──▶ PartitionTable ─┐
-//!       └─ recognise ────▶ content ────────┼─▶ Map ── slots::check_slot ──▶ free, or why not
-//!                  family ── claims ───────┘
+//!  sectors ──▶ inspection: which are wanted next ──▶ gap (by bytes: checked reads)
+//!                                                     ├─▶ table (whole_device: who else) ─┐
+//!                                                     ├─▶ recognise: images ── families ──┼─▶ map ──▶ slot_rules: free, or why not
+//!  LBA 0 ──▶ mark: an unfinished flash                └───────────────────────────────────┘
 //! ```
 //!
 //! Nothing here does I/O, and nothing can panic, whatever the card holds.
@@ -47,3 +48,8 @@ pub use inspection::Inspection;
 pub use map::{Basis, CopyState, Map, Owner, Region, map};
 pub use slot_rules::{SlotBusy, check_place, check_slot};
 pub use whole_device::WholeDevice;
+
+// The example in the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

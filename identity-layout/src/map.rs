@@ -44,12 +44,12 @@ impl Basis {
     }
 }
 
-/// What a sector with our magic is.
+/// What a copy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyState {
     /// A copy that passes every check.
     Valid,
-    /// Damaged, or copied from elsewhere.
+    /// Damaged.
     Corrupt,
     /// Intact, of a later version.
     Newer,
@@ -133,7 +133,7 @@ pub fn map(gap: &Gap) -> Map {
     let end_lba = table.first_partition_lba().unwrap_or(u64::MAX).min(gap.sectors());
 
     let tables = find_tables(&table, end_lba);
-    let copies = find_copies(gap, end_lba);
+    let (copies, misplaced) = find_copies(gap, end_lba);
     let (images, sightings) = find_images(gap, end_lba);
     let families = families::recognised(&sightings);
     let claims: Vec<_> = families
@@ -145,6 +145,7 @@ pub fn map(gap: &Gap) -> Map {
     cover(&mut regions, find_mark(gap, end_lba).into_iter().collect());
     cover(&mut regions, copies);
     cover(&mut regions, images.clone());
+    cover(&mut regions, misplaced);
     let data = find_data(gap, end_lba, &regions);
     cover(&mut regions, data);
     regions.extend(claims.into_iter().flatten());
@@ -244,8 +245,9 @@ fn find_mark(gap: &Gap, end_lba: u64) -> Option<Region> {
     Region::new(0, end_lba.min(1), owner)
 }
 
-fn find_copies(gap: &Gap, end_lba: u64) -> Vec<Region> {
-    let mut copies = Vec::new();
+/// Copies, and copies that were written for another LBA: somebody's data.
+fn find_copies(gap: &Gap, end_lba: u64) -> (Vec<Region>, Vec<Region>) {
+    let (mut copies, mut misplaced) = (Vec::new(), Vec::new());
     for lba in 0..end_lba {
         let Some(sector) = gap.sector(lba).filter(|sector| sector.has(0, &MAGIC)) else { continue };
         let Ok(own) = u32::try_from(lba) else { break };
@@ -253,12 +255,18 @@ fn find_copies(gap: &Gap, end_lba: u64) -> Vec<Region> {
             Ok(copy) => (CopyState::Valid, copy.uuid().to_string()),
             Err(NotACopy::Corrupt(defect)) => (CopyState::Corrupt, defect.to_string()),
             Err(NotACopy::Newer(newer)) => (CopyState::Newer, newer.to_string()),
+            Err(NotACopy::Misplaced { own_lba }) => {
+                let detail = format!("a copy that was written for LBA {own_lba}");
+                let owner = Owner { basis: Basis::Data, family: "", what: MISPLACED, detail };
+                misplaced.extend(Region::new(lba, lba.saturating_add(1), owner));
+                continue;
+            }
             Err(NotACopy::Blank | NotACopy::Foreign) => continue,
         };
         let owner = Owner { basis: Basis::Copy(state), family: "identity", what: "copy", detail };
         copies.extend(Region::new(lba, lba.saturating_add(1), owner));
     }
-    copies
+    (copies, misplaced)
 }
 
 /// Images by their headers, none inside another; and every sign that was seen, also of those inside.
@@ -343,6 +351,7 @@ fn fill(sector: &[u8; SECTOR_LEN]) -> Fill {
 }
 
 const UNPROTECTED: &str = "GPT without a protective entry in LBA 0";
+const MISPLACED: &str = "piece of a card's image";
 const DATA: &str = "unknown data";
 const PADDING: &str = "padding (0xFF)";
 
@@ -357,9 +366,11 @@ fn find_data(gap: &Gap, end_lba: u64, regions: &[Region]) -> Vec<Region> {
     for lba in 0..end_lba {
         while owned.next_if(|region| region.end_lba() <= lba).is_some() {}
         let fill = match owned.peek() {
-            Some(region) if region.contains(lba) => {
-                (region.owner.basis == Basis::Table).then_some(Fill::Zero)
-            }
+            Some(region) if region.contains(lba) => match region.owner.basis {
+                Basis::Table => Some(Fill::Zero),
+                Basis::Data if region.owner.what == MISPLACED => Some(Fill::Other),
+                _ => None,
+            },
             _ => gap.sector(lba).map(fill),
         };
         match runs.last_mut() {

@@ -378,9 +378,12 @@ mod tests {
         );
         card.put(54, &copy(54));
         assert_eq!(check(&card, 54), Ok(()));
-        // A copy that was written for another place is ours, too.
+        // A copy that was written for another place is a piece of a card's image: somebody's data.
         card.put(54, &copy(52));
-        assert_eq!(check(&card, 54), Ok(()));
+        let reason = |lba| check(&card, lba).unwrap_err().to_string();
+        assert_eq!(reason(54), "not blank: piece of a card's image, LBA 54");
+        assert_eq!(reason(52), "next to LBA 54, which is not blank: piece of a card's image, LBA 54");
+        assert!(!free(&card).contains(&54));
     }
 
     #[test]
@@ -400,8 +403,10 @@ mod tests {
     fn rule_4_neighbours() {
         for (distance, good) in [(-3, true), (-2, false), (-1, false), (1, false), (2, false), (3, true)] {
             let mut card = mbr(8192);
-            card.put((2703 + distance) as usize, &[1]);
-            assert_eq!(check(&card, 2703).is_ok(), good, "{distance}");
+            for data in [&[1][..], &copy(52)] {
+                card.put((2703 + distance) as usize, data);
+                assert_eq!(check(&card, 2703).is_ok(), good, "{distance}");
+            }
             card.put((2703 + distance) as usize, &copy((2703 + distance) as u32));
             assert_eq!(check(&card, 2703), Ok(()), "{distance}");
         }

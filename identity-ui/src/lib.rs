@@ -2,9 +2,10 @@
 //! What the two programs share with people: sentences, exit codes, questions, progress.
 //!
 //! ```text
-//! identity_host::Error ──▶ wording (a sentence with a way out), exit (a code) ──▶ failure
-//! identity_host::flash::progress ──▶ progress (a bar, or lines of JSON)
-//! confirm (a question before harm)   lines (aligned, coloured)   output (standard output and error)
+//!  identity_host::Error ──▶ wording (a sentence with a way out), exit (a code) ──▶ failure ──┐
+//!  identity_host::flash::progress ──▶ progress (a bar, or lines of JSON; size in words) ─────┼─▶ output (standard output, error)
+//!  an identity, a table ──▶ lines (aligned, coloured) ───────────────────────────────────────┘
+//!                           confirm (a question before harm, at a terminal)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -20,3 +21,8 @@ pub mod wording;
 
 pub use exit::Exit;
 pub use failure::{Failure, Result};
+
+// The example in the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -206,8 +206,14 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
             format!("{shown} is blank, and too short for any slot; give the whole card or its whole image")
         }
         State::Blank => {
+            let misplaced: Vec<_> = scan
+                .misplaced()
+                .map(|(lba, own_lba)| format!("LBA {lba} holds {}", misplaced(own_lba)))
+                .collect();
+            let seen =
+                if misplaced.is_empty() { String::new() } else { format!(" ({})", misplaced.join("; ")) };
             format!(
-                "{shown} is blank: no slot holds an identity; give it one with `identity stamp --profile NAME {shown}`"
+                "{shown} is blank: no slot holds an identity{seen}; give it one with `identity stamp --profile NAME {shown}`"
             )
         }
         State::Degraded => match scan.lone_copy() {
@@ -283,10 +289,16 @@ fn copies_at(lbas: &[u32]) -> String {
 pub fn reason(sector: &ScannedSector) -> Option<String> {
     Some(match sector.reason.as_ref()? {
         Reason::Foreign => "data of something else".into(),
+        Reason::Misplaced { own_lba } => format!("data of something else: {}", misplaced(*own_lba)),
         Reason::Corrupt(defect) => defect.to_string(),
         Reason::Newer(newer) => newer.to_string(),
         Reason::Unreadable(error) => error.clone(),
     })
+}
+
+/// An intact copy that was written for another LBA.
+fn misplaced(own_lba: u32) -> String {
+    format!("a copy that was written for LBA {own_lba}, so a piece of a card's image")
 }
 
 /// Sectors of ours, and the pair's, whose label is wanted.

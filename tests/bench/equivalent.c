@@ -287,7 +287,9 @@ int equivalent_parse(const uint8_t *sector, uint32_t lba)
 		return CORRUPT;
 	if (get(sector + 14, 2) > 1)
 		return NEWER;
-	if (own != lba || get(sector + 14, 2) != 1 || header_len != FIELDS || !own || !peer || peer == own ||
+	if (own != lba)
+		return FOREIGN;
+	if (get(sector + 14, 2) != 1 || header_len != FIELDS || !own || !peer || peer == own ||
 	    !get(sector + 24, 4) || len > TRAILER - FIELDS || get(sector + 30, 2) || all_are(sector + 32, 16, 0) ||
 	    all_are(sector + 32, 16, 0xff) || !all_are(sector + FIELDS + len, SECTOR_LEN - FIELDS - len, 0))
 		return CORRUPT;

@@ -109,6 +109,18 @@ fn what_is_not_recognised_at_the_second_place_is_written_over_by_force_alone_and
 }
 
 #[test]
+fn a_first_copy_that_was_copied_over_the_second_is_a_lone_copy() {
+    let image = Image::stamped(format!("--profile panda --uuid {UUID}"));
+    let whole = image.bytes();
+    image.put(6607, &image.sector(52));
+    image.unchanged("read").exits(0).says(&["LBA 52 holds the only copy", "LBA 6607", "written for LBA 52"]);
+    image.unchanged("verify").exits(5).says(&["LBA 6607", "written for LBA 52"]);
+    image.unchanged("repair").exits(6).says(&["LBA 52 holds the only copy"]);
+    image.run("repair --force").exits(0).says(&["LBA 6607 is written over", "IDENT"]);
+    assert!(image.bytes() == whole);
+}
+
+#[test]
 fn no_room_for_the_second_copy_is_refused() {
     let image = Image::stamped("--profile panda");
     for lba in 1..8192 {

@@ -54,9 +54,9 @@ fn older(lba: u32) -> Image {
     })
 }
 
-/// Beside a whole pair, where only verify looks.
+/// A damaged copy beside a whole pair.
 fn stray() -> Image {
-    with(|image| image.put(7, &image.sector(FIRST)))
+    with(|image| image.put(7, &image.copy(FIRST).encode(7, FIRST)).damage(7))
 }
 
 fn third() -> Image {
@@ -106,11 +106,15 @@ fn cases() -> Vec<Case> {
         degraded("second copy older", || older(SECOND)),
         corrupt("both damaged", || with(|image| image.damage(FIRST).damage(SECOND))),
         corrupt("one damaged, one missing", || with(|image| image.damage(FIRST).clear(SECOND))),
-        corrupt("a copied sector", || {
-            let image = Image::mbr();
-            image.put(54, &stamped().sector(FIRST));
-            image
-        }),
+        Case {
+            about: "a copied sector",
+            make: || {
+                let image = Image::mbr();
+                image.put(54, &stamped().sector(FIRST));
+                image
+            },
+            ..BLANK
+        },
         conflict_of("two UUIDs", conflict),
         conflict_of("one UUID and generation, two contents", same_generation_two_contents),
         newer("a later version", || {
@@ -252,7 +256,42 @@ fn messages_name_the_place_and_the_way_out() {
     let newer = with(|image| image.put(FIRST, &golden("newer-version-2.bin")));
     newer.run("read").says(&["version 2", "update `identity`"]);
     let copied = Image::mbr();
-    copied.put(54, &stamped().sector(FIRST)).run("read").exits(4).says(&["LBA 54", "LBA 52"]);
+    copied.put(54, &stamped().sector(FIRST));
+    for verb in ["read", "verify"] {
+        copied
+            .run(verb)
+            .exits(3)
+            .says(&["LBA 54 holds a copy that was written for LBA 52", "identity stamp"]);
+    }
+    copied.run("verify").shows(&["foreign: data of something else: a copy that was written for LBA 52"]);
+}
+
+/// A copy at another LBA than its own is a piece of some card's image, and as foreign as any other data.
+#[test]
+fn a_copied_sector_is_nobodys_to_write_over() {
+    let piece = stamped().sector(FIRST);
+    let image = Image::mbr();
+    image.put(54, &piece).put(300, &piece);
+    let is_left = |verb: &str| {
+        image.run(verb).exits(0);
+        assert!(image.sector(54) == piece && image.sector(300) == piece, "{verb}");
+    };
+    is_left(&format!("stamp --profile panda --uuid {OTHER}"));
+    is_left("verify");
+    is_left(&format!("stamp --uuid {OTHER} --hostname new"));
+    let copies = image.copies().into_iter().filter(|lba| ![54, 300].contains(lba)).collect::<Vec<_>>();
+    assert_eq!(copies, [2703, 6607], "neither there nor beside it");
+    image.damage(2703);
+    is_left("repair");
+    is_left("verify");
+    is_left("stamp --profile beagle --force");
+    is_left("erase");
+    assert_eq!(image.copies(), [54, 300]);
+    image
+        .unchanged("stamp --profile panda --at 54,1711")
+        .exits(6)
+        .says(&["--at 54", "piece of a card's image"]);
+    image.run("map").shows(&["a copy that was written for LBA 52"]);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! The last line of `tests/run`: what was skipped is not counted as passed.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -70,4 +71,44 @@ fn a_test_that_left_something_out_and_failed_is_counted_once_as_failed() {
 fn a_run_that_failed_otherwise_has_a_failure() {
     assert_eq!(counted_in(101, "error: could not compile\n"), "0 passed, 1 failed, 0 skipped");
     assert_eq!(counted(1, &[Path::new("/nonexistent/log")]), "0 passed, 1 failed, 0 skipped");
+}
+
+/// `tests/run --quick` with these arguments, where cargo tests nothing, says this and ends with that status: the script's own
+/// status, and its last line.
+fn run(arguments: &[&str], said: &str, status: u8) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).expect("room");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("own file");
+        path
+    };
+    let log = write("said", said);
+    let cargo = format!(
+        "#!/bin/sh\ncase \"$*\" in *--no-run*) exit ;; test*) cat '{}'; exit {status} ;; esac\n",
+        log.display()
+    );
+    write("cargo", &cargo);
+    write("shellcheck", "#!/bin/sh\n");
+    write("dpkg-query", "#!/bin/sh\nshift 3\nfor package; do echo \"installed $package\"; done\n");
+    let path = format!("{}:{}", dir.path().display(), env::var("PATH").unwrap_or_default());
+    let mut run = Command::new(workspace().join("tests/run"));
+    run.arg("--quick").args(arguments).env("PATH", path).env("IDENTITY_CACHE", dir.path().join("cache"));
+    let output = run.output().expect("bash");
+    let stdout = String::from_utf8(output.stdout).expect("text");
+    (output.status.code(), stdout.lines().last().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn the_last_line_of_a_run_is_the_count_also_when_a_test_fails() {
+    const OK: &str = "test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
+    const RED: &str = "test result: FAILED. 4 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n";
+    assert_eq!(run(&[], OK, 0), (Some(0), "5 passed, 0 failed, 0 skipped".into()));
+    assert_eq!(run(&[], RED, 101), (Some(1), "4 passed, 1 failed, 0 skipped".into()));
+    assert_eq!(run(&["--no-skips"], OK, 0), (Some(0), "5 passed, 0 failed, 0 skipped".into()));
+    let skipped = format!("\nSKIPPED: cli a: it needs root\n{OK}");
+    assert_eq!(run(&[], &skipped, 0), (Some(0), "4 passed, 0 failed, 1 skipped".into()));
+    // What continuous integration refuses.
+    let (status, last) = run(&["--no-skips"], &skipped, 0);
+    assert_eq!((status, &last[..]), (Some(1), "4 passed, 0 failed, 1 skipped"));
 }

@@ -3,6 +3,7 @@
 //! are one thing in several files.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use identity_tests::workspace;
 
@@ -120,4 +121,35 @@ fn the_reader_of_modules_sees_what_is_there() {
     assert!(has(&["device", "file"], &["device", "safety"]));
     assert!(has(&["scan"], &["device"]));
     assert!(!references.iter().any(|reference| reference.to == ["testing"]));
+}
+
+/// What `lib.rs` says first, and its modules, those for tests left out.
+fn head_and_modules(name: &str) -> (String, Vec<String>) {
+    let directory = workspace().join(name);
+    let text = fs::read_to_string(directory.join("src/lib.rs")).expect("a library");
+    let head: Vec<_> = text.lines().skip(1).take_while(|line| line.starts_with("//!")).collect();
+    (head.join("\n"), Source::of_library(&directory).top_modules())
+}
+
+#[test]
+fn the_picture_of_a_crate_has_each_of_its_modules() {
+    for name in CRATES {
+        let (head, modules) = head_and_modules(name);
+        let picture = head.split("```").nth(1).unwrap_or_else(|| panic!("{name}/src/lib.rs has no picture"));
+        let words: Vec<_> = picture.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        for module in modules {
+            assert!(words.contains(&&module[..]), "{name}/src/lib.rs: {module} is not in the picture");
+        }
+    }
+}
+
+#[test]
+fn each_crate_has_a_readme_with_an_example_that_is_a_test() {
+    for name in CRATES.iter().filter(|name| **name != "fixtures") {
+        let readme = fs::read_to_string(workspace().join(name).join("README.md")).expect("a README");
+        assert!(readme.contains("\n```rust\n") && readme.lines().count() < 45, "{name}/README.md");
+        let library = fs::read_to_string(workspace().join(name).join("src/lib.rs")).expect("a library");
+        let is_test = library.contains("#[cfg(doctest)]\n#[doc = include_str!(\"../README.md\")]\n");
+        assert!(is_test, "{name}/src/lib.rs does not run the example in its README");
+    }
 }

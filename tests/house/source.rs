@@ -223,6 +223,11 @@ impl Source {
         calls.cloned().collect()
     }
 
+    /// Those at the top.
+    pub fn top_modules(&self) -> Vec<String> {
+        self.modules.keys().filter(|path| path.len() == 1).map(|path| path[0].clone()).collect()
+    }
+
     /// How many modules there are.
     pub fn modules(&self) -> usize {
         self.modules.len()

@@ -164,7 +164,7 @@
 #define IDENTITY_CONDITION_BLANK 2
 
 /**
- * Not blank, and without our magic.
+ * Not blank, and without our magic; or an intact copy that was written for another LBA.
  */
 #define IDENTITY_CONDITION_FOREIGN 3
 

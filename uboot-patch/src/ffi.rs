@@ -41,7 +41,7 @@ pub struct identity_seen {
 pub const IDENTITY_CONDITION_ABSENT: u32 = 1;
 /// Every byte is zero.
 pub const IDENTITY_CONDITION_BLANK: u32 = 2;
-/// Not blank, and without our magic.
+/// Not blank, and without our magic; or an intact copy that was written for another LBA.
 pub const IDENTITY_CONDITION_FOREIGN: u32 = 3;
 /// A copy that passes every check.
 pub const IDENTITY_CONDITION_VALID: u32 = 4;

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The C ABI for bootloaders: pure functions on memory that the caller owns.
 //!
+//! ```text
+//!  C ── pointers ──▶ ffi (all unsafe code: pointers become references) ──▶ identity_core: search, copies, identity
+//!  C ◀── status (one number for each meaning) ── record (an identity as C reads it) ◀──────────┘
+//! ```
+//!
 //! No I/O, no callbacks, no allocation, no globals, nothing retained, no panic path. Outputs are written only on
 //! success; there are no partial successes. Statuses are positive, each has one meaning for ever, new ones are
 //! appended. The C header `include/identity.h` is generated from this crate and committed; a test compares them.
@@ -34,3 +39,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     // SAFETY: never linked, so never called.
     unsafe { identity_panic_is_reachable() }
 }
+
+// The example in the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -103,7 +103,12 @@ fn a_third_copy_degrades() {
 #[test]
 fn a_copied_sector_is_no_identity() {
     let card = HashMap::from([(54, identity(1, 1).encode(52, 6607))]);
-    assert_eq!(run(&card, None).0, State::Corrupt);
+    assert_eq!(run(&card, None).0, State::Blank);
+    let mut card = stamped(&identity(1, 1), 52, 6607);
+    card.insert(54, identity(2, 1).encode(52, 6607));
+    assert_eq!(run(&card, None).0, State::Valid);
+    card.insert(6607, identity(1, 1).encode(52, 6607));
+    assert_eq!(run(&card, None).0, State::Degraded);
 }
 
 #[test]

@@ -45,8 +45,8 @@ pub fn read(source: &mut Source, gap_sectors: impl Fn(&[u8]) -> u64) -> Result<H
     Ok(Head { bytes, image_len: len, is_all })
 }
 
-/// Makes every copy of an identity blank that somebody has imaged along: before the first partition whatever bears our
-/// magic in a slot and every valid copy; behind its start, where files are, only what a reader that knows nothing of
+/// Makes every copy of an identity blank that somebody has imaged along: before the first partition every copy in a slot,
+/// damaged ones too, and every valid copy; behind its start, where files are, only what a reader that knows nothing of
 /// partitions would take for the identity. Returns where they were.
 pub fn blank_copies(bytes: &mut [u8], first_partition_lba: u64) -> Vec<u32> {
     let mut blanked = Vec::new();
@@ -56,7 +56,7 @@ pub fn blank_copies(bytes: &mut [u8], first_partition_lba: u64) -> Vec<u32> {
         let is_ours = match StoredCopy::parse(sector, lba) {
             Ok(_) | Err(NotACopy::Newer(_)) => is_slot || u64::from(lba) < first_partition_lba,
             Err(NotACopy::Corrupt(_)) => is_slot && u64::from(lba) < first_partition_lba,
-            Err(NotACopy::Blank | NotACopy::Foreign) => false,
+            Err(NotACopy::Blank | NotACopy::Foreign | NotACopy::Misplaced { .. }) => false,
         };
         if is_ours {
             *sector = [0; SECTOR_LEN];
@@ -95,6 +95,9 @@ mod tests {
         put(&mut bytes, 400, &damaged);
         put(&mut bytes, 6607, &copy(6607, 52));
         put(&mut bytes, 7000, &copy(7000, 52));
+        // Written for another LBA: no reader takes it, and it is a piece of somebody's image.
+        put(&mut bytes, 54, &copy(52, 6607));
+        put(&mut bytes, 500, &copy(52, 6607));
         // What is damaged, in a partition, is a file's; what is valid would be read.
         assert_eq!(blank_copies(&mut bytes, 2048), [52, 300, 6607]);
         assert_eq!(blank_copies(&mut bytes, 8192), [2703, 7000]);

@@ -155,6 +155,29 @@ fn copies_are_ours_wherever_they_are() {
     assert_eq!(basis(301), None);
 }
 
+#[test]
+fn a_copy_at_another_lba_than_its_own_is_data() {
+    use identity_core::field::kind;
+    use identity_core::{Draft, Uuid};
+    let mut draft = Draft::new(Uuid::from_u128(7)).unwrap();
+    draft.set_text(kind::PROFILE, "panda").unwrap();
+    let piece = draft.finish().unwrap().encode(52, 6607);
+    let mut card = Card::new(8256);
+    card.mbr(1, 0x0c, 8192, 64).put(300, &piece).put(2600, &loader::uimage(600 * 512)).put(2703, &piece);
+    // Beside data 0xFF is padding.
+    card.put(301, &[0xff; 512]);
+    let map = map_of(&card);
+    let owner = |lba| map.owner_of(lba).map(|region| (region.owner.basis, &*region.owner.detail));
+    assert_eq!(owner(300), Some((Basis::Data, "a copy that was written for LBA 52")));
+    assert_eq!(owner(301).map(|(basis, _)| basis), Some(Basis::Data));
+    assert_eq!(owner(302), None);
+    assert_eq!(
+        owner(2703).map(|(basis, _)| basis),
+        Some(Basis::Content),
+        "inside an image it is the image's"
+    );
+}
+
 /// Each sector begins what looks like an environment of 1 MiB without its checksum, until the search gives up; the real one
 /// behind counts all the same.
 #[test]

@@ -243,6 +243,7 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(
         mbr in vec(any::<u8>(), 64),
+        flags: bool,
         header in vec(any::<u8>(), 92),
         entries in vec(any::<u8>(), 0..2048),
         plain: bool,
@@ -251,11 +252,44 @@ proptest! {
         let mut card = Card::new(8);
         card.put_at(446, &mbr).put_at(510, &[0x55, 0xaa]).put(1, &header).put(1, GPT_SIGNATURE);
         card.put(2, &entries);
+        if flags {
+            for at in [446, 462, 478, 494] {
+                card.put_at(at, &[0]);
+            }
+        }
         if plain {
             card.put_at(446, &[0, 0, 0, 0, 0xee]).put_at(512 + 72, &2_u64.to_le_bytes());
             card.put_at(512 + 80, &16_u32.to_le_bytes()).put_at(512 + 84, &128_u32.to_le_bytes());
         }
         let table = read(&Gap::new(card.bytes(), device_sectors));
-        let _ = table.first_partition_lba();
+        // What four entries of 16 bytes say, read here by hand.
+        let number = |bytes: &[u8]| u64::from(u32::from_le_bytes(bytes.try_into().unwrap()));
+        let entries: Vec<_> = card.bytes()[446..510].chunks(16).collect();
+        let listed: Vec<_> = (1..).zip(&entries)
+            .map(|(at, entry)| (at, entry[4], number(&entry[8..12]), number(&entry[12..16])))
+            .filter(|(_, _, _, sectors)| *sectors != 0)
+            .collect();
+        let is_protective = entries.iter().any(|entry| entry[4] == 0xee);
+        let of_mbr = || table.partitions.iter().filter(|partition| !partition.is_gpt() && partition.container.is_none());
+        let found = |at: u32, kind: u8, start, sectors| {
+            of_mbr().any(|partition| {
+                (partition.number, partition.kind, partition.start_lba, partition.sectors)
+                    == (at, Kind::Mbr(kind), start, sectors)
+            })
+        };
+        match table.scheme {
+            Scheme::None => prop_assert!(!is_protective && table.partitions.is_empty() && !table.problems.is_empty()),
+            Scheme::Mbr => {
+                prop_assert!(!is_protective);
+                prop_assert_eq!(of_mbr().count(), listed.len());
+                for (at, kind, start, sectors) in listed {
+                    prop_assert!(found(at, kind, start, sectors), "{at}: {start}, {sectors}");
+                }
+            }
+            Scheme::Gpt | Scheme::Hybrid => prop_assert!(is_protective),
+        }
+        let starts: Vec<_> = table.partitions.iter().map(|partition| partition.start_lba).collect();
+        prop_assert!(starts.is_sorted());
+        prop_assert_eq!(table.first_partition_lba(), starts.first().copied());
     }
 }
