@@ -149,6 +149,12 @@ fn leaves_a_system_as_it_was(root: &Path) {
         }
     }
     assert_eq!((value("runs-updated"), value("runs-disabled")), ("2", "0"), "{said}");
+    let init = "init=/usr/lib/identity/init is on the kernel's command line: /boot/extlinux/extlinux.conf";
+    for name in ["refusal", "refused", "disabling"] {
+        assert!(value(name).contains(init), "{name}: {said}");
+    }
+    assert!(value("refusal").contains("take it off and restart, then remove"), "{said}");
+    assert!(value("refused").starts_with("enabled"), "{said}");
     for step in ["removed", "purged"] {
         assert_eq!(value(step), "as before", "{said}");
     }
