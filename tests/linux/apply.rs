@@ -110,18 +110,25 @@ fn another_card_than_the_bootloader_has_read_is_not_taken_instead() {
 
 #[test]
 fn what_is_advised_can_be_done_on_another_machine_and_helps() {
+    type Spoil = fn(&Image);
     fn damage(image: &Image, lbas: &[u32]) {
-        lbas.iter().for_each(|&lba| drop(image.damage(lba)));
+        for &lba in lbas {
+            image.damage(lba);
+        }
     }
-    let spoil: [(&str, fn(&Image)); 5] = [
+    let spoil: [(&str, Spoil); 5] = [
         ("is degraded", |image| damage(image, &[52])),
-        ("holds the only copy", |image| drop(image.clear(52))),
+        ("holds the only copy", |image| {
+            image.clear(52);
+        }),
         ("is corrupt", |image| damage(image, &[52, 6607])),
         ("is in conflict", |image| {
             let other = stamped(OTHER, "panda-2");
             image.put(6607, &other.sector(6607));
         }),
-        ("(blank)", |image| drop(image.clear(52).clear(6607))),
+        ("(blank)", |image| {
+            image.clear(52).clear(6607);
+        }),
     ];
     for (what, spoil) in spoil {
         let image = stamped(UUID, "panda-1");
