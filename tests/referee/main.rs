@@ -2,6 +2,7 @@
 //! Partition tables, judged by their other readers: sfdisk (libfdisk), partx and blkid (libblkid), parted, Linux.
 
 mod card;
+mod flashed;
 mod made;
 mod random;
 mod referees;
