@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line, as clap types.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A lab of boards as text files under git: who each board is, what it boots, and the servers' files that follow from it.
+#[derive(Debug, Parser)]
+#[command(name = "identity-lab", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// The lab [default: this directory, or the nearest above it that has a lab.toml]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub lab: Option<PathBuf>,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  2    wrong usage
+  4    a file of the lab cannot be read; the message begins with file, line and column
+  5    findings, or files that are not up to date (--check)
+  6    refused: a clash, a port that is taken, no permission
+  7    a device, disk or server failed
+  130  interrupted";
+
+/// The verbs, in the order of a lab's life.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a lab with one example profile
+    #[command(after_help = "Examples:\n  identity-lab init\n  identity-lab init desk")]
+    Init(InitArgs),
+    /// Add boards to boards.csv, each with a UUID of its own
+    #[command(after_help = ADD_EXAMPLES)]
+    Add(AddArgs),
+    /// Show the boards
+    #[command(
+        after_help = "Examples:\n  identity-lab list\n  identity-lab list --profile panda --format json"
+    )]
+    List(ListArgs),
+}
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  identity-lab add panda-01 --profile panda
+  identity-lab add 'panda-[01-20]' --profile panda --location R3
+  identity-lab add 'r[1-3]n[01-16]' --profile worker --tags 'poe spare'
+  identity-lab add --dry-run 'panda-[01-20]' --profile panda";
+
+/// `identity-lab init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The directory, which is made if it is not there
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Show which files would be written, and write none
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab add`.
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// Hostnames, with ranges in brackets: panda-[01-20,25]
+    #[arg(required = true)]
+    pub names: Vec<String>,
+    /// Their profile [default: that in lab.toml]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Where they stand
+    #[arg(long, value_name = "TEXT")]
+    pub location: Option<String>,
+    /// Tags, separated by spaces
+    #[arg(long, value_name = "TAGS")]
+    pub tags: Option<String>,
+    /// Show what would be added, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only boards of this profile
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// Output of every verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// JSON
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn clap_agrees() {
+        Cli::command().debug_assert();
+    }
+
+    /// On a terminal of 80 columns too, no example is broken into two lines; and every verb has one.
+    #[test]
+    fn every_verb_has_examples_that_fit_a_terminal() {
+        let mut command = Cli::command();
+        command.build();
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            let text = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(text.starts_with("Examples:\n"), "{}", verb.get_name());
+            for line in text.lines().filter(|line| line.starts_with("  ")) {
+                assert!(line.chars().count() <= 80, "{}: {line}", verb.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn what_writes_can_be_tried_dry() {
+        let mut command = Cli::command();
+        command.build();
+        for name in ["init", "add"] {
+            let verb = command.find_subcommand(name).expect("a verb");
+            assert!(verb.get_arguments().any(|option| option.get_long() == Some("dry-run")), "{name}");
+        }
+    }
+}
