@@ -41,6 +41,9 @@ pub enum Verb {
         after_help = "Examples:\n  identity-lab list\n  identity-lab list --profile panda --format json"
     )]
     List(ListArgs),
+    /// Write what boots the boards: a tree for TFTP, HTTP and NBD, and the servers' configuration
+    #[command(after_help = NETBOOT_EXAMPLES)]
+    Netboot(NetbootArgs),
 }
 
 const ADD_EXAMPLES: &str = "\
@@ -49,6 +52,16 @@ Examples:
   identity-lab add 'panda-[01-20]' --profile panda --location R3
   identity-lab add 'r[1-3]n[01-16]' --profile worker --tags 'poe spare'
   identity-lab add --dry-run 'panda-[01-20]' --profile panda";
+
+const NETBOOT_EXAMPLES: &str = "\
+Examples:
+  identity-lab netboot /srv/netboot
+  identity-lab netboot --dry-run /srv/netboot   which files would change
+  identity-lab netboot --check /srv/netboot     exit 5 if it is not up to date
+  identity-lab netboot --prune /srv/netboot     also remove images of the past
+
+DIR is exchanged as a whole: boards find the old tree or the new one. Images are hard-linked under a name with their \
+hash, and stay for boards that run from them, until --prune.";
 
 /// `identity-lab init`.
 #[derive(Debug, Args)]
@@ -98,6 +111,25 @@ pub struct ListArgs {
     pub format: Format,
 }
 
+/// `identity-lab netboot`.
+#[derive(Debug, Args)]
+pub struct NetbootArgs {
+    /// The tree, which is made if it is not there; nothing else may lie in it
+    pub dir: PathBuf,
+    /// Write nothing; end with 5 if the tree is not up to date
+    #[arg(long, conflicts_with = "dry_run")]
+    pub check: bool,
+    /// Remove images that no profile names any more
+    #[arg(long)]
+    pub prune: bool,
+    /// Show what would change, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
 /// Output of every verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -135,7 +167,7 @@ mod tests {
     fn what_writes_can_be_tried_dry() {
         let mut command = Cli::command();
         command.build();
-        for name in ["init", "add"] {
+        for name in ["init", "add", "netboot"] {
             let verb = command.find_subcommand(name).expect("a verb");
             assert!(verb.get_arguments().any(|option| option.get_long() == Some("dry-run")), "{name}");
         }

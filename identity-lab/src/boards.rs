@@ -144,6 +144,11 @@ impl Boards {
         Ok(Self { path: path.to_owned(), header, body_start, all, text })
     }
 
+    /// Whether the file has this column.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.header.iter().any(|column| column == name)
+    }
+
     /// The board of a hostname or a UUID.
     pub fn find(&self, name: &str) -> Option<&Board> {
         let uuid = Uuid::try_parse(name).ok();

@@ -57,6 +57,13 @@ pub struct Rescue {
     pub args: Vec<Placed<String>>,
 }
 
+impl Rescue {
+    /// Every file that it names.
+    pub fn files(&self) -> impl Iterator<Item = &LabPath> {
+        std::iter::once(&self.kernel).chain(&self.initrd).chain(&self.fdt)
+    }
+}
+
 /// What `lab.toml` says.
 #[derive(Clone, Debug)]
 pub struct Settings {

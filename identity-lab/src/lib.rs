@@ -5,6 +5,7 @@
 //! args (clap) ──▶ commands
 //! lab.toml, profiles/*.toml ──▶ toml ──▶ profile ──┐
 //! boards.csv ──▶ cells ──▶ boards ─────────────────┴──▶ lab ──▶ commands (one verb, one file)
+//!                                                           └──▶ netboot (a tree of files, planned, then written)
 //! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)
 //! ```
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ mod cells;
 pub mod commands;
 pub mod hostlist;
 pub mod lab;
+pub mod netboot;
 mod place;
 pub mod profile;
 mod replace;

@@ -174,14 +174,12 @@ impl Profile {
         Place::line(&self.file, 1)
     }
 
-    /// Every file of the lab that it names.
-    pub fn files(&self) -> Vec<&LabPath> {
+    /// Every file that goes over the network, but the root's image.
+    pub fn network_files(&self) -> Vec<&LabPath> {
         let mut all = vec![&self.boot.kernel];
         all.extend(&self.boot.initrd);
         all.extend(&self.boot.fdt);
         all.extend(self.loader.iter().map(|loader| &loader.file));
-        all.extend(self.card.loaders.iter().map(|loader| &loader.file));
-        all.extend(&self.card.files);
         all
     }
 }

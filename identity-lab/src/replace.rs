@@ -9,7 +9,7 @@ use std::path::Path;
 
 use identity_ui::{Exit, Failure, Result};
 use rustix::fs::{FlockOperation, flock};
-use tempfile::{Builder, NamedTempFile};
+use tempfile::{Builder, NamedTempFile, TempDir};
 
 use crate::place::cannot;
 
@@ -64,6 +64,14 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// A directory beside another one, which goes when it is dropped.
+///
+/// # Errors
+/// As [`replace`].
+pub fn directory_beside(path: &Path) -> Result<TempDir> {
+    Builder::new().prefix(PREFIX).tempdir_in(parent(path)).map_err(|error| failure("make", path, &error))
+}
+
 /// Brings the names in a directory to the disk.
 ///
 /// # Errors
@@ -88,7 +96,8 @@ pub fn sweep(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) {
             // Whether that works does not matter: the next run tries again.
-            let _ = fs::remove_file(entry.path());
+            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let _ = if is_dir { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
         }
     }
 }

@@ -3,6 +3,8 @@
 
 mod files;
 mod lists;
+mod netboot;
+mod servers;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,6 +15,11 @@ use std::sync::OnceLock;
 use identity_tests::workspace;
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// A UUID for boards that are looked at closely.
+const UUID: &str = "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5";
+/// Another.
+const OTHER: &str = "0b9ad1c6-3a4b-4f3e-8d55-1f0e6f1a7c02";
 
 /// The program: `IDENTITY_LAB_BIN`, else built here and now.
 fn program() -> &'static Path {
@@ -36,6 +43,21 @@ fn program() -> &'static Path {
     })
 }
 
+/// What U-Boot takes for a kernel of 32-bit Arm, by its magic.
+fn zimage(content: &str) -> Vec<u8> {
+    let mut bytes = vec![0; 0x24];
+    bytes.extend(0x016f_2818_u32.to_le_bytes());
+    bytes.extend(content.as_bytes());
+    bytes
+}
+
+/// What looks like a squashfs image, by its magic.
+fn squashfs(content: &str) -> Vec<u8> {
+    let mut bytes = [b"hsqs", content.as_bytes()].concat();
+    bytes.resize(8192, 0);
+    bytes
+}
+
 /// A lab in a directory of its own.
 struct Lab {
     dir: TempDir,
@@ -52,7 +74,7 @@ impl Lab {
         let lab = Self::nothing();
         lab.run(&["init"]).exits(0);
         fs::remove_file(lab.path("profiles/example.toml")).expect("the example");
-        lab.write("boot/zImage", "not looked at by most tests");
+        lab.write("boot/zImage", zimage("a kernel"));
         lab.write("profiles/panda.toml", "[boot]\nkernel = \"boot/zImage\"\nargs = [\"console=ttyAMA0\"]\n");
         lab
     }
@@ -69,6 +91,35 @@ impl Lab {
 
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Two boards of one profile with an image, a network, and the place of the tree in the lab's files.
+    fn with_network(root: &str) -> Self {
+        let lab = Self::new();
+        lab.write(
+            "lab.toml",
+            format!(
+                "name = \"desk\"\n[server]\naddress = \"192.168.7.1\"\n{root}\n[network]\nsubnet = \"192.168.7.0/24\"\n\
+                 range = \"192.168.7.100-192.168.7.200\"\n"
+            ),
+        );
+        lab.write("boot/initrd.gz", "an initrd");
+        lab.write("boot/board.dtb", "a tree");
+        lab.write("images/panda.squashfs", squashfs("a root"));
+        lab.write(
+            "profiles/panda.toml",
+            "[boot]\nkernel = \"boot/zImage\"\ninitrd = [\"boot/initrd.gz\"]\nfdt = \"boot/board.dtb\"\n\
+             args = [\"console=ttyAMA0\", \"place=${location}\", \"systemd.hostname=${identity_hostname}\"]\n\
+             [root]\nimage = \"images/panda.squashfs\"\ntransport = \"nbd\"\nwrites = \"discard\"\n",
+        );
+        lab.write(
+            "boards.csv",
+            format!(
+                "hostname,profile,uuid,mac0,ip,location\npanda-01,panda,{UUID},,192.168.7.11,R3\n\
+                 panda-02,panda,{OTHER},02:00:00:00:00:02,,\n"
+            ),
+        );
+        lab
     }
 
     fn command(&self) -> Command {

@@ -4,6 +4,7 @@
 mod add;
 mod init;
 mod list;
+mod netboot;
 
 use identity_ui::{Exit, Result};
 
@@ -23,5 +24,6 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Init(_) => Ok(Exit::Usage),
         Verb::Add(args) => add::run(&dir, args),
         Verb::List(args) => list::run(&dir, args),
+        Verb::Netboot(args) => netboot::run(&dir, args),
     }
 }
