@@ -260,6 +260,22 @@ fn what_cannot_be_is_refused_and_the_old_tree_stays() {
     refused(6, &["images/panda.squashfs may not be read by others"]);
 }
 
+/// U-Boot's hush takes it for the start of a quotation, also inside of double quotes, and refuses the whole script.
+#[test]
+fn no_script_has_an_apostrophe() {
+    let lab = Lab::with_network("");
+    lab.write("lab.toml", lab.read("lab.toml") + "[rescue]\nkernel = \"boot/zImage\"\nargs = [\"quiet\"]\n");
+    let loader = "[loader]\nfile = \"boot/zImage\"\naddress = \"0x60800000\"\nhow = \"bootm\"\n";
+    lab.write("profiles/panda.toml", lab.read("profiles/panda.toml") + loader);
+    lab.run(&["netboot", "out"]).exits(0);
+    let tree = content(&lab.path("out"));
+    let scripts: Vec<_> = tree.iter().filter(|(name, _)| name.ends_with(".scr")).collect();
+    assert_eq!(scripts.len(), 4);
+    for (name, bytes) in scripts {
+        assert!(!script(bytes).contains('\''), "{name}: {}", script(bytes));
+    }
+}
+
 /// A derived address is an address too.
 #[test]
 fn an_assigned_address_that_is_anothers_derived_one_is_refused() {

@@ -255,7 +255,7 @@ fn profile_script(profile: &Profile, board: Option<&Board>, files: &Files, stage
     let mut text = match board {
         Some(board) => format!(
             "# {}, profile {name}. Made by identity-lab.\n\
-             if test \"${{identity_profile}}\" != {name}; then echo \"the card says profile ${{identity_profile}}, the lab's list \
+             if test \"${{identity_profile}}\" != {name}; then echo \"the card says profile ${{identity_profile}}, the list of the lab \
              {name}, which counts; stamp the card again\"; fi\n",
             board.hostname
         ),

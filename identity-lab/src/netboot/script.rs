@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Boot scripts, as text for U-Boot's hush.
+//! Boot scripts, as text for U-Boot's hush. It takes an apostrophe for the start of a quotation, also inside of double quotes.
 
 use std::fmt::Write;
 
@@ -179,8 +179,10 @@ fn rescue(boot: Option<&str>) -> String {
         "echo \"rescue: UUID ${identity_uuid}, state ${identity_state}, profile ${identity_profile}\"\n"
             .to_owned();
     text += boot.unwrap_or_default();
+    // A U-Boot without `sleep` waits for answers from an address that nobody has (RFC 5737), ten seconds each.
     text + "echo \"trying again in 60 s; Ctrl-C ends at the prompt\"\n\
-            if sleep 60; then true; else exit; fi\n"
+            if sleep 0; then if sleep 60; then true; else exit; fi\n\
+            else for i in 1 2 3 4 5 6; do ping 192.0.2.1; done; fi\n"
 }
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
