@@ -44,6 +44,9 @@ pub enum Verb {
     /// Write what boots the boards: a tree for TFTP, HTTP and NBD, and the servers' configuration
     #[command(after_help = NETBOOT_EXAMPLES)]
     Netboot(NetbootArgs),
+    /// Make the image of a card: loader, partition table, boot files, and a board's identity
+    #[command(after_help = CARD_EXAMPLES)]
+    Card(CardArgs),
 }
 
 const ADD_EXAMPLES: &str = "\
@@ -62,6 +65,15 @@ Examples:
 
 DIR is exchanged as a whole: boards find the old tree or the new one. Images are hard-linked under a name with their \
 hash, and stay for boards that run from them, until --prune.";
+
+const CARD_EXAMPLES: &str = "\
+Examples:
+  identity-lab card panda-03 -o card.img      the card of one board, stamped
+  identity-lab card panda -o panda.img        for any board of a profile: blank
+  identity flash card.img /dev/sdb            write it
+  identity-lab card --dry-run panda-03 -o card.img
+
+The image is as small as it can be: 16, 32 or 64 MiB.";
 
 /// `identity-lab init`.
 #[derive(Debug, Args)]
@@ -130,6 +142,23 @@ pub struct NetbootArgs {
     pub format: Format,
 }
 
+/// `identity-lab card`.
+#[derive(Debug, Args)]
+pub struct CardArgs {
+    /// A board's hostname or UUID; else a profile
+    #[arg(value_name = "BOARD|PROFILE")]
+    pub name: String,
+    /// The image, which must not be there yet
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Show what would be made, and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
 /// Output of every verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -167,7 +196,7 @@ mod tests {
     fn what_writes_can_be_tried_dry() {
         let mut command = Cli::command();
         command.build();
-        for name in ["init", "add", "netboot"] {
+        for name in ["init", "add", "netboot", "card"] {
             let verb = command.find_subcommand(name).expect("a verb");
             assert!(verb.get_arguments().any(|option| option.get_long() == Some("dry-run")), "{name}");
         }

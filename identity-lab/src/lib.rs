@@ -5,13 +5,15 @@
 //! args (clap) ──▶ commands
 //! lab.toml, profiles/*.toml ──▶ toml ──▶ profile ──┐
 //! boards.csv ──▶ cells ──▶ boards ─────────────────┴──▶ lab ──▶ commands (one verb, one file)
-//!                                                           └──▶ netboot (a tree of files, planned, then written)
+//!                                                           ├──▶ netboot (a tree of files, planned, then written)
+//!                                                           └──▶ card_image (loader, partition, identity)
 //! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod args;
 pub mod boards;
+pub mod card_image;
 mod cells;
 pub mod commands;
 pub mod hostlist;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the command `identity-lab` promises, tried on the built program: one file per topic, one test per promise.
 
+mod card;
 mod files;
 mod lists;
 mod netboot;

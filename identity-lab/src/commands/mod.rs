@@ -2,6 +2,7 @@
 //! The verbs, one file each.
 
 mod add;
+mod card;
 mod init;
 mod list;
 mod netboot;
@@ -24,6 +25,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Init(_) => Ok(Exit::Usage),
         Verb::Add(args) => add::run(&dir, args),
         Verb::List(args) => list::run(&dir, args),
+        Verb::Card(args) => card::run(&dir, args),
         Verb::Netboot(args) => netboot::run(&dir, args),
     }
 }

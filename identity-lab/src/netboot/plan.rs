@@ -98,6 +98,37 @@ pub fn plan(lab: &Lab, sources: &Sources) -> Result<Tree> {
     Ok(tree)
 }
 
+/// The script and the boot files of a card, by their names on its partition.
+///
+/// # Errors
+/// Exit 4 with the line of what cannot be.
+pub fn for_card(
+    lab: &Lab,
+    sources: &Sources,
+    profile: &Profile,
+    board: Option<&Board>,
+) -> Result<Vec<(String, Vec<u8>)>> {
+    let name = &lab.settings.name;
+    let mut tree = Tree::default();
+    let text = if profile.card.has_kernel {
+        let image = image(lab, sources, profile, &mut tree)?;
+        let image = image.as_ref().map(|image| image.name.as_str());
+        let args = arguments::kernel(Target { lab, profile, board, image })?;
+        let loaded = files(sources, profile, &mut tree)?;
+        script::card(name, &script::boot(&Files { args, ..loaded }.without(&directory(profile)), From::Card))
+    } else {
+        script::card_for_network(name, lab.settings.server.address.map(|address| address.to_string()))
+    };
+    let mut put = vec![("boot.scr".to_owned(), uimage::script(&format!("{name} card"), &text))];
+    let prefix = format!("tftp/{}", directory(profile));
+    for (path, content) in tree.files {
+        if let (Some(name), Content::Bytes(bytes)) = (path.strip_prefix(&prefix), content) {
+            put.push((name.to_owned(), bytes));
+        }
+    }
+    Ok(put)
+}
+
 /// What every board of a profile loads.
 struct Loaded {
     files: Files,
@@ -267,11 +298,11 @@ fn profile_script(profile: &Profile, board: Option<&Board>, files: &Files, stage
 
 /// A pxelinux file with one entry; paths lose `prefix`.
 fn pxelinux(label: &str, files: &Files, prefix: &str) -> String {
-    let path = |path: &String| path.strip_prefix(prefix).unwrap_or(path).to_owned();
+    let files = files.clone().without(prefix);
     let mut text = format!("# Made by identity-lab.\ndefault {label}\nprompt 0\n\nlabel {label}\n");
-    text += &format!("    kernel {}\n", path(&files.kernel));
+    text += &format!("    kernel {}\n", files.kernel);
     for (word, file) in [("initrd", &files.initrd), ("fdt", &files.fdt)] {
-        text += &file.as_ref().map_or_else(String::new, |file| format!("    {word} {}\n", path(file)));
+        text += &file.as_ref().map_or_else(String::new, |file| format!("    {word} {file}\n"));
     }
     if files.args.is_empty() { text } else { text + &format!("    append {}\n", files.args) }
 }

@@ -87,6 +87,15 @@ pub struct Files {
     pub args: String,
 }
 
+impl Files {
+    /// The same files, their paths without this start.
+    #[must_use]
+    pub fn without(self, prefix: &str) -> Self {
+        let cut = |path: String| path.strip_prefix(prefix).map(str::to_owned).unwrap_or(path);
+        Self { kernel: cut(self.kernel), initrd: self.initrd.map(cut), fdt: self.fdt.map(cut), ..self }
+    }
+}
+
 /// What the second stage finds at its mark. Any number that memory does not have by itself.
 const MARKED: &str = "0x1de47171";
 
@@ -159,6 +168,21 @@ fn of_board_or_profile() -> String {
      else echo \"the server has neither this board nor the profile ${identity_profile}\"\n\
      fi\n"
         .to_owned()
+}
+
+/// The script of a card: it takes the lab's own from the server, so that the card need not change with the lab.
+pub fn card_for_network(name: &str, address: Option<String>) -> String {
+    let mut text = format!("# Boot script of a card of the lab {name}. Made by identity-lab.\n");
+    text += "setenv autoload no\n\
+             if test -z \"${scriptaddr}\"; then setenv scriptaddr ${loadaddr}; fi\n\
+             while true; do\n\
+             dhcp\n";
+    if let Some(address) = address {
+        line(&mut text, format_args!("setenv serverip {address}"));
+    }
+    text += "if tftpboot ${scriptaddr} boot.scr; then source ${scriptaddr}; fi\n";
+    text += &rescue(None);
+    text + "done\n"
 }
 
 /// The script of a card that boots without TFTP.

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::lab::{Lab, existing, missing};
 use crate::place::{Placed, cannot};
-use crate::profile::LabPath;
+use crate::profile::{LabPath, Profile};
 
 /// From this length in bytes on, reading a file takes long enough to be said.
 const LONG: u64 = 256 << 20;
@@ -72,21 +72,30 @@ impl Sources {
     pub fn read(lab: &Lab) -> Result<Self> {
         let mut sources = Self::default();
         for profile in &lab.profiles {
-            for path in profile.network_files() {
-                sources.read_file(lab, path)?;
-            }
-            if let Some(root) = &profile.root
-                && !sources.images.contains_key(&root.image.value)
-            {
-                let path = existing(&lab.dir, &root.image)?;
-                let image = hash(&path).map_err(|error| missing(&root.image.place, &path, &error))?;
-                sources.images.insert(root.image.value.clone(), image);
-            }
+            sources.read_profile(lab, profile)?;
         }
         for path in lab.settings.rescue.iter().flat_map(|rescue| rescue.files()) {
             sources.read_file(lab, path)?;
         }
         Ok(sources)
+    }
+
+    /// Reads what one profile names.
+    ///
+    /// # Errors
+    /// As [`Sources::read`].
+    pub fn read_profile(&mut self, lab: &Lab, profile: &Profile) -> Result<()> {
+        for path in profile.network_files() {
+            self.read_file(lab, path)?;
+        }
+        if let Some(root) = &profile.root
+            && !self.images.contains_key(&root.image.value)
+        {
+            let path = existing(&lab.dir, &root.image)?;
+            let image = hash(&path).map_err(|error| missing(&root.image.place, &path, &error))?;
+            self.images.insert(root.image.value.clone(), image);
+        }
+        Ok(())
     }
 
     fn read_file(&mut self, lab: &Lab, path: &LabPath) -> Result<()> {
