@@ -47,6 +47,9 @@ pub enum Verb {
     /// Make the image of a card: loader, partition table, boot files, and a board's identity
     #[command(after_help = CARD_EXAMPLES)]
     Card(CardArgs),
+    /// Run dnsmasq and nbdkit on a tree of `netboot`, in the foreground, for a desk or a test
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
 }
 
 const ADD_EXAMPLES: &str = "\
@@ -74,6 +77,13 @@ Examples:
   identity-lab card --dry-run panda-03 -o card.img
 
 The image is as small as it can be: 16, 32 or 64 MiB.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  identity-lab serve /srv/netboot
+  unshare -Urn sh -c 'ip link …; identity-lab serve out'   without root
+
+Without root it works in a network namespace of its own: DHCP and TFTP have ports below 1024. Ctrl-C ends both servers.";
 
 /// `identity-lab init`.
 #[derive(Debug, Args)]
@@ -155,6 +165,16 @@ pub struct CardArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The tree that `netboot` has written
+    pub dir: PathBuf,
+    /// Output format; json gives one object a line
     #[arg(long, default_value = "text")]
     pub format: Format,
 }

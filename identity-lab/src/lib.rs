@@ -6,7 +6,8 @@
 //! lab.toml, profiles/*.toml ──▶ toml ──▶ profile ──┐
 //! boards.csv ──▶ cells ──▶ boards ─────────────────┴──▶ lab ──▶ commands (one verb, one file)
 //!                                                           ├──▶ netboot (a tree of files, planned, then written)
-//!                                                           └──▶ card_image (loader, partition, identity)
+//!                                                           ├──▶ card_image (loader, partition, identity)
+//!                                                           └──▶ serve (runs dnsmasq and nbdkit)
 //! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)
 //! ```
 #![forbid(unsafe_code)]
@@ -22,6 +23,7 @@ pub mod netboot;
 mod place;
 pub mod profile;
 mod replace;
+pub mod serve;
 mod toml;
 
 // The example in the README is a test.

@@ -5,6 +5,7 @@ mod card;
 mod files;
 mod lists;
 mod netboot;
+mod serve;
 mod servers;
 
 use std::ffi::OsStr;

@@ -6,6 +6,7 @@ mod card;
 mod init;
 mod list;
 mod netboot;
+mod serve;
 
 use identity_ui::{Exit, Result};
 
@@ -27,5 +28,6 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::List(args) => list::run(&dir, args),
         Verb::Card(args) => card::run(&dir, args),
         Verb::Netboot(args) => netboot::run(&dir, args),
+        Verb::Serve(args) => serve::run(&dir, args),
     }
 }

@@ -19,7 +19,7 @@ use crate::place::cannot;
 use crate::replace::{self, failure, parent, sync_directory};
 
 /// The file that makes a directory ours.
-const MARK: &str = "identity-lab";
+pub const MARK: &str = "identity-lab";
 const MARK_TEXT: &[u8] = b"This tree is written by `identity-lab netboot`, and exchanged as a whole: what else lies here is lost.\n";
 const IMAGES: &str = "images/";
 
