@@ -255,8 +255,11 @@ fn start_nbdkit(settings: &Settings, socket: OwnedFd) -> Result<Running> {
     let found = Command::new("nbdkit").arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status();
     found.map_err(|error| not_started("nbdkit", &error))?;
     let mut command = Command::new("sh");
-    command.args(["-c", BECOME, "nbdkit", "--foreground", "--readonly", "--exit-with-parent", "file"]);
-    command.arg(format!("dir={}", images.display()));
+    command.args(["-c", BECOME, "nbdkit", "--foreground", "--readonly", "--exit-with-parent"]);
+    if is_root_of_all() {
+        command.arg("--user=nobody");
+    }
+    command.arg("file").arg(format!("dir={}", images.display()));
     command.env("LISTEN_FDS", "1").stdin(Stdio::from(socket));
     Running::start("nbdkit", &mut command, settings.show)
 }

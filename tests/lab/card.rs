@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{Lab, UUID};
 
 /// What boot ROMs of Allwinner take for a loader: U-Boot's `include/sunxi_image.h`, with its checksum.
-fn sunxi(len: usize) -> Vec<u8> {
+pub fn sunxi(len: usize) -> Vec<u8> {
     const STAMP: u32 = 0x5f0a_6c39;
     let mut bytes: Vec<u8> = (0..len.next_multiple_of(8192)).map(|at| (at % 251) as u8).collect();
     bytes[4..12].copy_from_slice(b"eGON.BT0");

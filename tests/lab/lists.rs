@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use identity_tests::lab::program;
 use identity_tests::{run_where_installed, skipped};
 
-use crate::{Answer, Lab, program};
+use crate::{Answer, Lab};
 
 #[test]
 fn a_new_lab_is_read_as_it_is_and_made_only_once() {

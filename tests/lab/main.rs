@@ -7,14 +7,14 @@ mod lists;
 mod netboot;
 mod serve;
 mod servers;
+mod story;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 
-use identity_tests::workspace;
+use identity_tests::lab::program;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -22,28 +22,6 @@ use tempfile::TempDir;
 const UUID: &str = "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5";
 /// Another.
 const OTHER: &str = "0b9ad1c6-3a4b-4f3e-8d55-1f0e6f1a7c02";
-
-/// The program: `IDENTITY_LAB_BIN`, else built here and now.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        if let Some(given) = std::env::var_os("IDENTITY_LAB_BIN") {
-            return given.into();
-        }
-        let output = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "sd-card-identity-lab", "--bin", "identity-lab"])
-            .arg("--message-format=json-render-diagnostics")
-            .current_dir(workspace())
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("cargo starts");
-        let messages = String::from_utf8(output.stdout).expect("cargo speaks UTF-8");
-        let mut messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let program = messages
-            .find(|message| message["target"]["name"] == "identity-lab" && message["executable"].is_string());
-        program.expect("identity-lab builds")["executable"].as_str().expect("a path").into()
-    })
-}
 
 /// What U-Boot takes for a kernel of 32-bit Arm, by its magic.
 fn zimage(content: &str) -> Vec<u8> {

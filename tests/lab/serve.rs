@@ -5,9 +5,10 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use identity_tests::cli::tool;
+use identity_tests::lab::program;
 use identity_tests::skipped;
 
-use crate::{Answer, Lab, program};
+use crate::{Answer, Lab};
 
 /// A machine with the server's address, and another interface on the same wire where a board could be.
 const NETWORK: &str = "set -e
