@@ -288,7 +288,9 @@ fn exit_codes_in_the_readme_are_those_of_the_programs() {
 fn every_promise_has_tests_that_exist() {
     let root = workspace();
     let text = fs::read_to_string(root.join("docs/PROMISES.md")).expect("a document");
+    let is_untried = |line: &&str| line.contains("| not tried: ");
     let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault "));
+    let rows = rows.filter(|line| !is_untried(line));
     let mut count = 0;
     for row in rows {
         let cell = row.trim_end_matches([' ', '|']).rsplit(" | ").next().expect("a cell");

@@ -11,7 +11,8 @@
 //!             new_image (a file as a card)           │                                                     ▼
 //!  directory ◀── document (JSON, hex) ◀──────────────┘      record (on the host) ◀── update ◀── execute, flash::write
 //!                                                                                               (the only writers)
-//!  error: the reasons of all of them    size_limit: `ulimit -f`    testing: a card in memory that fails as it is told
+//!  error: the reasons of all of them    new_file: whole or not there    size_limit: `ulimit -f`
+//!  testing: a card in memory that fails as it is told
 //! ```
 #![forbid(unsafe_code)]
 

@@ -38,7 +38,7 @@ pub enum Reason {
         /// The LBA that it was written for.
         own_lba: u32,
     },
-    /// It is damaged.
+    /// It has our magic, and a check fails.
     Corrupt(Defect),
     /// It is intact, and beyond this program.
     Newer(Newer),

@@ -49,7 +49,7 @@ impl Basis {
 pub enum CopyState {
     /// A copy that passes every check.
     Valid,
-    /// Damaged.
+    /// Our magic, but a check fails.
     Corrupt,
     /// Intact, of a later version.
     Newer,

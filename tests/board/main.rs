@@ -5,6 +5,7 @@ mod apply;
 mod behaviour;
 #[path = "../referee/card.rs"]
 mod card;
+mod debian_13;
 mod linked;
 mod linux_debian;
 mod linux_initramfs;

@@ -45,7 +45,7 @@ pub enum WriteVerb {
     #[cfg(feature = "flash")]
     #[command(
         display_order = 11,
-        after_help = "Example:\n  identity completions bash > ~/.local/share/bash-completion/completions/identity"
+        after_help = "Example:\n  identity completions bash > /etc/bash_completion.d/identity"
     )]
     Completions {
         /// Shell that will read the script

@@ -101,6 +101,7 @@ mod tests {
         // What is damaged, in a partition, is a file's; what is valid would be read.
         assert_eq!(blank_copies(&mut bytes, 2048), [52, 300, 6607]);
         assert_eq!(blank_copies(&mut bytes, 8192), [2703, 7000]);
-        assert_eq!(bytes.iter().filter(|&&byte| byte == 0).count() / SECTOR_LEN, 5);
+        let blank = bytes.as_chunks().0.iter().filter(|sector| **sector == [0; SECTOR_LEN]);
+        assert_eq!(blank.count(), 5);
     }
 }
