@@ -113,6 +113,58 @@ impl Lab {
     }
 }
 
+/// Calls of the system that change files.
+const CHANGES: [&str; 15] = [
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "write",
+    "ftruncate",
+    "fchmod",
+    "fsync",
+    "syncfs",
+];
+
+/// Runs the program again and again, and kills it right before each call that changes a file, until it comes to its end; looks
+/// at what is left each time. Returns the number of kills; none, and the test is skipped, without strace.
+fn killed_before_each_change(lab: &Lab, words: &[&str], mut look: impl FnMut()) -> Option<usize> {
+    let mut kills = 0;
+    for call in CHANGES {
+        // strace counts each call for itself.
+        for count in 1.. {
+            let mut strace = Command::new("strace");
+            strace.args(["-f", "-q", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+            strace
+                .args(["-e", &format!("inject={call}:signal=KILL:when={count}")])
+                .arg(program())
+                .args(words);
+            strace
+                .current_dir(lab.dir.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            let Ok(status) = strace.status() else {
+                identity_tests::skipped("strace is not installed");
+                return None;
+            };
+            look();
+            if status.success() {
+                break;
+            }
+            assert_ne!(status.code(), Some(1), "strace may not trace, or the program failed");
+            kills += 1;
+        }
+    }
+    Some(kills)
+}
+
 /// What an invocation answered.
 struct Answer {
     command: String,
