@@ -10,7 +10,7 @@ use identity_ui::{Exit, Failure, Result};
 
 use crate::boards::{Board, Boards};
 use crate::place::{Place, Placed, cannot};
-use crate::profile::{LabPath, Profile, check_args, lab_path};
+use crate::profile::{LabPath, Profile, addresses, check_args, lab_path};
 use crate::toml::{Section, TomlFile};
 
 /// The file that makes a directory a lab.
@@ -55,6 +55,8 @@ pub struct Rescue {
     pub fdt: Option<LabPath>,
     /// Kernel arguments.
     pub args: Vec<Placed<String>>,
+    /// Variables of U-Boot with addresses, for boards that have none.
+    pub addresses: Vec<(&'static str, u64)>,
 }
 
 impl Rescue {
@@ -254,7 +256,7 @@ pub fn is_in(address: Ipv4Addr, (network, bits): (Ipv4Addr, u8)) -> bool {
 }
 
 fn rescue(section: &Section) -> Result<Option<Rescue>> {
-    section.only(&["kernel", "initrd", "fdt", "args"])?;
+    section.only(&["kernel", "initrd", "fdt", "args", "addresses"])?;
     if !section.is_there() {
         return Ok(None);
     }
@@ -265,6 +267,7 @@ fn rescue(section: &Section) -> Result<Option<Rescue>> {
         initrd: section.text("initrd")?.map(lab_path).transpose()?,
         fdt: section.text("fdt")?.map(lab_path).transpose()?,
         args,
+        addresses: addresses(section)?,
     }))
 }
 

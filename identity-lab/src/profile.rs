@@ -93,8 +93,8 @@ pub struct SecondStage {
     pub address: u64,
     /// Whether U-Boot starts it with `booti`, and not with `bootm`.
     pub is_booti: bool,
-    /// An address whose word says that the second stage runs.
-    pub mark: u64,
+    /// An address whose word says that the second stage runs; without one, that in `fdt_addr_r`.
+    pub mark: Option<u64>,
 }
 
 /// A loader file and where it lies on a card.
@@ -227,17 +227,26 @@ pub fn check_args(args: &[Placed<String>]) -> Result<()> {
     Ok(())
 }
 
-fn boot(section: &Section) -> Result<Boot> {
-    const ADDRESSES: [&str; 4] = ["kernel_addr_r", "fdt_addr_r", "ramdisk_addr_r", "scriptaddr"];
-    section.only(&["kernel", "initrd", "fdt", "args", "addresses"])?;
+/// Variables of U-Boot with addresses, from the section `addresses` below this one.
+///
+/// # Errors
+/// Exit 4 with the line of what is no address, or of no variable.
+pub fn addresses(section: &Section) -> Result<Vec<(&'static str, u64)>> {
+    const NAMES: [&str; 4] = ["kernel_addr_r", "fdt_addr_r", "ramdisk_addr_r", "scriptaddr"];
     let list = section.section("addresses")?;
-    list.only(&ADDRESSES)?;
+    list.only(&NAMES)?;
     let mut addresses = Vec::new();
-    for name in ADDRESSES {
+    for name in NAMES {
         if let Some(address) = list.number(name, u64::MAX)? {
             addresses.push((name, address.value));
         }
     }
+    Ok(addresses)
+}
+
+fn boot(section: &Section) -> Result<Boot> {
+    section.only(&["kernel", "initrd", "fdt", "args", "addresses"])?;
+    let addresses = addresses(section)?;
     let args = section.list("args")?;
     check_args(&args)?;
     Ok(Boot {
@@ -307,8 +316,7 @@ fn second_stage(section: &Section) -> Result<Option<SecondStage>> {
         how.ok_or_else(|| section.place().unreadable("[loader] how is missing: \"bootm\" or \"booti\""))?;
     let address = section.number("address", u64::MAX)?;
     let address = address.ok_or_else(|| section.place().unreadable("[loader] address is missing"))?;
-    let mark = section.number("mark", u64::MAX)?;
-    let mark = mark.map_or_else(|| address.value.saturating_sub(16), |mark| mark.value);
+    let mark = section.number("mark", u64::MAX)?.map(|mark| mark.value);
     Ok(Some(SecondStage { file, address: address.value, is_booti: how.value, mark }))
 }
 

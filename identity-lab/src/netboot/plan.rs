@@ -50,13 +50,15 @@ pub fn plan(lab: &Lab, sources: &Sources) -> Result<Tree> {
     let script = |title: &str, text: &str| Content::Bytes(uimage::script(&format!("{name} {title}"), text));
     for profile in &lab.profiles {
         let made = Loaded {
-            files: files(sources, profile, &mut tree)?,
-            stage: stage(sources, profile, &mut tree)?,
+            files: Files {
+                stage: stage(sources, profile, &mut tree)?,
+                ..files(sources, profile, &mut tree)?
+            },
             image: image(lab, sources, profile, &mut tree)?,
         };
         let files = made.with_args(lab, profile, None)?;
         let directory = directory(profile);
-        let text = profile_script(profile, None, &files, made.stage.as_ref());
+        let text = profile_script(profile, None, &files);
         tree.put(format!("tftp/{directory}boot.scr"), script(&profile.name, &text));
         // Here, paths are relative to the profile's directory: that of the file that DHCP or a person named.
         let entry = pxelinux(&profile.name, &files, &directory);
@@ -68,7 +70,7 @@ pub fn plan(lab: &Lab, sources: &Sources) -> Result<Tree> {
         let profile = lab.profile_of(board)?;
         let made = &loaded[profile.name.as_str()];
         let files = made.with_args(lab, profile, Some(board))?;
-        let text = profile_script(profile, Some(board), &files, made.stage.as_ref());
+        let text = profile_script(profile, Some(board), &files);
         let Board { uuid, hostname, .. } = board;
         tree.put(format!("tftp/boards/{uuid}.scr"), script(hostname, &text));
         let entry = pxelinux(hostname, &files, "");
@@ -132,7 +134,6 @@ pub fn for_card(
 /// What every board of a profile loads.
 struct Loaded {
     files: Files,
-    stage: Option<Stage>,
     image: Option<Served>,
 }
 
@@ -262,6 +263,7 @@ fn files(sources: &Sources, profile: &Profile, tree: &mut Tree) -> Result<Files>
         initrd: initrd.map(|(name, bytes)| tree.put_hashed(&directory, &name, &bytes)),
         fdt: boot.fdt.as_ref().map(|fdt| tree.put_file(&directory, fdt, sources)).transpose()?,
         addresses: boot.addresses.clone(),
+        stage: None,
         args: String::new(),
     })
 }
@@ -275,15 +277,16 @@ fn rescue_files(sources: &Sources, rescue: &Rescue, tree: &mut Tree) -> Result<F
         how,
         initrd: rescue.initrd.as_ref().map(&mut put).transpose()?,
         fdt: rescue.fdt.as_ref().map(&mut put).transpose()?,
-        addresses: Vec::new(),
+        addresses: rescue.addresses.clone(),
+        stage: None,
         args: args.join(" "),
     })
 }
 
 /// The script of a board, or of a profile for boards that the list does not know.
-fn profile_script(profile: &Profile, board: Option<&Board>, files: &Files, stage: Option<&Stage>) -> String {
+fn profile_script(profile: &Profile, board: Option<&Board>, files: &Files) -> String {
     let name = &profile.name;
-    let mut text = match board {
+    let text = match board {
         Some(board) => format!(
             "# {}, profile {name}. Made by identity-lab.\n\
              if test \"${{identity_profile}}\" != {name}; then echo \"the card says profile ${{identity_profile}}, the list of the lab \
@@ -292,7 +295,6 @@ fn profile_script(profile: &Profile, board: Option<&Board>, files: &Files, stage
         ),
         None => format!("# Profile {name}. Made by identity-lab.\n"),
     };
-    text += &stage.map(script::second_stage).unwrap_or_default();
     text + &script::boot(files, From::Tftp)
 }
 

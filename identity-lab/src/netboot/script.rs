@@ -66,8 +66,9 @@ pub struct Stage {
     pub path: String,
     /// Where to load it for `booti`; `None` for `bootm`, whose image says where it runs.
     pub address: Option<u64>,
-    /// Address of the word that says that the second stage runs.
-    pub mark: u64,
+    /// Address of the word that says that the second stage runs; without one, that in `fdt_addr_r`, where both stages have
+    /// free memory. Below its own start, a U-Boot may have its first stack.
+    pub mark: Option<u64>,
 }
 
 /// What is loaded and started.
@@ -83,6 +84,8 @@ pub struct Files {
     pub fdt: Option<String>,
     /// Addresses that are set first.
     pub addresses: Vec<(&'static str, u64)>,
+    /// A second stage that is started before.
+    pub stage: Option<Stage>,
     /// Kernel arguments, in which U-Boot's variables are left.
     pub args: String,
 }
@@ -109,8 +112,12 @@ pub fn boot(files: &Files, from: From) -> String {
     loads.extend(files.fdt.iter().map(|fdt| ("fdt_addr_r", fdt)));
     // The last one: its length is in ${filesize}.
     loads.extend(files.initrd.iter().map(|initrd| ("ramdisk_addr_r", initrd)));
-    for (name, _) in &loads {
-        if !files.addresses.iter().any(|(set, _)| set == name) {
+    let of_stage = files.stage.iter().flat_map(Stage::variables);
+    let mut needed: Vec<_> = loads.iter().map(|(name, _)| *name).chain(of_stage).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    for name in needed {
+        if !files.addresses.iter().any(|(set, _)| *set == name) {
             line(
                 &mut text,
                 format_args!(
@@ -119,6 +126,7 @@ pub fn boot(files: &Files, from: From) -> String {
             );
         }
     }
+    text += &files.stage.as_ref().map(second_stage).unwrap_or_default();
     line(&mut text, format_args!("setenv bootargs \"{}\"", files.args));
     let load = |(name, path): &(&str, &String)| format!("{} ${{{name}}} {path}", from.command());
     let mut steps: Vec<_> = loads.iter().map(load).collect();
@@ -129,20 +137,27 @@ pub fn boot(files: &Files, from: From) -> String {
     text
 }
 
-/// Lines that start a second stage, unless it is the one that runs them.
-pub fn second_stage(stage: &Stage) -> String {
-    let Stage { path, address, mark } = stage;
-    let start = match address {
-        Some(address) => {
-            format!(
-                "tftpboot {address:#x} {path} && mw.l {mark:#x} {MARKED} && booti {address:#x} - ${{fdtcontroladdr}}"
-            )
-        }
-        None => format!(
-            "tftpboot ${{kernel_addr_r}} {path} && mw.l {mark:#x} {MARKED} && bootm ${{kernel_addr_r}} - ${{fdtcontroladdr}}"
-        ),
-    };
-    format!("if itest.l *{mark:#x} == {MARKED}; then mw.l {mark:#x} 0; else {start}; fi\n")
+impl Stage {
+    /// The variables of U-Boot with addresses that it needs.
+    fn variables(&self) -> impl Iterator<Item = &'static str> {
+        let load = self.address.is_none().then_some("kernel_addr_r");
+        let mark = self.mark.is_none().then_some("fdt_addr_r");
+        load.into_iter().chain(mark)
+    }
+}
+
+/// Lines that start a second stage, unless it is the one that runs them: the first stage leaves a mark, and the second takes it
+/// away. `cmp` goes with `mw`; `itest` is missing on vexpress.
+fn second_stage(stage: &Stage) -> String {
+    let address =
+        stage.address.map_or_else(|| "${kernel_addr_r}".to_owned(), |address| format!("{address:#x}"));
+    let mark = stage.mark.map_or_else(|| "${fdt_addr_r}".to_owned(), |mark| format!("{mark:#x}"));
+    let boot = if stage.address.is_some() { "booti" } else { "bootm" };
+    format!(
+        "mw.l {address} {MARKED}\nif cmp.l {mark} {address} 1; then mw.l {mark} 0; else tftpboot {address} {} && mw.l {mark} {MARKED} \
+         && {boot} {address} - ${{fdtcontroladdr}}; fi\n",
+        stage.path
+    )
 }
 
 /// The lab's own script: it finds the board's or the profile's, or ends in the rescue.
