@@ -176,6 +176,12 @@ pub fn error(error: &Error) -> String {
         Error::NewImage { problem: NewImageProblem::Size(_), .. } => {
             "--create: the size is at least 8M, less than 2048G, and a multiple of 512 bytes".into()
         }
+        #[cfg(feature = "stamp")]
+        Error::NewImage { path, problem: NewImageProblem::BeforePartition(lba, len) } => format!(
+            "{}: {len} bytes from LBA {lba} on do not fit between the table in LBA 0 and the partition at LBA {}",
+            path.display(),
+            identity_host::new_image::PARTITION_LBA
+        ),
         Error::DefaultCard(problem) => no_default_card(problem),
         Error::NotBooted { candidates, problem } => not_booted(candidates, problem),
         Error::NotOurDirectory { path } => format!(
