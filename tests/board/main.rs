@@ -12,6 +12,7 @@ mod linux_initramfs;
 mod loaders;
 #[path = "../referee/made.rs"]
 mod made;
+mod netboot;
 mod object;
 mod orangepi;
 mod packages;

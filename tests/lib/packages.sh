@@ -18,6 +18,7 @@ quick_packages=(
     valgrind                         # the C interface
     busybox zsh openssh-client strace    # shells of an initramfs and others; what apply and the tests call
     groff-base bash                  # manual pages and completion are tried
+    dnsmasq-base nbdkit nbd-server libnbd-bin nginx-light iproute2    # what a lab's files are for
     shellcheck
 )
 
