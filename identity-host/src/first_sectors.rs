@@ -8,8 +8,8 @@ use std::ops::Range;
 use identity_core::{SECTOR_LEN, StoredCopy};
 use identity_layout::gap::Look;
 use identity_layout::slot_rules::{self, SlotBusy, SlotVerdict};
-use identity_layout::table::{self, PartitionTable};
-use identity_layout::{Gap, Inspection, Map};
+use identity_layout::table::{self, PartitionTable, TableProblem};
+use identity_layout::{Gap, Inspection, Map, WholeDevice};
 
 use crate::device::{Card, Sector};
 
@@ -62,6 +62,14 @@ impl FirstSectors {
     /// First sector of the first partition of any table.
     pub fn first_partition_lba(&self) -> Option<u64> {
         self.table.first_partition_lba()
+    }
+
+    /// Who uses the whole device, whatever a table says.
+    pub fn whole_device(&self) -> Option<WholeDevice> {
+        self.table.problems.iter().find_map(|problem| match problem {
+            TableProblem::WholeDevice(user) => Some(*user),
+            _ => None,
+        })
     }
 
     /// Whether a sector lies behind the start of the first partition.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! prepare    source ──▶ decode ──▶ head (first sectors, in memory) ──▶ choice, plan (pure)
-//!               └ digest
+//!               └ digest                                     leftover ──┘
 //! run        record (on the host) ──▶ write (this thread: write, read back) ──▶ proof ──▶ record away
 //!                       pipeline (a thread: decode, bmap) ──┘ └ progress, interrupt
 //! ```
@@ -13,6 +13,7 @@
 pub mod choice;
 pub mod head;
 pub mod interrupt;
+pub mod leftover;
 pub mod pipeline;
 pub mod plan;
 pub mod prepare;
@@ -145,6 +146,6 @@ pub enum Note {
         /// Where it should be.
         last_lba: u64,
     },
-    /// At the card's end was the backup of an earlier GPT, which was cleared.
-    StaleGptCleared(u64),
+    /// Behind the image was something of an earlier system, which was cleared.
+    Cleared(leftover::Leftover),
 }

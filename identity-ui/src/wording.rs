@@ -15,7 +15,7 @@ use identity_host::device::safety::TargetProblem;
 use identity_host::device::{Cid, plain};
 use identity_host::error::{Action, Binding, Error, PlacesProblem, StepProblem};
 #[cfg(feature = "flash")]
-use identity_host::flash::{FlashProblem, MediumProblem, Note};
+use identity_host::flash::{FlashProblem, MediumProblem, Note, leftover::Leftover};
 #[cfg(feature = "stamp")]
 use identity_host::new_image::NewImageProblem;
 #[cfg(feature = "stamp")]
@@ -700,10 +700,19 @@ pub fn note(note: &Note, path: &Path) -> String {
             "{shown}: the image's GPT was made for a larger card: its backup is at LBA {backup_lba}, but this card ends at LBA \
              {last_lba}; Linux and fdisk may refuse that table: use a larger card"
         ),
-        Note::StaleGptCleared(lba) => {
-            format!(
-                "{shown}: LBA {lba}, the card's end, held the backup of an earlier GPT, which was cleared"
-            )
-        }
+        Note::Cleared(leftover) => format!(
+            "{shown}: LBA {} held {}, which was cleared, for the image does not reach it",
+            leftover.sectors.start,
+            self::leftover(leftover)
+        ),
+    }
+}
+
+/// What an earlier system has left behind an image.
+#[cfg(feature = "flash")]
+pub fn leftover(leftover: &Leftover) -> String {
+    match leftover.user {
+        Some(user) => format!("a superblock of an earlier {user}"),
+        None => "a header of an earlier GPT".to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 //! other programs do to the sectors that are ours.
 
 mod card;
+mod flashed;
 mod gap;
 mod made;
 mod random;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use identity_host::device::info::DeviceInfo;
 use identity_host::document::Document;
 use identity_host::flash::choice::Choice;
+use identity_host::flash::leftover::Leftover;
 use identity_host::flash::plan::{FlashPlan, LAST_SECTORS};
 use identity_host::flash::write::Summary;
 use identity_host::record::Record;
@@ -109,6 +110,13 @@ pub fn plan(known: &FlashSummary<'_>) -> String {
     text.push_str(&format!(
         "  LBA {LAST_SECTORS:<6} and everything after it, around the copies; then all is read back\n"
     ));
+    for leftover in &known.plan.leftovers {
+        let what = wording::leftover(leftover);
+        text.push_str(&format!(
+            "  LBA {:<6} zeros, unless the image reaches it: it holds {what}\n",
+            leftover.sectors.start
+        ));
+    }
     text.push_str(&format!("  LBA 1–{}  around the copies\n", LAST_SECTORS - 1));
     text.push_str("  LBA 0      the image's first sector, in place of the mark\n");
     text.push_str(&text::slots(&known.plan.copies));
@@ -132,6 +140,7 @@ pub struct Planned<'a> {
     places: &'a [u32],
     why: Option<String>,
     left_out: &'a [u32],
+    cleared: &'a [Leftover],
     given_up: Option<String>,
 }
 
@@ -158,6 +167,7 @@ pub fn planned<'a>(facts: &FlashSummary<'a>) -> Planned<'a> {
         places: &plan.kept,
         why: plan.copies.why.map(wording::why),
         left_out: facts.blanked,
+        cleared: &plan.leftovers,
         given_up: plan.given_up.as_deref().map(wording::error),
     }
 }

@@ -9,6 +9,7 @@ use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
 
 use super::FlashProblem;
 use super::choice::Choice;
+use super::leftover::Leftover;
 use crate::error::{Error, Result};
 use crate::plan::{self, NotThere, Pair, Plan, Step};
 use crate::scan::Scan;
@@ -31,6 +32,8 @@ pub struct FlashPlan {
     pub copies: Plan,
     /// Where the copies are; the image is written around them.
     pub kept: Vec<u32>,
+    /// What of the card's old system is cleared, unless the image is written over it.
+    pub leftovers: Vec<Leftover>,
     /// Why there is no identity on the card afterwards, although there should be.
     pub given_up: Option<Arc<Error>>,
 }
@@ -63,6 +66,7 @@ pub fn plan(
         // What the image does not reach would otherwise stay behind.
         copies: plan::erase(scan, NO_PARTITION),
         kept: Vec::new(),
+        leftovers: Vec::new(),
         given_up,
     };
     let Some(identity) = choice.identity() else { return Ok(nothing(Choice::None, None)) };
@@ -74,6 +78,7 @@ pub fn plan(
                 identity: Some(identity),
                 copies,
                 kept: pair.lbas.to_vec(),
+                leftovers: Vec::new(),
                 given_up: None,
                 choice,
             })

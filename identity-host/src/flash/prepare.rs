@@ -12,7 +12,7 @@ use identity_layout::table::{self, PartitionTable, Scheme, TableProblem};
 use super::choice::{self, Choice, Wanted};
 use super::head::{self, Head};
 use super::plan::{self, FlashPlan};
-use super::{Note, write};
+use super::{Note, leftover, write};
 use crate::device::{Card, SECTOR_LEN, Sector};
 use crate::error::{Action, Error, Result};
 use crate::first_sectors::FirstSectors;
@@ -262,14 +262,15 @@ fn make_plan(
     force: bool,
 ) -> Result<FlashPlan> {
     let len = head.bytes.len();
-    let first = FirstSectors::with_head(std::mem::take(&mut head.bytes), target.card);
-    let first = first.map_err(|error| Error::io(target.path, Action::ReadFirstSectors, error))?;
+    let found = leftover::find(head, target.card);
+    let (first, leftovers) =
+        found.map_err(|error| Error::io(target.path, Action::ReadFirstSectors, error))?;
     let room = plan::Room {
         verdicts: first.verdicts(),
         check: &|lba| first.check(lba),
         check_named: &|lba| first.check_at(lba, force),
     };
-    let plan = plan::plan(choice, scan, &room, at, force, target.path)?;
+    let plan = FlashPlan { leftovers, ..plan::plan(choice, scan, &room, at, force, target.path)? };
     head.bytes = first.into_head();
     head.bytes.truncate(len);
     for &lba in &plan.kept {

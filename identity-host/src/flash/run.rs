@@ -87,7 +87,7 @@ pub fn run(
         notes.push(Note::Ignored { format, len: summary.ignored_len });
     }
     notes.extend(late_table.and_then(|table| ends_before_partition(&table, summary.image_len)));
-    notes.extend(summary.stale_gpt_lba.map(Note::StaleGptCleared));
+    notes.extend(summary.cleared.iter().cloned().map(Note::Cleared));
     // The card is finished, whether the record goes or stays.
     notes.extend(forget(&plan, records, &key).err().map(Note::RecordStays));
     Ok(Done { summary, scan, notes })

@@ -8,7 +8,7 @@
 //!    of old ones is cleared: the same steps in the same order as `identity stamp`, and nothing at all where the
 //!    copies already are where they can stay. At every moment a good copy is on the card.
 //! 3. The image from LBA 2048 on, around the copies, which are never written again. Then all of it is read back.
-//! 4. The backup of the old system's GPT at the card's end is cleared, where the image does not reach it. The first 2048
+//! 4. What would outlive the old system at the card's end is cleared, where the image does not reach it. The first 2048
 //!    sectors but LBA 0: where GPTs and most loaders are. Read back.
 //! 5. LBA 0, which makes the card one with a partition table, in one sector again. Read back.
 //!
@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::interrupt::Stop;
+use super::leftover::Leftover;
 use super::pipeline::{Delivery, Ended, Pipeline};
 use super::plan::{FlashPlan, LAST_SECTORS};
 use super::progress::{Phase, Progress, Quiet};
@@ -33,9 +34,6 @@ use crate::execute;
 use crate::image::bmap::{Bmap, Checker};
 use crate::image::source::Source;
 use identity_layout::mark::Mark;
-
-/// First bytes of a GPT header, UEFI specification 2.10, section 5.3.2.
-const GPT_SIGNATURE: &[u8] = b"EFI PART";
 
 /// What to write, and how.
 pub struct Job<'a> {
@@ -64,7 +62,7 @@ pub struct Job<'a> {
 }
 
 /// Lengths and time of a finished flash.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// Length of the image in bytes.
     #[serde(rename = "image_bytes")]
@@ -75,9 +73,8 @@ pub struct Summary {
     /// Bytes that are zero on the card without having been sent to it.
     #[serde(rename = "zero_bytes")]
     pub zero_len: u64,
-    /// Where the backup of an earlier GPT was cleared.
-    #[serde(rename = "cleared_gpt_lba")]
-    pub stale_gpt_lba: Option<u64>,
+    /// What of an earlier system was cleared behind the image.
+    pub cleared: Vec<Leftover>,
     /// Bytes behind the packed image that are no part of it.
     #[serde(rename = "ignored_bytes")]
     pub ignored_len: u64,
@@ -157,11 +154,11 @@ pub fn run(mut job: Job<'_>) -> Result<Summary> {
 
     // From here on it is a matter of moments: no more stopping.
     let started = Instant::now();
-    let stale_gpt_lba = writer.clear_stale_gpt(card, image_len, checker_map.as_deref())?;
+    let cleared = writer.clear(card, &job.plan.leftovers, image_len, checker_map.as_deref())?;
     writer.write_last(card, &last[..last_len])?;
     write_time += started.elapsed();
     let (written_len, zero_len) = (writer.written_len, writer.zero_len);
-    Ok(Summary { image_len, written_len, zero_len, stale_gpt_lba, ignored_len, write_time })
+    Ok(Summary { image_len, written_len, zero_len, cleared, ignored_len, write_time })
 }
 
 fn kept(plan: &FlashPlan) -> Vec<u64> {
@@ -216,28 +213,40 @@ impl Writer<'_> {
             .map_err(|error| Error::Flash { path: self.path.to_owned(), problem: FlashProblem::Flush(error) })
     }
 
-    /// Clears the backup header of a GPT at the card's end that the image has not written: were the primary header refused
-    /// one day, every tool would take that of the card's old system. To be called while LBA 0 holds the mark, so that no cut
-    /// leaves the new table with the old backup. Returns where it was.
-    fn clear_stale_gpt(
-        &self,
+    /// Clears what the image has not been written over. To be called while LBA 0 holds the mark, so that no cut leaves the
+    /// new table with what is left of the old system. Returns what was cleared.
+    fn clear(
+        &mut self,
         card: &mut dyn WritableCard,
+        leftovers: &[Leftover],
         image_len: u64,
         bmap: Option<&Bmap>,
-    ) -> Result<Option<u64>> {
-        let Some(last_lba) = card.sectors().checked_sub(1) else { return Ok(None) };
-        let bytes = last_lba * SECTOR_LEN as u64..(last_lba + 1) * SECTOR_LEN as u64;
-        let is_mapped = |bmap: &Bmap| bmap.parts(bytes.clone()).next().is_some();
-        if bytes.start < image_len && bmap.is_none_or(is_mapped) {
-            return Ok(None);
+    ) -> Result<Vec<Leftover>> {
+        let mut cleared = Vec::new();
+        for leftover in leftovers {
+            let is_written = |lba: &u64| {
+                let bytes = lba * SECTOR_LEN as u64..(lba + 1) * SECTOR_LEN as u64;
+                let is_mapped = |bmap: &Bmap| bmap.parts(bytes.clone()).next().is_some();
+                bytes.start < image_len && bmap.is_none_or(is_mapped)
+            };
+            let Some(start) = leftover.sectors.clone().find(|lba| !is_written(lba)) else { continue };
+            let end = (start..leftover.sectors.end).find(is_written).unwrap_or(leftover.sectors.end);
+            let sectors = start..end;
+            let zeros = Buffer::new((sectors.end - sectors.start) as usize * SECTOR_LEN);
+            self.write_checked(card, start, &zeros)?;
+            cleared.push(Leftover { sectors, ..leftover.clone() });
         }
-        let mut sector = [0; SECTOR_LEN];
-        // What cannot be read, no tool takes for a header.
-        if card.read(last_lba, &mut sector).is_err() || !sector.starts_with(GPT_SIGNATURE) {
-            return Ok(None);
-        }
-        self.write_proved(card, last_lba, &[0; SECTOR_LEN])?;
-        Ok(Some(last_lba))
+        Ok(cleared)
+    }
+
+    /// Writes sectors but for the copies among them, without discarding any, and reads them back.
+    fn write_checked(&mut self, card: &mut dyn WritableCard, lba: u64, bytes: &[u8]) -> Result<()> {
+        self.written = Some(Vec::new());
+        self.discards = Discards::DoNot;
+        self.write(card, lba, bytes)?;
+        self.flush(card)?;
+        let written = self.written.as_deref().unwrap_or_default();
+        read_back::check(written, card, self.path, &mut Quiet, &Stop::default())
     }
 
     /// The head behind the last sectors, in chunks from aligned memory.
@@ -317,15 +326,10 @@ impl Writer<'_> {
     /// The first sectors, LBA 0 at the very end; each part proved, whatever else is not.
     fn write_last(&mut self, card: &mut dyn WritableCard, bytes: &[u8]) -> Result<()> {
         let Some((lba0, rest)) = bytes.split_first_chunk::<SECTOR_LEN>() else { return Ok(()) };
-        self.written = Some(Vec::new());
-        self.discards = Discards::DoNot;
         // Not `rest`: that is not aligned.
         let mut buffer = Buffer::new(CHUNK_LEN);
         buffer[..rest.len()].copy_from_slice(rest);
-        self.write(card, 1, &buffer[..rest.len()])?;
-        self.flush(card)?;
-        let written = self.written.as_deref().unwrap_or_default();
-        read_back::check(written, card, self.path, &mut Quiet, &Stop::default())?;
+        self.write_checked(card, 1, &buffer[..rest.len()])?;
         self.written_len += SECTOR_LEN as u64;
         self.write_proved(card, 0, lba0)
     }

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the card's old system leaves behind a shorter image: a superblock or a backup GPT by which a reader takes the whole
+//! card for something else than the image's table says. It is cleared, and nothing else there is touched.
+
+use std::io;
+use std::ops::Range;
+
+use serde::{Serialize, Serializer};
+
+use super::head::Head;
+use crate::device::{Card, SECTOR_LEN, Sector};
+use crate::first_sectors::FirstSectors;
+
+/// First bytes of a GPT header, UEFI specification 2.10, section 5.3.2.
+const GPT_SIGNATURE: &[u8] = b"EFI PART";
+/// A label of ZFS and where its list of pairs is in it, in sectors ("ZFS On-Disk Specification", section 1.2): libblkid
+/// before 2.41 knows a label by what follows the list.
+const ZFS: (&str, u64, u64) = ("ZFS", 512, 32);
+/// More are not looked for: no card has as many users.
+const COUNT_MAX: usize = 64;
+
+/// Sectors behind the image that are cleared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Leftover {
+    /// The sectors; in JSON the first one.
+    #[serde(rename = "lba", serialize_with = "first")]
+    pub sectors: Range<u64>,
+    /// The user of the whole device whose superblock is there; `None`: a header of a GPT.
+    pub user: Option<&'static str>,
+}
+
+fn first<S: Serializer>(sectors: &Range<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(sectors.start)
+}
+
+/// A card whose leftovers are blank.
+struct Cleared<'a> {
+    card: &'a dyn Card,
+    leftovers: &'a [Leftover],
+}
+
+impl Card for Cleared<'_> {
+    fn sectors(&self) -> u64 {
+        self.card.sectors()
+    }
+
+    fn read(&self, lba: u64, out: &mut [u8]) -> io::Result<()> {
+        self.card.read(lba, out)?;
+        for (lba, sector) in (lba..).zip(out.chunks_mut(SECTOR_LEN)) {
+            if self.leftovers.iter().any(|leftover| leftover.sectors.contains(&lba)) {
+                sector.fill(0);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The card as it will be, which begins with the head of the image, and what has to be cleared behind the head for that. The
+/// head's bytes are in [`FirstSectors`] then.
+///
+/// # Errors
+/// As [`FirstSectors::with_head`].
+pub fn find(head: &mut Head, card: &dyn Card) -> io::Result<(FirstSectors, Vec<Leftover>)> {
+    let (len, head_sectors) = (head.bytes.len(), (head.bytes.len() / SECTOR_LEN) as u64);
+    let mut leftovers = gpt_headers(card, head_sectors);
+    loop {
+        let cleared = Cleared { card, leftovers: &leftovers };
+        let first = FirstSectors::with_head(std::mem::take(&mut head.bytes), &cleared)?;
+        let user = first.whole_device().filter(|user| user.lba >= head_sectors);
+        let Some(user) = user.filter(|_| leftovers.len() < COUNT_MAX) else { return Ok((first, leftovers)) };
+        let (zfs, label_sectors, list_at) = ZFS;
+        let sectors = if user.name == zfs {
+            let start = user.lba.saturating_sub(list_at);
+            start.max(head_sectors)..(start + label_sectors).min(card.sectors())
+        } else {
+            user.lba..user.lba + 1
+        };
+        leftovers.push(Leftover { sectors, user: Some(user.name) });
+        head.bytes = first.into_head();
+        head.bytes.truncate(len);
+    }
+}
+
+/// The headers of the old system's GPT. Were the image's own one refused one day, every tool would take the backup; and an
+/// image of LBA 0 alone would get the table of the old system.
+fn gpt_headers(card: &dyn Card, head_sectors: u64) -> Vec<Leftover> {
+    let is_header = |lba: u64| {
+        let mut sector: Sector = [0; SECTOR_LEN];
+        // What cannot be read, no tool takes for a header.
+        card.read(lba, &mut sector).is_ok() && sector.starts_with(GPT_SIGNATURE)
+    };
+    let lbas = [1, card.sectors().saturating_sub(1)].into_iter().filter(|&lba| lba >= head_sectors);
+    let headers = lbas.filter(|&lba| lba < card.sectors() && is_header(lba));
+    headers.map(|lba| Leftover { sectors: lba..lba + 1, user: None }).collect()
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! After a flash, every reader lists of the card what it lists of the image: nothing of the card's old system is left that
+//! one of them would take for the table, or for the user of the whole device.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use identity_tests::cli::{Identity, tool};
+use identity_tests::image::Image;
+use identity_tests::random::Random;
+use identity_tests::{figure, thorough};
+
+use crate::card::{LEN, Sparse};
+use crate::made::Bases;
+
+/// Of the cards here, in bytes: ZFS takes no smaller one.
+const CARD_LEN: u64 = 64 << 20;
+
+/// All that the readers say of a file, without its name.
+fn listing(path: &Path) -> Vec<String> {
+    let say = |name: &str, arguments: &[&str], behind: &[&str]| {
+        let mut tool = tool(name);
+        tool.args(arguments).arg(path).args(behind).env("LC_ALL", "C");
+        let output = tool.output().expect("a referee starts");
+        let text = String::from_utf8_lossy(&output.stdout).replace(&path.display().to_string(), "CARD");
+        format!("{name}: {text}")
+    };
+    vec![
+        say("sfdisk", &["--json"], &[]),
+        say("blkid", &["--probe", "--output", "export"], &[]),
+        say("wipefs", &["--no-act", "--parsable"], &[]),
+        say("partx", &["--show", "--bytes", "--output", "NR,START,SECTORS,UUID"], &[]),
+        say("parted", &["--script", "--machine"], &["unit", "s", "print"]),
+    ]
+}
+
+/// What an earlier user of the whole card has left at its end, as bytes that libblkid takes.
+#[derive(Clone, Copy, Debug)]
+enum AtEnd {
+    Nothing,
+    Gpt,
+    Md090,
+    Md10,
+    Zfs,
+    Intel,
+    Ddf,
+}
+
+const AT_END: [AtEnd; 7] =
+    [AtEnd::Nothing, AtEnd::Gpt, AtEnd::Md090, AtEnd::Md10, AtEnd::Zfs, AtEnd::Intel, AtEnd::Ddf];
+
+fn leave(path: &Path, what: AtEnd) {
+    let file = File::options().write(true).open(path).expect("own file");
+    let put = |at: u64, bytes: &[u8]| file.write_all_at(bytes, at).expect("own file");
+    match what {
+        AtEnd::Nothing => (),
+        AtEnd::Gpt => {
+            let old = Image::sfdisk(CARD_LEN / 512, "label: gpt\nstart=2048,size=20000\nstart=40960\n");
+            Sparse::read(old.path()).write_into(&file, 0);
+        }
+        AtEnd::Md090 => {
+            let words = [0xa92b_4efc_u32, 0, 90, 0];
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            put(CARD_LEN - (64 << 10), &bytes);
+        }
+        AtEnd::Md10 => {
+            let at = CARD_LEN - (8 << 10);
+            let mut sb = vec![0; 256];
+            sb[..4].copy_from_slice(&0xa92b_4efc_u32.to_le_bytes());
+            sb[4] = 1;
+            sb[16..32].fill(7);
+            sb[144..152].copy_from_slice(&(at / 512).to_le_bytes());
+            let sum: u64 =
+                sb.as_chunks::<4>().0.iter().map(|word| u64::from(u32::from_le_bytes(*word))).sum();
+            sb[216..220].copy_from_slice(&((sum as u32).wrapping_add((sum >> 32) as u32)).to_le_bytes());
+            put(at, &sb);
+        }
+        AtEnd::Zfs => {
+            for label in [0, 256 << 10, CARD_LEN - (512 << 10), CARD_LEN - (256 << 10)] {
+                // A list of pairs for libblkid 2.41, uberblocks for 2.38.
+                let names: [&[u8]; 4] =
+                    [&[1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1], b"txg", b"guid", b"state"];
+                put(label + (16 << 10), &names.concat());
+                for number in 0..8_u64 {
+                    let words = [0x00ba_b10c, 5000, 5 + number, 1, 1];
+                    let bytes: Vec<u8> = words.iter().flat_map(|word: &u64| word.to_le_bytes()).collect();
+                    put(label + (128 << 10) + number * 1024, &bytes);
+                }
+            }
+        }
+        AtEnd::Intel => put(CARD_LEN - 1024, b"Intel Raid ISM Cfg Sig. 1.3.00"),
+        AtEnd::Ddf => {
+            let mut header = vec![0; 512];
+            header[..4].copy_from_slice(&[0xde, 0x11, 0xde, 0x11]);
+            header[8..32].copy_from_slice(b"Linux-MD\xde\xad\xbe\xef0123456789ab");
+            put(CARD_LEN - 512, &header);
+        }
+    }
+}
+
+/// Writes `image` over a card with `left` at its end; `None` if that is refused, and then the card is as it was.
+fn flashed(image: &[u8], left: AtEnd, options: &str, story: &str) -> Option<Result<(), String>> {
+    let card = Image::zeroed(CARD_LEN);
+    leave(card.path(), left);
+    let alone = Image::absent();
+    fs::write(alone.path(), image).expect("own directory");
+    let changed = || fs::metadata(card.path()).and_then(|metadata| metadata.modified()).expect("own file");
+    let before = changed();
+    let outcome = Identity::new(format!("flash --no-table --no-restore {options}"))
+        .arg(alone.path())
+        .arg(card.path())
+        .run();
+    if outcome.code == Some(6) {
+        assert!(changed() == before, "refused, and written: {story}");
+        return None;
+    }
+    let outcome = outcome.exits(0);
+    File::options().write(true).open(alone.path()).and_then(|file| file.set_len(CARD_LEN)).expect("own file");
+    let (wanted, found) = (listing(alone.path()), listing(card.path()));
+    let differs = wanted.iter().zip(&found).find(|(wanted, found)| wanted != found);
+    Some(match differs {
+        None => Ok(()),
+        Some((wanted, found)) => Err(format!(
+            "{story}, over {left:?}: the image is {wanted}\nthe card is {found}\n{}",
+            outcome.stderr
+        )),
+    })
+}
+
+/// The first bytes of an MBR or GPT image, or all of it.
+fn bytes(card: &Sparse, sectors: u64) -> Vec<u8> {
+    card.bytes(0, sectors as usize * 512)
+}
+
+#[test]
+fn nothing_at_the_end_of_the_card_outlives_a_shorter_image() {
+    let image = bytes(&crate::card::dos("c"), LEN);
+    let faults: Vec<_> = AT_END
+        .into_iter()
+        .filter_map(|left| flashed(&image, left, "--profile panda", "an MBR").expect("not refused").err())
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_card_s_tables_are_the_image_s() {
+    let (mut random, seed) = if thorough() { Random::seeded() } else { (Random::new(5), 5) };
+    println!("IDENTITY_SEED={seed}");
+    let count = if thorough() { 1500 } else { 24 };
+    let bases = Bases::new();
+    let (mut refused, mut faults) = (0, Vec::new());
+    for number in 0..count {
+        let mut made = bases.make(&mut random);
+        // The GPT of a larger card, of which the image has only the start.
+        if random.below(6) == 0 {
+            made.card.copy(&gpt_of_128_mib(), 0, 34, 0);
+            made.story.push_str("; GPT of 128 MiB");
+        }
+        let sectors = [LEN, LEN, 20000, 9000, 8193, 300, 34, 2, 1][random.below(9) as usize];
+        let left = AT_END[random.below(AT_END.len() as u64) as usize];
+        let options = ["", "--force", "--profile panda", "--profile panda --force"][random.below(4) as usize];
+        let story = format!("seed {seed}, card {number}: {sectors} sectors of {} {options}", made.story);
+        match flashed(&bytes(&made.card, sectors), left, options, &story) {
+            None => refused += 1,
+            Some(result) => faults.extend(result.err()),
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    assert!(refused < count * 2 / 3, "{refused} of {count} refused");
+    figure(count, "made images flashed over cards with other tables");
+    figure(count - refused, "of them written, each card's tables those of its image for five readers");
+}
+
+fn gpt_of_128_mib() -> Sparse {
+    let image = Image::sfdisk(128 << 11, "label: gpt\nstart=8192\n");
+    Sparse::read(image.path())
+}
