@@ -110,7 +110,7 @@ fn a_second_stage_takes_the_same_identity_and_starts_once() {
     let bench = Bench::new("2025.01", Model::Vexpress);
     let loader = "[loader]\nfile = \"boot/u-boot.bin\"\naddress = \"0x60800000\"\nhow = \"bootm\"\n";
     serve(&bench, loader, "");
-    bench.image.run(&format!("stamp --uuid {KNOWN} --profile panda")).exits(0);
+    bench.image.run(format!("stamp --uuid {KNOWN} --profile panda")).exits(0);
     let (mut board, first) = bench.boot();
     board.send(BOOT);
     board.expect("Loading Kernel Image to 60800000");
