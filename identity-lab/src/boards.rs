@@ -220,13 +220,13 @@ impl Boards {
             head.push('\n');
         }
         let text = head + &body;
-        for board in new {
-            let name = board.cells.get("hostname").map_or("", String::as_str);
-            if let Some(present) = self.all.iter().find(|present| present.hostname == name) {
-                return Err(present
-                    .place("hostname")
-                    .refused(format!("{name} is there already; nothing was added")));
-            }
+        let present: BTreeMap<_, _> = self.all.iter().map(|board| (board.hostname.as_str(), board)).collect();
+        let names = new.iter().filter_map(|board| board.cells.get("hostname"));
+        if let Some((name, board)) = names.filter_map(|name| Some((name, present.get(name.as_str())?))).next()
+        {
+            return Err(board
+                .place("hostname")
+                .refused(format!("{name} is there already; nothing was added")));
         }
         Self::parse(&self.path, text.clone())?.check_clashes()?;
         Ok(text)

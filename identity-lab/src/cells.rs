@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One line of a CSV file as cells, each with its column. csv-core takes quotes apart; what it lets pass is refused here.
 
+use std::cell::RefCell;
+
 use csv_core::{ReadFieldResult, Reader};
 
 /// A cell: its text without quotes, and the column where it begins, in characters from 1.
@@ -25,13 +27,24 @@ pub struct Fault {
 
 const CONTROL: &str = "a control character, or a mark of byte order";
 
+thread_local! {
+    /// Made once, for it computes its tables; reset before each line. A clone of it reads nothing (csv-core 0.1.13).
+    static READER: RefCell<Reader> = RefCell::new(Reader::new());
+}
+
 /// The cells of a line without its end.
 ///
 /// # Errors
 /// The first fault: a quote where none may be, a quote that is not closed, a cell that a spreadsheet would take for a formula,
 /// a control character.
 pub fn split(line: &str) -> Result<Vec<Cell>, Fault> {
-    let mut reader = Reader::new();
+    READER.with_borrow_mut(|reader| {
+        reader.reset();
+        split_with(reader, line)
+    })
+}
+
+fn split_with(reader: &mut Reader, line: &str) -> Result<Vec<Cell>, Fault> {
     let mut cells = Vec::new();
     let (mut at, mut column) = (0, 1);
     let mut out = vec![0; line.len() + 1];

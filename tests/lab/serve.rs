@@ -127,12 +127,15 @@ fn a_port_that_is_taken_is_named() {
         return;
     }
     let lab = lab();
-    let answer = inside(&lab, "busybox nc -l -p 10810 >/dev/null & sleep 0.3; $lab serve out");
+    let answer = inside(
+        &lab,
+        "busybox nc -l -p 10810 >/dev/null & until grep -q ':2A3A ' /proc/net/tcp*; do sleep 0.1; done; $lab serve out",
+    );
     answer.exits(6).says(&["NBD on 192.168.7.1:10810: address already in use", "nbd_port"]);
-    for (port, protocol) in [("67", "DHCP"), ("69", "TFTP")] {
+    for (port, protocol) in [(67, "DHCP"), (69, "TFTP")] {
         let taken = format!(
             "python3 -c 'import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((\"\", {port})); \
-             time.sleep(30)' & sleep 0.5; timeout 10 $lab serve out >log 2>&1 || {{ s=$?; cat log; exit $s; }}"
+             time.sleep(30)' & until grep -q ':00{port:02X} ' /proc/net/udp; do sleep 0.1; done; timeout 10 $lab serve out >log 2>&1 || {{ s=$?; cat log; exit $s; }}"
         );
         let answer = inside(&lab, &taken);
         assert_eq!(answer.output.status.code(), Some(6), "{protocol}: {}{}", answer.stdout, answer.stderr);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity-lab add`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use identity_core::{Uuid, text};
@@ -48,8 +49,9 @@ pub fn run(dir: &Path, args: &AddArgs) -> Result<Exit> {
         replace::replace(&path, text.as_bytes())?;
     }
     let after = Boards::parse(&path, text)?;
+    let names: BTreeSet<_> = new.iter().filter_map(|board| board.cells.get("hostname")).collect();
     let added: Vec<_> =
-        new.iter().filter_map(|board| after.find(board.cells.get("hostname")?)).map(Row::of).collect();
+        after.all.iter().filter(|board| names.contains(&board.hostname)).map(Row::of).collect();
     print(&match args.format {
         Format::Json => json(&added),
         Format::Text => {
