@@ -65,6 +65,9 @@ pub fn prepare(
     if request.if_unbound && scan.state() != State::Valid {
         return Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) });
     }
+    if let Some(lba) = scan.lone_copy().filter(|_| !request.force) {
+        return Err(Error::LoneCopy { path: path.to_owned(), lba });
+    }
     let identity = bound(request, latest, scan.surroundings(), path)?;
     if identity.fields() == latest.fields() && scan.state() == State::Valid {
         let identity = latest.clone();

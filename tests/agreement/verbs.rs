@@ -169,6 +169,7 @@ fn flash_finds_the_same() {
         let usable = matches!(found, "valid" | "degraded");
         let mut said = Answer::default();
         match found {
+            _ if has_newer(card) => exits(reader, card, &outcome, 4),
             _ if outcome.code == Some(0) => {
                 let document: Value = outcome.json();
                 let action = text(&document["action"]);

@@ -211,3 +211,13 @@ fn a_card_in_use_is_bound_only_when_that_is_said() {
     let changed = image.changed_since(&before);
     assert!(changed.iter().all(|&lba| [52, 6607].contains(&lba) || lba >= 8192), "{changed:?}");
 }
+
+#[test]
+fn a_lone_copy_is_not_completed_by_a_binding() {
+    let image = stamped();
+    image.clear(6607);
+    let refused = image.unchanged("bind --board=SN7").exits(6);
+    refused.says(&["LBA 52", "only copy", "identity repair --keep 52"]);
+    image.run("repair --keep 52").exits(0);
+    image.run("bind --board=SN7").exits(0);
+}

@@ -128,6 +128,21 @@ fn a_failed_restore_by_a_bare_name_takes_nothing_away() {
 }
 
 #[test]
+fn a_flash_gives_a_record_to_another_card_by_consent_alone() {
+    let (host, first) = (Host::new(), card());
+    let record = host.record_of(&first);
+    let image = host.path("work/os.img");
+    fs::write(&image, Image::mbr().bytes()).unwrap();
+    let second = Image::mbr();
+    let flash = |options: &str| {
+        host.identity(&format!("flash {options} --restore")).arg(&record).arg(&image).arg(second.path()).run()
+    };
+    second.unchanged_by(|| flash("")).exits(6).says(&["two boards share one identity", "--force"]);
+    flash("--force").exits(0);
+    assert_eq!(second.run("read --field uuid").exits(0).stdout.trim(), UUID);
+}
+
+#[test]
 fn links_pipes_and_directories_are_no_records() {
     let (host, card) = (Host::new(), card());
     let record = host.record_of(&card);

@@ -58,6 +58,11 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         })?;
         return Ok(Exit::Done);
     }
+    if let Some(file) = &args.restore
+        && let (_, Some(card)) = record::read_identity(file)?
+    {
+        writing::consent_to_card(file, &card, &target, &args.target, args.force)?;
+    }
     confirm(args, &summary, &target)?;
 
     let stop = Stop::on_signal()?;

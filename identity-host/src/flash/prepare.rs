@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use identity_core::search::Condition;
 use identity_core::{Identity, State};
 use identity_layout::Gap;
 use identity_layout::mark::Mark;
@@ -108,6 +109,9 @@ pub fn prepare(
     let blanked = head::blank_copies(&mut head.bytes, first_partition_lba);
 
     let scan = look(target, &request.at)?.judged_in(target.surroundings.clone());
+    if let Some(lba) = scan.lbas(Condition::Newer).next().filter(|_| !request.force) {
+        return Err(Error::NewerCopy { path: target.path.to_owned(), lba, in_partition: false });
+    }
     let mut notes = table_notes(&table, sectors);
     notes.extend(image_len.and_then(|len| ends_before_partition(&table, len)));
     let Request { fresh, restore, no_restore, at, no_table: _, force } = request;

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use identity_core::Identity;
 use identity_core::slot::{COUNT, reading_position};
-use identity_core::{Identity, State};
 
 use super::choice::Choice;
 use super::interrupt::Stop;
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::image::source::Source;
 use crate::record::{self, CardKey, Record};
 use crate::scan::Scan;
+use crate::whole_card::WholeCard;
 use identity_layout::mark::Mark;
 
 /// How to do it.
@@ -104,8 +105,13 @@ fn write_record(plan: &FlashPlan, card: &CardKey, records: &Path, mark: &Mark) -
 /// Whether the card is, after all, what it should be.
 fn prove(card: &dyn WritableCard, plan: &FlashPlan, path: &Path) -> Result<Scan> {
     let after = look(card, plan);
-    let state = if plan.identity.is_some() { State::Valid } else { State::Blank };
-    if after.state() == state && after.identity() == plan.identity.as_ref() {
+    // A damaged copy in a partition is the image's: no reader takes it for an identity.
+    let is_proved = match (&plan.identity, plan.kept.as_slice()) {
+        (Some(identity), &[one, other]) => WholeCard::is_proved(&after, identity, [one, other]),
+        (Some(_), _) => false,
+        (None, _) => after.valid().next().is_none(),
+    };
+    if is_proved {
         return Ok(after);
     }
     Err(Error::NotProved { path: path.to_owned(), scan: Box::new(after) })

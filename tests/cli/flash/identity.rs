@@ -245,3 +245,29 @@ fn memory_does_not_depend_on_the_image() {
         assert!((1..64 << 10).contains(&peak), "{first_lba} {sectors}: {peak} KiB");
     }
 }
+
+#[test]
+fn a_newer_copy_is_flashed_over_by_force_alone() {
+    let newer = fs::read(identity_tests::workspace().join("fixtures/sectors/newer-version-2.bin")).unwrap();
+    let (bench, bytes) = (Bench::stamped(), image(PARTITION_LBA));
+    let path = bench.file("a.img", &bytes);
+    for lba in [2703, 6607] {
+        bench.card.put(lba, &newer);
+        bench.refuses("", &path, 4, &[&format!("LBA {lba}"), "later format version", "--force"]);
+    }
+    bench.flash("--force", &path).exits(0);
+    bench.card.run("verify").exits(0);
+}
+
+/// A file in the partition may hold a damaged copy, or begin as one does: it is the image's.
+#[test]
+fn what_begins_like_a_copy_in_the_image_s_partition_is_written_as_it_is() {
+    let mut bytes = image(2048);
+    bytes[2703 * SECTOR_LEN..][..SECTOR_LEN].fill(0x5a);
+    bytes[2703 * SECTOR_LEN..][..8].copy_from_slice(&identity_core::sector::MAGIC);
+    for bench in [Bench::stamped(), Bench::blank()] {
+        bench.flash("", &bench.file("a.img", &bytes)).exits(0);
+        assert!(bench.card.sector(2703) == bytes[2703 * SECTOR_LEN..][..SECTOR_LEN]);
+        assert!(bench.card.sector(0) == bytes[..SECTOR_LEN], "it is finished");
+    }
+}
