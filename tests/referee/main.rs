@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Partition tables, judged by their other readers: sfdisk (libfdisk), partx and blkid (libblkid), parted, Linux.
 
+mod archives;
 mod card;
 mod flashed;
 mod made;
