@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::container::Format;
 use super::digest::{Expected, Sum};
 use super::foreign::Foreign;
+use super::signature::SignatureProblem;
 
 /// Why an image cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +167,8 @@ pub enum BmapProblem {
     OwnSum,
     /// It is signed, and the signature's frame is cut off.
     Armour,
+    /// It should be signed, and has no good signature.
+    Signature(SignatureProblem),
 }
 
 impl ImageProblem {

@@ -6,6 +6,7 @@ use std::path::Path;
 use identity_host::image::digest::SumsProblem;
 use identity_host::image::foreign::{Foreign, ForeignKind};
 use identity_host::image::problem::{ArchiveProblem, BmapProblem, ImageProblem, MapMismatch};
+use identity_host::image::signature::SignatureProblem;
 
 /// What is wrong with an image, as a sentence.
 pub fn problem(name: &str, problem: &ImageProblem) -> String {
@@ -190,6 +191,17 @@ pub fn bmap(path: &Path, problem: &BmapProblem) -> String {
         }
         BmapProblem::OwnSum => "its own checksum is wrong".into(),
         BmapProblem::Armour => "it is signed, and the end of the signed text is missing".into(),
+        BmapProblem::Signature(SignatureProblem::NotSigned) => {
+            "it is not clear-signed; without --bmap-signed its signature is not asked for".into()
+        }
+        BmapProblem::Signature(SignatureProblem::NoGpg(reason)) => {
+            format!("its signature cannot be checked: gpg does not run ({reason}); install GnuPG")
+        }
+        BmapProblem::Signature(SignatureProblem::NotGood(words)) => {
+            format!(
+                "it has no good signature ({words}); import the signer's key with `gpg --import`, or fetch it again"
+            )
+        }
     };
     format!("{}: {what}; fetch it again, or give --no-bmap", path.display())
 }
