@@ -89,13 +89,6 @@ pub enum ArchiveProblem {
         /// That in the archive.
         expected: u32,
     },
-    /// The file's length is another one.
-    WrongLength {
-        /// That of the content, in bytes.
-        found: u64,
-        /// That in the archive.
-        expected: u64,
-    },
     /// Behind the file, the archive's directory is missing.
     NoDirectory,
 }

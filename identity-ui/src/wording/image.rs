@@ -152,9 +152,6 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
             "the file in the archive is damaged: its checksum is {expected:08x}, that of its content {found:08x}; fetch it \
              again"
         ),
-        ArchiveProblem::WrongLength { found, expected } => format!(
-            "the file in the archive is damaged: its length is {expected} bytes, that of its content {found}; fetch it again"
-        ),
         ArchiveProblem::NoDirectory => {
             "the archive is damaged: its directory is missing; fetch it again".into()
         }
