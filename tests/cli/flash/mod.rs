@@ -22,6 +22,7 @@ use crate::{OTHER, UUID};
 mod failures;
 mod identity;
 mod images;
+mod storage;
 
 /// Length of the images here in sectors: more than what is read before anything is written.
 const SECTORS: usize = 20480;
