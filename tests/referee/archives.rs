@@ -258,6 +258,12 @@ fn damage_that_its_own_tool_does_not_mind_is_none() {
         ("zip", "the checksum behind the file", flipped(central - 24 + 4)),
         ("zip", "a length behind the file", flipped(central - 8)),
         ("zip", "the length in the directory", flipped(central + 24)),
+        ("zip", "the checksum in the directory", {
+            let mut bytes = find("rm -f x.zip; zip -q x.zip a.img; cat x.zip");
+            let central = bytes.windows(4).rposition(|window| window == b"PK\x01\x02").expect("a directory");
+            bytes[central + 16] ^= 4;
+            bytes
+        }),
         ("zst", "a gzip file behind it", [find("zstd -q -c a.img"), gzip.clone()].concat()),
         ("gz", "an xz file behind it", [gzip, find("xz -T1 -c a.img")].concat()),
     ];
