@@ -82,6 +82,11 @@ pub fn problem(name: &str, problem: &ImageProblem) -> String {
     }
 }
 
+/// The image's name in a command; what has come from a pipe has none.
+fn file(name: &str) -> &str {
+    if name == "standard input" { "FILE" } else { name }
+}
+
 fn mib(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20)
 }
@@ -89,9 +94,9 @@ fn mib(bytes: u64) -> u64 {
 /// The command that unpacks a file of this format to standard output.
 fn unpack(format: &str, name: &str) -> String {
     match format {
-        "zip" => format!("unzip -p {name}"),
-        "zstd" => format!("zstd -dc --long=31 {name}"),
-        _ => format!("{format} -dc {name}"),
+        "zip" => format!("unzip -p {}", file(name)),
+        "zstd" => format!("zstd -dc --long=31 {}", file(name)),
+        _ => format!("{format} -dc {}", file(name)),
     }
 }
 
@@ -99,8 +104,8 @@ fn foreign(name: &str, what: &str, foreign: &Foreign) -> String {
     let way_out = match foreign.kind {
         ForeignKind::Packed(tool) => format!("unpack it first: `{tool}`"),
         ForeignKind::Archive => "take the image out of it first".into(),
-        ForeignKind::VirtualDisk => format!("convert it first: `qemu-img convert -O raw {name} card.img`"),
-        ForeignKind::AndroidSparse => format!("convert it first: `simg2img {name} card.img`"),
+        ForeignKind::VirtualDisk => format!("convert it first: `qemu-img convert -O raw {} card.img`", file(name)),
+        ForeignKind::AndroidSparse => format!("convert it first: `simg2img {} card.img`", file(name)),
         ForeignKind::Firmware => "its vendor's own tool writes it; look for a card image (.img) of the same system".into(),
         ForeignKind::Part => {
             "it belongs in a partition, or a boot loader loads it; look for a card image (.img) of the same system"
@@ -134,9 +139,9 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
                 _ => "",
             };
             let tool = if *method == 9 || *method == 12 {
-                format!("unzip -p {name}")
+                format!("unzip -p {}", file(name))
             } else {
-                format!("7z e -so {name}")
+                format!("7z e -so {}", file(name))
             };
             format!(
                 "the file in the archive is packed by method {method}{method_name}, which this program does not know; {}",

@@ -118,6 +118,10 @@ fn what_is_no_image() {
     bench.refuses("", &bench.path("absent.img"), 7, &["absent.img"]);
     bench.refuses("", bench.state.path(), 7, &["directory"]);
     bench.refuses("", &bench.file("x.7z", b"7z\xbc\xaf\x27\x1c and so on"), 6, &["7z archive"]);
+    // What has come from a pipe has no name for a command.
+    let mut piped = bench.identity("flash -").arg(bench.card.path());
+    piped.command().stdin(File::open(bench.file("x.qcow2", b"QFI\xfb\0\0\0\x03")).unwrap());
+    piped.run().exits(6).says(&["standard input is a QCOW image", "`qemu-img convert -O raw FILE card.img`"]);
     let mut tar = vec![0; 10240];
     tar[257..262].copy_from_slice(b"ustar");
     let tar = bench.file("x.tar", &tar);
