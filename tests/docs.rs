@@ -27,6 +27,9 @@ const fn elsewhere(start: &'static str, file: &'static str, text: &'static str) 
 
 const ELSEWHERE: &[Elsewhere] = &[
     elsewhere("./tests/run", ".ci/run", "tests/run --no-skips"),
+    elsewhere("identity-lab serve ", "tests/lab/serve.rs", "$lab serve out"),
+    elsewhere("identity-lab ", "tests/lab/story.rs", "fn the_document_of_network_boot_does_what_it_says("),
+    elsewhere("identity flash panda-01.img ", "tests/lab/story.rs", "strip_prefix(\"identity flash \")"),
     elsewhere("./tests/fuzz", ".ci/run", "tests/fuzz 5"),
     elsewhere(
         "uboot-patch/apply path/to/u-boot --object ",
@@ -51,7 +54,7 @@ const ELSEWHERE: &[Elsewhere] = &[
     ),
     elsewhere("echo CONFIG_IDENTITY=y >> .config", "tests/lib/uboot-build", "config+=(CONFIG_IDENTITY=y)"),
     elsewhere("make CROSS_COMPILE=", "tests/lib/uboot-build", "O=\"$build\" -j\"$(nproc)\" all"),
-    elsewhere("cargo install --path identity-cli", "tests/src/cli.rs", "\"--bin\", \"identity\""),
+    elsewhere("cargo install --locked --path identity-cli", "tests/src/cli.rs", "\"--bin\", \"identity\""),
     elsewhere("identity bind --mounted ", "tests/cli/bindings.rs", "\"bind --mounted --card"),
     elsewhere("linux/build-deb ", "tests/run", "linux/build-deb\" \"$architecture\""),
     elsewhere("linux/build-cli ", "linux/build-deb", "linux/build-cli\" \"$arch\""),
@@ -288,7 +291,9 @@ fn exit_codes_in_the_readme_are_those_of_the_programs() {
 fn every_promise_has_tests_that_exist() {
     let root = workspace();
     let text = fs::read_to_string(root.join("docs/PROMISES.md")).expect("a document");
+    let is_untried = |line: &&str| line.contains("| not tried: ");
     let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault "));
+    let rows = rows.filter(|line| !is_untried(line));
     let mut count = 0;
     for row in rows {
         let cell = row.trim_end_matches([' ', '|']).rsplit(" | ").next().expect("a cell");

@@ -15,7 +15,7 @@ use crate::device::SECTOR_LEN;
 use crate::error::{Action, Error, Result};
 
 /// Start of the partition in sectors: 4 MiB, past every slot, and aligned for SD cards.
-const PARTITION_LBA: u32 = 8192;
+pub const PARTITION_LBA: u32 = 8192;
 /// Smallest image in bytes: the gap and a FAT that every system accepts.
 const SIZE_MIN: u64 = 8 << 20;
 
@@ -26,6 +26,8 @@ pub enum NewImageProblem {
     Exists,
     /// No card has this size in bytes: it is at least 8 MiB and less than 2 TiB, in whole sectors.
     Size(u64),
+    /// What is to lie before the partition reaches into LBA 0 or the partition: its first LBA, and its length in bytes.
+    BeforePartition(u64, u64),
 }
 
 /// Makes the image under a temporary name beside `path`; [`NewImage::keep`] gives it its name.
@@ -65,6 +67,42 @@ impl NewImage {
     /// Where it is until it is kept.
     pub fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// Puts files at the top of the FAT partition, by their names. `path` is for messages.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also if there is no room.
+    pub fn put_files(&self, path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
+        let put = || -> io::Result<()> {
+            let file = self.file.as_file();
+            let sectors = u32::try_from(file.metadata()?.len() / SECTOR_LEN as u64).unwrap_or(u32::MAX);
+            let partition = Partition { file, sectors: sectors - PARTITION_LBA, at: 0 };
+            let made = fatfs::FileSystem::new(partition, fatfs::FsOptions::new())?;
+            for (name, bytes) in files {
+                let mut entry = made.root_dir().create_file(name)?;
+                entry.truncate()?;
+                entry.write_all(bytes)?;
+                entry.flush()?;
+            }
+            made.unmount()
+        };
+        put().map_err(|error| Error::io(path, Action::Create, error))
+    }
+
+    /// Puts bytes before the partition, from `lba` on; never into LBA 0, which has the table. `path` is for messages.
+    ///
+    /// # Errors
+    /// [`Error::NewImage`] if they do not fit; [`Error::Io`].
+    pub fn put_before_partition(&self, path: &Path, lba: u64, bytes: &[u8]) -> Result<()> {
+        let len = bytes.len() as u64;
+        let end = lba.saturating_add(len.div_ceil(SECTOR_LEN as u64));
+        if lba == 0 || end > u64::from(PARTITION_LBA) {
+            let problem = NewImageProblem::BeforePartition(lba, len);
+            return Err(Error::NewImage { path: path.to_owned(), problem });
+        }
+        let written = self.file.as_file().write_all_at(bytes, lba * SECTOR_LEN as u64);
+        written.map_err(|error| Error::io(path, Action::Create, error))
     }
 
     /// Gives it its name.

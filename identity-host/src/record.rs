@@ -290,12 +290,19 @@ fn read_text(path: &Path) -> Result<String> {
     Ok(text)
 }
 
+/// What a verb has printed: if its first line is an event that carries a record, that record; else all of it.
+fn of_output(text: String) -> String {
+    let first = text.lines().next().and_then(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let record = first.as_ref().and_then(|line| line.get("event").and(line.get("record")));
+    record.map_or(text, ToString::to_string)
+}
+
 /// The identity in a file: a record, or what `identity read --format json` prints. A record also says of which card.
 ///
 /// # Errors
 /// If it cannot be read, or is neither.
 pub fn read_identity(path: &Path) -> Result<(Identity, Option<CardKey>)> {
-    let text = read_text(path)?;
+    let text = of_output(read_text(path)?);
     let problem = |problem| Error::Record { path: path.to_owned(), problem };
     let is_record =
         serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value.get("record").is_some());

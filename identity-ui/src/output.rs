@@ -5,12 +5,21 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::sync::OnceLock;
 
 use identity_host::device::plain;
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
+
+/// The program that `say` names, where it is not `identity`.
+static PROGRAM: OnceLock<&'static str> = OnceLock::new();
+
+/// Names another program than `identity` before each line of [`say`]. To be called once, before anything is said.
+pub fn set_program(name: &'static str) {
+    let _ = PROGRAM.set(name);
+}
 
 /// Prints to standard output; a reader that has gone away is no error.
 ///
@@ -48,7 +57,7 @@ fn failed(error: &io::Error) -> Failure {
 
 /// Prints a line to standard error, with the program's name before it; whether that works does not matter.
 pub fn say(line: &str) {
-    let _ = writeln!(anstream::stderr(), "identity: {line}");
+    let _ = writeln!(anstream::stderr(), "{}: {line}", PROGRAM.get().unwrap_or(&"identity"));
 }
 
 /// One JSON object in one line.

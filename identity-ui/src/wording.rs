@@ -176,6 +176,12 @@ pub fn error(error: &Error) -> String {
         Error::NewImage { problem: NewImageProblem::Size(_), .. } => {
             "--create: the size is at least 8M, less than 2048G, and a multiple of 512 bytes".into()
         }
+        #[cfg(feature = "stamp")]
+        Error::NewImage { path, problem: NewImageProblem::BeforePartition(lba, len) } => format!(
+            "{}: {len} bytes from LBA {lba} on do not fit between the table in LBA 0 and the partition at LBA {}",
+            path.display(),
+            identity_host::new_image::PARTITION_LBA
+        ),
         Error::DefaultCard(problem) => no_default_card(problem),
         Error::NotBooted { candidates, problem } => not_booted(candidates, problem),
         Error::NotOurDirectory { path } => format!(
@@ -229,8 +235,9 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
             ),
         },
         State::Corrupt => format!(
-            "{shown} is corrupt: it holds copies, but none is valid ({}); replace them with `identity stamp --force \
-             --profile NAME {shown}`",
+            "{shown} is corrupt: it holds copies, but none is valid ({}); with a record of the identity, or what `identity \
+             read --format json` printed of it, give it back with `identity stamp --force --restore FILE {shown}`, else \
+             replace it by a new one with `identity stamp --force --profile NAME {shown}`",
             sectors(scan, |label| label != "valid")
         ),
         State::Conflict => conflict(scan, path),
@@ -577,7 +584,11 @@ fn record(path: &Path, problem: &RecordProblem) -> String {
             format!("its version is {version}, which this program does not know")
         }
         RecordProblem::Sector => "a sector is not 512 bytes in hex".into(),
-        RecordProblem::NoCopy => "no sector holds a valid copy of the identity".into(),
+        RecordProblem::NoCopy => {
+            return format!(
+                "{shown} is a record without a valid copy of an identity; what was on the card is in its `sectors`, in hex"
+            );
+        }
         RecordProblem::NoFile => "it is no regular file".into(),
         RecordProblem::Document(problem) => problem.to_string(),
     };

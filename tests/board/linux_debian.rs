@@ -25,19 +25,35 @@ const PARTITION: usize = 4 << 20;
 
 struct Card {
     dir: TempDir,
+    /// What `tests/lib/debian-root` made.
+    root: PathBuf,
 }
 
 impl Card {
     /// A copy of the one image.
     fn new() -> Self {
-        let card = Self { dir: TempDir::new().expect("a temporary directory") };
-        let copy = Command::new("cp").arg("--sparse=always").arg(built("card.img")).arg(card.path()).status();
+        Self::of("IDENTITY_TEST_DEBIAN_ROOT")
+    }
+
+    /// A copy of the image of another Debian.
+    fn of(variable: &str) -> Self {
+        let card = Self { dir: TempDir::new().expect("a temporary directory"), root: artifact(variable) };
+        let copy =
+            Command::new("cp").arg("--sparse=always").arg(card.built("card.img")).arg(card.path()).status();
         assert!(copy.expect("cp").success(), "room for a card");
         card
     }
 
+    fn built(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
     fn stamped(hostname: &str) -> (Self, Value) {
-        let card = Self::new();
+        Self::new().stamp(hostname)
+    }
+
+    fn stamp(self, hostname: &str) -> (Self, Value) {
+        let card = self;
         let stamp = Identity::new("stamp --profile panda --format json --hostname").arg(hostname);
         let identity = stamp.arg(card.path()).run().exits(0).json();
         (card, identity)
@@ -53,7 +69,7 @@ impl Card {
 
     /// Linux started by QEMU, up to its end.
     fn boot(&self) -> Report {
-        let linux = Linux::new(built("initrd.img"), ARGUMENTS);
+        let linux = Linux::new(self.built("initrd.img"), ARGUMENTS);
         self.finish(linux.start(&self.path(), &self.capture()))
     }
 
@@ -67,14 +83,9 @@ impl Card {
     /// That the root file system is byte for byte that of the image.
     fn is_unchanged(&self) {
         let (card, image) =
-            (fs::read(self.path()).expect("the card"), fs::read(built("card.img")).expect("the image"));
+            (fs::read(self.path()).expect("the card"), fs::read(self.built("card.img")).expect("the image"));
         assert!(card[PARTITION..] == image[PARTITION..], "the root file system was written to");
     }
-}
-
-/// What `tests/lib/debian-root` made.
-fn built(name: &str) -> PathBuf {
-    artifact("IDENTITY_TEST_DEBIAN_ROOT").join(name)
 }
 
 fn is_the_machine_of(report: &Report, identity: &Value, hostname: &str) {
@@ -120,6 +131,15 @@ fn debian_root_on_two_cards_is_two_machines_and_stays_so() {
 }
 
 #[test]
+fn debian_root_13_without_busybox_is_the_machine_of_its_card() {
+    let (card, identity) = Card::of("IDENTITY_TEST_DEBIAN_ROOT_13").stamp("panda-13");
+    let report = card.boot();
+    is_the_machine_of(&report, &identity, "panda-13");
+    assert!(!report.lines.contains(": not found"), "{}", report.lines);
+    card.is_unchanged();
+}
+
+#[test]
 fn debian_root_on_a_blank_card_boots_with_none_of_it_and_says_so() {
     let card = Card::new();
     let report = card.boot();
@@ -145,7 +165,7 @@ fn debian_root_on_a_blank_card_boots_with_none_of_it_and_says_so() {
 #[test]
 fn debian_root_on_the_network_is_asked_for_with_the_cards_address() {
     let (card, identity) = Card::stamped("panda-4");
-    let linux = Linux::new(built("initrd.img"), "root=/dev/nfs nfsroot=10.0.2.2:/srv/root ip=dhcp");
+    let linux = Linux::new(card.built("initrd.img"), "root=/dev/nfs nfsroot=10.0.2.2:/srv/root ip=dhcp");
     let mut board = linux.start(&card.path(), &card.capture());
     // initramfs-tools' own ipconfig has an answer.
     let boot = board.expect("IP-Config: eth0 complete");
@@ -164,7 +184,7 @@ fn debian_root_behind_u_boot_is_the_machine_that_u_boot_names() {
     for (file, from) in [
         ("zImage", linux.join("zImage")),
         ("dtb", linux.join("vexpress-v2p-ca9.dtb")),
-        ("initrd", built("initrd.img")),
+        ("initrd", card.built("initrd.img")),
     ] {
         fs::copy(from, card.dir.path().join(file)).expect("room");
     }

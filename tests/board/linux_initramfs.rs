@@ -208,6 +208,7 @@ fn a_card_that_is_pulled_while_being_read_leaves_nothing_behind() {
     let bench = Bench::new();
     bench.stamp(&["--hostname", "panda-1"]);
     let report = bench.boot("pulled");
+    assert_eq!(report.value("pulled"), "while it was read");
     assert_eq!(report.value("status"), "7");
     has_taken_nothing_for(&report, &["card"]);
 }

@@ -5,12 +5,14 @@ mod apply;
 mod behaviour;
 #[path = "../referee/card.rs"]
 mod card;
+mod debian_13;
 mod linked;
 mod linux_debian;
 mod linux_initramfs;
 mod loaders;
 #[path = "../referee/made.rs"]
 mod made;
+mod netboot;
 mod object;
 mod orangepi;
 mod packages;

@@ -106,9 +106,18 @@ fn package_for_amd64_leaves_a_system_as_it_was() {
     if !is_privileged() {
         return;
     }
+    for root in ["IDENTITY_TEST_DEBIAN_AMD64", "IDENTITY_TEST_DEBIAN_13"] {
+        leaves_a_system_as_it_was(&artifact(root).join("root"));
+    }
+}
+
+fn leaves_a_system_as_it_was(root: &Path) {
     let mut unshare = Command::new("unshare");
-    unshare.args(["--mount"]).arg(workspace().join("tests/board/package-life"));
-    unshare.arg(artifact("IDENTITY_TEST_DEBIAN_AMD64").join("root")).arg(package("amd64"));
+    unshare
+        .args(["--mount"])
+        .arg(workspace().join("tests/board/package-life"))
+        .arg(root)
+        .arg(package("amd64"));
     let said = output(&mut unshare);
     let value = |name: &str| {
         let start = format!("REPORT {name}=");
@@ -140,6 +149,12 @@ fn package_for_amd64_leaves_a_system_as_it_was() {
         }
     }
     assert_eq!((value("runs-updated"), value("runs-disabled")), ("2", "0"), "{said}");
+    let init = "init=/usr/lib/identity/init is on the kernel's command line: /boot/extlinux/extlinux.conf";
+    for name in ["refusal", "refused", "disabling"] {
+        assert!(value(name).contains(init), "{name}: {said}");
+    }
+    assert!(value("refusal").contains("take it off and restart, then remove"), "{said}");
+    assert!(value("refused").starts_with("enabled"), "{said}");
     for step in ["removed", "purged"] {
         assert_eq!(value(step), "as before", "{said}");
     }

@@ -178,10 +178,15 @@ fn without_a_place_for_records_the_first_line_is_the_record() {
     let outcome = identity.run().exits(0);
     let first: Value = serde_json::from_str(outcome.stdout.lines().next().unwrap()).unwrap();
     assert_eq!((&first["event"], &first["record"]["uuid"]), (&"replacing".into(), &UUID.into()));
+    let lines = [first["record"].to_string(), first.to_string(), outcome.stdout.clone()];
+    outcome.says(&["no record can be kept", "--restore FILE"]);
     let file = host.path("work/line.json");
-    fs::write(&file, first["record"].to_string()).unwrap();
-    host.restore("--force", &file, card.path()).exits(0);
-    assert_eq!(card.run("read --field hostname").exits(0).stdout.trim(), "h");
+    for text in lines {
+        fs::write(&file, text).unwrap();
+        host.restore("--force", &file, card.path()).exits(0);
+        assert_eq!(card.run("read --field hostname").exits(0).stdout.trim(), "h");
+        card.run("stamp --force --profile beagle").exits(0);
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("identity-host", &["identity-core", "identity-layout"], &["fixtures"]),
     ("identity-ui", &["identity-core", "identity-layout", "identity-host"], &["fixtures"]),
     ("identity-cli", &["identity-core", "identity-layout", "identity-host", "identity-ui"], &["fixtures"]),
+    ("identity-lab", &["identity-core", "identity-layout", "identity-host", "identity-ui"], &["fixtures"]),
     ("uboot-patch", &["identity-core"], &["fixtures"]),
     ("fixtures", &["identity-core"], &[]),
     (

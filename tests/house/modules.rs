@@ -15,6 +15,7 @@ const CRATES: &[&str] = &[
     "identity-host",
     "identity-ui",
     "identity-cli",
+    "identity-lab",
     "uboot-patch",
     "fixtures",
 ];

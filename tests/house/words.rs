@@ -14,8 +14,11 @@ use crate::{WITHOUT_WORDS, files};
 const MACROS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 
 /// What asks or answers at a terminal, or is a program's output: the only modules that open standard output or error.
-const SPEAKERS: &[(&str, &[&str])] =
-    &[("identity-ui", &["src/output.rs", "src/confirm.rs", "src/progress.rs"]), ("identity-cli", &[])];
+const SPEAKERS: &[(&str, &[&str])] = &[
+    ("identity-ui", &["src/output.rs", "src/confirm.rs", "src/progress.rs"]),
+    ("identity-cli", &[]),
+    ("identity-lab", &[]),
+];
 
 /// Strings that look like ours and are something else: a command of another program; bytes of the format.
 const NOT_OURS: &[&str] = &["xz -d --format=lzma", "identity flash: this card is unfinished"];

@@ -14,11 +14,16 @@ quick_packages=(
                                      # device, for blkid to judge
     bzip2 xz-utils zstd zip unzip    # images as others pack them
     bmap-tools gnupg                 # block maps, and their signatures
+    grub2-common grub-pc-bin         # what others write to the gap; and systemd-repart, see below
     valgrind                         # the C interface
     busybox zsh openssh-client strace    # shells of an initramfs and others; what apply and the tests call
     groff-base bash                  # manual pages and completion are tried
+    dnsmasq-base nbdkit nbd-server libnbd-bin nginx-light iproute2    # what a lab's files are for
     shellcheck
 )
+
+# A package of its own since Debian 13.
+if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then quick_packages+=(systemd); else quick_packages+=(systemd-repart); fi
 
 # What the boards need on top.
 board_packages=(

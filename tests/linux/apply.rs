@@ -108,6 +108,48 @@ fn another_card_than_the_bootloader_has_read_is_not_taken_instead() {
     }
 }
 
+#[test]
+fn what_is_advised_can_be_done_on_another_machine_and_helps() {
+    type Spoil = fn(&Image);
+    fn damage(image: &Image, lbas: &[u32]) {
+        for &lba in lbas {
+            image.damage(lba);
+        }
+    }
+    let spoil: [(&str, Spoil); 5] = [
+        ("is degraded", |image| damage(image, &[52])),
+        ("holds the only copy", |image| {
+            image.clear(52);
+        }),
+        ("is corrupt", |image| damage(image, &[52, 6607])),
+        ("is in conflict", |image| {
+            let other = stamped(OTHER, "panda-2");
+            image.put(6607, &other.sector(6607));
+        }),
+        ("(blank)", |image| {
+            image.clear(52).clear(6607);
+        }),
+    ];
+    for (what, spoil) in spoil {
+        let image = stamped(UUID, "panda-1");
+        spoil(&image);
+        let Some(card) = Loop::attach(image.path(), &[]) else { return };
+        let machine = Machine::new().card("mmcblk0", &card, &[]);
+        let said = machine.apply(AT_ONCE).run().stderr;
+        let loud = said.lines().filter(|line| line.starts_with("<3>")).count();
+        assert!(said.contains(what) && loud == 1, "{what}: {said}");
+        assert!(said.contains("with the card in a reader of another machine"), "{what}: {said}");
+        let command = said.split('`').nth(1).unwrap_or_else(|| panic!("no command: {said}"));
+        let words = command
+            .strip_prefix("identity ")
+            .expect("ours")
+            .replace(" /dev/mmcblk0", "")
+            .replace(" DEVICE", "");
+        card.run(words.replace("UUID", UUID).replace("NAME", "panda")).exits(0);
+        machine.apply(AT_ONCE).run().exits(0).says(&["panda, "]);
+    }
+}
+
 /// How long it takes.
 fn seconds<T>(run: impl FnOnce() -> T) -> (u64, T) {
     let start = Instant::now();

@@ -159,6 +159,50 @@ fn the_first_boot_binds_the_card_and_the_next_ones_say_nothing() {
 }
 
 #[test]
+fn a_card_that_has_lost_what_was_read_is_said_with_a_way_back() {
+    // Nothing may be lost that the card had.
+    let image = stamped("--serial SN42 --mac 1=02:00:00:00:00:01 --set rack=b4 --set empty=");
+    let before = image.run("read --format json --interfaces 2").exits(0).json();
+    let Some(card) = Loop::attach(image.path(), &[]) else { return };
+    const SCRIPT: &str = r#"
+        mknod /dev/zero c 1 5; clear() { dd if=/dev/zero of=/dev/mmcblk0 bs=512 seek=$1 count=1 conv=notrunc,fsync 2>/dev/null; }
+        $apply 2>/dev/null
+        $apply check 2>&1; echo "whole: $?"
+        clear 52; $apply check 2>&1; echo "one: $?"
+        clear 6607; $apply check 2>&1; echo "none: $?"
+        rm /dev/mmcblk0; $apply check 2>&1; echo "gone: $?"
+        cat /run/identity/identity.json"#;
+    for shell in each_shell() {
+        let all = said(&card, shell, &[], SCRIPT);
+        let lines: Vec<_> = all.lines().collect();
+        assert_eq!(lines[0], "whole: 0", "{shell}: {all}");
+        assert!(lines[1].starts_with("<3>/dev/mmcblk0 is degraded since the start: "), "{shell}: {all}");
+        assert!(lines[1].contains("`identity repair"), "{shell}: {all}");
+        assert_eq!(lines[2], "one: 1", "{shell}: {all}");
+        let lost = "<3>/dev/mmcblk0 has lost the identity that was read at the start: it is blank; ";
+        let advice = lines[3].strip_prefix(lost).unwrap_or_else(|| panic!("{shell}: {all}"));
+        assert_eq!(lines[4], "none: 1", "{shell}: {all}");
+        assert!(lines[5].contains("it is unreadable;") && lines[6] == "gone: 1", "{shell}: {all}");
+
+        // As it says, on the card that was lost.
+        let file = image.dir().join("identity.json");
+        std::fs::write(&file, lines[7..].join("\n")).expect("own directory");
+        let (_, command) = advice.split_once("and there: identity ").expect("a command");
+        let words = command.replace("identity.json", &file.to_string_lossy()).replace("CARD", "");
+        card.run(&words).exits(0);
+        let mut after = image.run("read --format json --interfaces 2").exits(0).json();
+        after["generation"] = before["generation"].clone();
+        assert_eq!(after, before, "{shell}");
+    }
+    // Somebody has given it another one.
+    const REPLACED: &str = "$apply 2>/dev/null; export XDG_STATE_HOME=/run/states
+        identity stamp --force --profile other --uuid 0b9ad1c6-3a4b-4f3e-8d55-1f0e6f1a7c02 /dev/mmcblk0 >/dev/null 2>&1
+        $apply check 2>&1; echo status=$?";
+    let said = said(&card, "dash", &[], REPLACED);
+    assert!(said.contains("it is valid, with 0b9ad1c6-3a4b-4f3e-8d55-1f0e6f1a7c02;"), "{said}");
+}
+
+#[test]
 fn ssh_host_keys_are_made_for_an_identity_once() {
     let image = stamped("");
     let Some(card) = Loop::attach(image.path(), &[]) else { return };

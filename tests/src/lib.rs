@@ -11,6 +11,7 @@ pub mod capture;
 pub mod cli;
 pub mod corpus;
 pub mod image;
+pub mod lab;
 #[cfg(feature = "board")]
 pub mod linux;
 pub mod machine;

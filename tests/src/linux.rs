@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::board::{Board, artifact};
 use crate::capture::dhcp_requests;
@@ -85,7 +86,7 @@ pub fn start_with_two_cards(cards: [&Path; 2], uuid: &str, initramfs: &Path, arg
 impl Report {
     /// From a board that says `DONE` and switches itself off.
     pub fn of(mut board: Board, capture: &Path) -> Self {
-        let lines = board.expect("DONE");
+        let lines = board.expect_within(Duration::from_secs(900), "DONE");
         board.wait_for_power_off();
         Self { lines, frames: senders(capture) }
     }

@@ -122,6 +122,12 @@ fn keep_one(record: &Record, path: &Path, undo: Undo) -> Result<Option<PathBuf>>
         }
         Err(error) => {
             let line = format!("{{\"event\":\"replacing\",\"record\":{}}}\n", record.to_json());
+            let reason = wording::error(&error);
+            say(&format!(
+                "no record can be kept on this host ({reason}): keep the line on standard output that begins with \
+                 {{\"event\":\"replacing\" in a file, and `identity stamp --restore FILE {}` takes it",
+                path.display()
+            ));
             print_for_certain(&line).map_err(|failure| {
                 let kept = Failure::from(error);
                 let why =

@@ -116,12 +116,13 @@ bool identity_mismatch(int state);
 const char *identity_state(int state, char name[IDENTITY_STATE_LEN]);
 
 /**
- * identity_advice() - what a card's state means and what to do about it
+ * identity_print_advice() - print what a card's state means and what to do
  *
  * @card: What was found
- * Return: half a sentence, often with a command
+ *
+ * Half a sentence, often with a command, and the end of the line.
  */
-const char *identity_advice(const struct identity_card *card);
+void identity_print_advice(const struct identity_card *card);
 
 /**
  * identity_text() - a text of an identity

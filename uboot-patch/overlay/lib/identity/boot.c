@@ -34,13 +34,14 @@ static void say(const struct identity_card *card)
 		       profile, uuid, card->devnum, card->record.lba,
 		       mac ? mac : "not set");
 	}
-	if (card->state != IDENTITY_VALID)
-		printf("identity: %smmc %d is %s%s: %s\n",
+	if (card->state != IDENTITY_VALID) {
+		printf("identity: %smmc %d is %s%s: ",
 		       identity_mismatch(card->state) ? "WARNING: " : "",
 		       card->devnum, identity_state(card->state, state),
 		       identity_usable(card->state) ? "" :
-		       ", the environment is left alone",
-		       identity_advice(card));
+		       ", the environment is left alone");
+		identity_print_advice(card);
+	}
 }
 
 int identity_apply(int devnum)

@@ -66,7 +66,7 @@ static const char advice[] =
 	"it cannot be read; check the card and its contacts, then: mmc rescan; identity env\0"
 	"the identity library is another version's; run uboot-patch/apply again and build U-Boot anew\0"
 	"one copy, which may be a piece of another card" WORKSTATION
-		"repair CARD";
+		"repair CARD --keep";
 
 const char *identity_string(const char *list, u32 number)
 {
@@ -95,14 +95,16 @@ static bool is_alone(const struct identity_card *card)
 	       !identity_text(&card->record, IDENTITY_TEXT_CARD, text);
 }
 
-const char *identity_advice(const struct identity_card *card)
+void identity_print_advice(const struct identity_card *card)
 {
 	u32 number = min_t(u32, card->state - IDENTITY_BLANK, NO_STATE);
 
+	/* Naming the copy is a person's word that it is this card's */
 	if (card->state == IDENTITY_DEGRADED && is_alone(card))
-		number = ALONE;
-
-	return identity_string(advice, number);
+		printf("%s %u\n", identity_string(advice, ALONE),
+		       card->record.lba);
+	else
+		printf("%s\n", identity_string(advice, number));
 }
 
 const struct identity_name identity_texts[IDENTITY_TEXTS] = {

@@ -73,8 +73,10 @@ static void print_state(const struct identity_card *card)
 
 	printf("card        mmc %d\n", card->devnum);
 	printf("state       %s\n", identity_state(card->state, state));
-	if (card->state != IDENTITY_VALID)
-		printf("            %s\n", identity_advice(card));
+	if (card->state != IDENTITY_VALID) {
+		printf("            ");
+		identity_print_advice(card);
+	}
 }
 
 static bool print_binding(const struct identity_record *record, u32 what,

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line, as clap types.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A lab of boards as text files under git: who each board is, what it boots, and the servers' files that follow from it.
+#[derive(Debug, Parser)]
+#[command(name = "identity-lab", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// The lab [default: this directory, or the nearest above it that has a lab.toml]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub lab: Option<PathBuf>,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  2    wrong usage
+  4    a file of the lab cannot be read; the message begins with file, line and column
+  5    findings, or files that are not up to date (--check)
+  6    refused: a clash, a port that is taken, no permission
+  7    a device, disk or server failed
+  130  interrupted";
+
+/// The verbs, in the order of a lab's life.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a lab with one example profile
+    #[command(after_help = "Examples:\n  identity-lab init\n  identity-lab init desk")]
+    Init(InitArgs),
+    /// Add boards to boards.csv, each with a UUID of its own
+    #[command(after_help = ADD_EXAMPLES)]
+    Add(AddArgs),
+    /// Show the boards
+    #[command(
+        after_help = "Examples:\n  identity-lab list\n  identity-lab list --profile panda --format json"
+    )]
+    List(ListArgs),
+    /// Write what boots the boards: a tree for TFTP, HTTP and NBD, and the servers' configuration
+    #[command(after_help = NETBOOT_EXAMPLES)]
+    Netboot(NetbootArgs),
+    /// Make the image of a card: loader, partition table, boot files, and a board's identity
+    #[command(after_help = CARD_EXAMPLES)]
+    Card(CardArgs),
+    /// Run dnsmasq and nbdkit on a tree of `netboot`, in the foreground, for a desk or a test
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
+}
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  identity-lab add panda-01 --profile panda
+  identity-lab add 'panda-[01-20]' --profile panda --location R3
+  identity-lab add 'r[1-3]n[01-16]' --profile worker --tags 'poe spare'
+  identity-lab add --dry-run 'panda-[01-20]' --profile panda";
+
+const NETBOOT_EXAMPLES: &str = "\
+Examples:
+  identity-lab netboot /srv/netboot
+  identity-lab netboot --dry-run /srv/netboot   which files would change
+  identity-lab netboot --check /srv/netboot     exit 5 if it is not up to date
+  identity-lab netboot --prune /srv/netboot     also remove images of the past
+
+DIR is exchanged as a whole: boards find the old tree or the new one. Images are hard-linked under a name with their \
+hash, and stay for boards that run from them, until --prune.";
+
+const CARD_EXAMPLES: &str = "\
+Examples:
+  identity-lab card panda-03 -o card.img      the card of one board, stamped
+  identity-lab card panda -o panda.img        for any board of a profile: blank
+  identity flash card.img /dev/sdb            write it
+  identity-lab card --dry-run panda-03 -o card.img
+
+The image is as small as it can be: 16, 32 or 64 MiB.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  identity-lab serve /srv/netboot
+  unshare -Urn sh -c 'ip link …; identity-lab serve out'   without root
+
+Without root it works in a network namespace of its own: DHCP and TFTP have ports below 1024. Ctrl-C ends both servers.";
+
+/// `identity-lab init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The directory, which is made if it is not there
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Show which files would be written, and write none
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab add`.
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// Hostnames, with ranges in brackets: panda-[01-20,25]
+    #[arg(required = true)]
+    pub names: Vec<String>,
+    /// Their profile [default: that in lab.toml]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Where they stand
+    #[arg(long, value_name = "TEXT")]
+    pub location: Option<String>,
+    /// Tags, separated by spaces
+    #[arg(long, value_name = "TAGS")]
+    pub tags: Option<String>,
+    /// Show what would be added, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only boards of this profile
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab netboot`.
+#[derive(Debug, Args)]
+pub struct NetbootArgs {
+    /// The tree, which is made if it is not there; nothing else may lie in it
+    pub dir: PathBuf,
+    /// Write nothing; end with 5 if the tree is not up to date
+    #[arg(long, conflicts_with = "dry_run")]
+    pub check: bool,
+    /// Remove images that no profile names any more
+    #[arg(long)]
+    pub prune: bool,
+    /// Show what would change, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab card`.
+#[derive(Debug, Args)]
+pub struct CardArgs {
+    /// A board's hostname or UUID; else a profile
+    #[arg(value_name = "BOARD|PROFILE")]
+    pub name: String,
+    /// The image, which must not be there yet
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Show what would be made, and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The tree that `netboot` has written
+    pub dir: PathBuf,
+    /// Output format; json gives one object a line
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// Output of every verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// JSON
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn clap_agrees() {
+        Cli::command().debug_assert();
+    }
+
+    /// On a terminal of 80 columns too, no example is broken into two lines; and every verb has one.
+    #[test]
+    fn every_verb_has_examples_that_fit_a_terminal() {
+        let mut command = Cli::command();
+        command.build();
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            let text = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(text.starts_with("Examples:\n"), "{}", verb.get_name());
+            for line in text.lines().filter(|line| line.starts_with("  ")) {
+                assert!(line.chars().count() <= 80, "{}: {line}", verb.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn what_writes_can_be_tried_dry() {
+        let mut command = Cli::command();
+        command.build();
+        for name in ["init", "add", "netboot", "card"] {
+            let verb = command.find_subcommand(name).expect("a verb");
+            assert!(verb.get_arguments().any(|option| option.get_long() == Some("dry-run")), "{name}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `identity-lab init`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use identity_ui::output::{json, print};
+use identity_ui::{Exit, Failure, Result};
+use serde::Serialize;
+
+use crate::args::{Format, InitArgs};
+use crate::boards::HEADER;
+use crate::lab::{BOARDS_CSV, LAB_TOML};
+use crate::replace;
+
+/// The files of a new lab. `lab.toml` comes last: before it, the directory is no lab.
+const FILES: [(&str, &str); 4] = [
+    (".gitignore", include_str!("init/gitignore")),
+    ("profiles/example.toml", include_str!("init/example.toml")),
+    (BOARDS_CSV, ""),
+    (LAB_TOML, include_str!("init/lab.toml")),
+];
+const DIRECTORIES: [&str; 4] = ["profiles", "overlays/common", "overlays/profile", "overlays/board"];
+
+#[derive(Serialize)]
+struct Made {
+    lab: PathBuf,
+    files: Vec<PathBuf>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Exit 6 if the directory has one of the files, or permission is missing; 7 if the disk fails.
+pub fn run(args: &InitArgs) -> Result<Exit> {
+    let dir = &args.dir;
+    let paths: Vec<_> = FILES.iter().map(|(name, _)| dir.join(name)).collect();
+    if dir.join(LAB_TOML).exists() {
+        return Err(Failure::refused(format!("{} is a lab already", dir.display())));
+    }
+    if let Some(present) = paths.iter().find(|path| path.symlink_metadata().is_ok()) {
+        return Err(Failure::refused(format!(
+            "{} is there already; give another directory, or move it away",
+            present.display()
+        )));
+    }
+    if !args.dry_run {
+        make(dir)?;
+    }
+    let made = if args.dry_run { "would make" } else { "made" };
+    print(&match args.format {
+        Format::Json => json(&Made { lab: dir.clone(), files: paths }),
+        Format::Text => paths.iter().map(|path| format!("{made} {}\n", path.display())).collect(),
+    })?;
+    Ok(Exit::Done)
+}
+
+fn make(dir: &Path) -> Result<()> {
+    for name in DIRECTORIES {
+        let path = dir.join(name);
+        fs::create_dir_all(&path).map_err(|error| replace::failure("make", &path, &error))?;
+    }
+    for (name, text) in FILES {
+        let text = if name == BOARDS_CSV { format!("{HEADER}\n") } else { text.to_owned() };
+        replace::create(&dir.join(name), text.as_bytes())?;
+    }
+    Ok(())
+}

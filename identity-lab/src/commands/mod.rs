@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The verbs, one file each.
+
+mod add;
+mod card;
+mod init;
+mod list;
+mod netboot;
+mod serve;
+
+use identity_ui::{Exit, Result};
+
+use crate::args::{Cli, Verb};
+use crate::lab;
+
+/// Runs a verb.
+///
+/// # Errors
+/// What stopped it, with its exit code.
+pub fn run(cli: Cli) -> Result<Exit> {
+    if let Verb::Init(args) = &cli.verb {
+        return init::run(args);
+    }
+    let dir = lab::find(cli.lab.as_deref())?;
+    match &cli.verb {
+        Verb::Init(_) => Ok(Exit::Usage),
+        Verb::Add(args) => add::run(&dir, args),
+        Verb::List(args) => list::run(&dir, args),
+        Verb::Card(args) => card::run(&dir, args),
+        Verb::Netboot(args) => netboot::run(&dir, args),
+        Verb::Serve(args) => serve::run(&dir, args),
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where in a text file of the lab something stands, and errors that begin with it.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use identity_host::device::plain;
+use identity_ui::{Exit, Failure, Result};
+
+/// A place in a file: `profiles/panda.toml:7`, or `boards.csv:3:14`. Lines and columns count from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place(String);
+
+impl Place {
+    /// A whole line of a file.
+    pub fn line(file: &Path, line: usize) -> Self {
+        Self(format!("{}:{line}", file.display()))
+    }
+
+    /// A character of a line.
+    pub fn column(file: &Path, line: usize, column: usize) -> Self {
+        Self(format!("{}:{line}:{column}", file.display()))
+    }
+
+    /// The file, or part of it, cannot be read as what it should be: exit 4.
+    pub fn unreadable(&self, what: impl fmt::Display) -> Failure {
+        Failure::new(Exit::Corrupt, format!("{self}: {what}"))
+    }
+
+    /// What stands there clashes with something else: exit 6.
+    pub fn refused(&self, what: impl fmt::Display) -> Failure {
+        Failure::refused(format!("{self}: {what}"))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A value, and the place where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed<T> {
+    /// The value itself.
+    pub value: T,
+    /// Where it stands, for messages.
+    pub place: Place,
+}
+
+impl<T> Placed<T> {
+    /// The same place with a value that is made of this one.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Placed<U> {
+        Placed { value: make(self.value), place: self.place }
+    }
+}
+
+/// The line and the column, in characters from 1, of a byte in a text.
+pub fn line_and_column(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// The text of a file of the lab.
+///
+/// # Errors
+/// Exit 4 if it is not there, cannot be read, or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).map_err(|error| cannot("read", path, &error, Exit::Corrupt))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..at]).into_owned();
+        let (line, column) = line_and_column(&valid, at);
+        Place::column(path, line, column).unreadable("this byte is not UTF-8; save the file as UTF-8")
+    })
+}
+
+/// A failure of the system: `cannot read PATH: no such file`.
+pub fn cannot(action: &str, path: &Path, error: &io::Error, exit: Exit) -> Failure {
+    Failure::new(exit, format!("cannot {action} {}: {}", path.display(), plain(error)))
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Files are replaced whole: a temporary name, everything on the disk, then the name. Whoever reads, or a power cut, finds the
+//! old file or the new one.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use identity_ui::{Exit, Failure, Result};
+use rustix::fs::{FlockOperation, flock};
+use tempfile::{Builder, NamedTempFile, TempDir};
+
+use crate::place::cannot;
+
+/// How files and directories that are not there yet get their names.
+const PREFIX: &str = ".identity-lab-";
+
+/// The directory that a path lies in.
+pub fn parent(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn write_beside(path: &Path, bytes: &[u8], mode: u32) -> io::Result<NamedTempFile> {
+    // As any new file: less the umask.
+    let mut file =
+        Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(mode)).tempfile_in(parent(path))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// Writes a file that may be there already, and keeps its mode.
+///
+/// # Errors
+/// Exit 6 without permission; 7 if the disk fails or is full. Then the old file is as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    // A link stays, and what it leads to is replaced.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mode = fs::metadata(path).map_or(0o666, |file| file.permissions().mode() & 0o7777);
+    let written = write_beside(path, bytes, mode).and_then(|file| {
+        if path.exists() {
+            // The umask takes nothing from what was allowed before.
+            file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        }
+        file.persist(path).map_err(|error| error.error)?;
+        sync_directory(parent(path))
+    });
+    written.map_err(|error| failure("write", path, &error))
+}
+
+/// Writes a file that must not be there yet.
+///
+/// # Errors
+/// Exit 6 if the name is taken; as [`replace`].
+pub fn create(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = write_beside(path, bytes, 0o666).and_then(|file| {
+        file.persist_noclobber(path).map_err(|error| error.error)?;
+        sync_directory(parent(path))
+    });
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Failure::refused(format!("{} is there already", path.display())),
+        _ => failure("write", path, &error),
+    })
+}
+
+/// A directory beside another one, which goes when it is dropped.
+///
+/// # Errors
+/// As [`replace`].
+pub fn directory_beside(path: &Path) -> Result<TempDir> {
+    Builder::new().prefix(PREFIX).tempdir_in(parent(path)).map_err(|error| failure("make", path, &error))
+}
+
+/// Brings the names in a directory to the disk.
+///
+/// # Errors
+/// What the system says.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Holds a directory against others that write in it, until the file is dropped. Waits for them.
+///
+/// # Errors
+/// Exit 4 if it cannot be opened; 7 if it cannot be locked.
+pub fn lock(directory: &Path) -> Result<File> {
+    let file = File::open(directory).map_err(|error| cannot("open", directory, &error, Exit::Corrupt))?;
+    flock(&file, FlockOperation::LockExclusive)
+        .map_err(|error| cannot("lock", directory, &error.into(), Exit::Device))?;
+    Ok(file)
+}
+
+/// Removes what a killed run has left in a directory that is locked.
+pub fn sweep(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            // Whether that works does not matter: the next run tries again.
+            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let _ = if is_dir { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
+        }
+    }
+}
+
+/// A failure to write: exit 6 where permission is missing, else 7.
+pub fn failure(action: &str, path: &Path, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            cannot(action, path, error, Exit::Refused).and("nothing was changed")
+        }
+        _ => cannot(action, path, error, Exit::Device),
+    }
+}

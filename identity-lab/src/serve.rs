@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! dnsmasq and nbdkit in the foreground, for a desk or a test: their output labelled, their end ours.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use identity_host::device::plain;
+use identity_ui::output::say;
+use identity_ui::{Exit, Failure, Result};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt};
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::place::cannot;
+
+/// How long a server may take to end. nbdkit waits for its last client, which may be for ever.
+const PATIENCE: Duration = Duration::from_secs(2);
+const TICK: Duration = Duration::from_millis(50);
+/// dnsmasq's exit code where a socket cannot be had: its manual page, "EXIT CODES".
+const DNSMASQ_NETWORK: i32 = 2;
+
+/// What is served, and where.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The lab's name.
+    pub lab: String,
+    /// The tree that `netboot` has written.
+    pub dir: PathBuf,
+    /// Where to listen for NBD.
+    pub nbd: SocketAddrV4,
+    /// Who is shown a line of a server's output: the server's name, and the line.
+    pub show: fn(&str, &str),
+}
+
+/// A server that runs.
+struct Running {
+    name: &'static str,
+    child: Child,
+    readers: Vec<JoinHandle<()>>,
+    /// The last line that it has said.
+    last: Arc<Mutex<String>>,
+}
+
+/// Runs both servers until a signal ends them, or one of them ends.
+///
+/// # Errors
+/// Exit 6 for a port that is taken, or for want of permission; 7 if a server ends by itself.
+pub fn run(settings: &Settings) -> Result<()> {
+    let ended = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&ended)).map_err(|error| {
+            Failure::new(Exit::Device, format!("signals cannot be caught: {}", plain(&error)))
+        })?;
+    }
+    let nbd = nbd_socket(settings.nbd)?;
+    let mut servers = vec![start_dnsmasq(settings)?];
+    let outcome = start_nbdkit(settings, nbd).and_then(|nbdkit| {
+        servers.push(nbdkit);
+        say(&format!(
+            "serving {}: DHCP and TFTP by dnsmasq, NBD by nbdkit on {}; Ctrl-C ends it",
+            settings.dir.display(),
+            settings.nbd
+        ));
+        wait(&mut servers, &ended)
+    });
+    for server in &mut servers {
+        server.end();
+    }
+    outcome
+}
+
+fn wait(servers: &mut [Running], ended: &AtomicBool) -> Result<()> {
+    while !ended.load(Ordering::Relaxed) {
+        for server in servers.iter_mut() {
+            if let Ok(Some(status)) = server.child.try_wait() {
+                server.read_to_end();
+                return Err(server.failure(status));
+            }
+        }
+        thread::sleep(TICK);
+    }
+    Ok(())
+}
+
+impl Running {
+    fn start(name: &'static str, command: &mut Command, show: fn(&str, &str)) -> Result<Self> {
+        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned.map_err(|error| not_started(name, &error))?;
+        let last = Arc::new(Mutex::new(String::new()));
+        let streams: [Option<Box<dyn Read + Send>>; 2] = [
+            child.stdout.take().map(|out| Box::new(out) as Box<dyn Read + Send>),
+            child.stderr.take().map(|out| Box::new(out) as Box<dyn Read + Send>),
+        ];
+        let read = |stream| {
+            let last = Arc::clone(&last);
+            thread::spawn(move || {
+                for line in BufReader::new(stream).split(b'\n').map_while(io::Result::ok) {
+                    let line = String::from_utf8_lossy(&line).into_owned();
+                    show(name, &line);
+                    if let Ok(mut last) = last.lock() {
+                        *last = line;
+                    }
+                }
+            })
+        };
+        let readers = streams.into_iter().flatten().map(read).collect();
+        Ok(Self { name, child, readers, last })
+    }
+
+    fn read_to_end(&mut self) {
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+    }
+
+    /// Why it ended although nobody asked it to.
+    fn failure(&self, status: ExitStatus) -> Failure {
+        let Self { name, last, .. } = self;
+        let said = last.lock().map(|last| last.clone()).unwrap_or_default();
+        if *name == "dnsmasq" && status.code() == Some(DNSMASQ_NETWORK) {
+            let way_out = if said.contains("ermission") || said.contains("not permitted") {
+                "run as root, or in a network namespace of your own: `unshare -Urn`"
+            } else if said.contains("in use") {
+                "another DHCP or TFTP server runs on this machine: stop it, or name another `interface` in lab.toml, [network]"
+            } else {
+                "see lab.toml, [network]"
+            };
+            return Failure::refused(format!("{said}; {way_out}"));
+        }
+        Failure::new(Exit::Device, format!("{name} ended by itself ({status}): {said}"))
+    }
+
+    /// Ends it: by asking, and after a while without.
+    fn end(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process(pid, Signal::TERM);
+            }
+            let start = Instant::now();
+            while start.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
+                thread::sleep(TICK);
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        self.read_to_end();
+    }
+}
+
+fn not_started(name: &str, error: &io::Error) -> Failure {
+    let way_out = if error.kind() == io::ErrorKind::NotFound {
+        "; install it: on Debian `apt install dnsmasq-base nbdkit`"
+    } else {
+        ""
+    };
+    Failure::refused(format!("{name} cannot be started: {}{way_out}", plain(error)))
+}
+
+/// dnsmasq takes its configuration from standard input: that of the tree, which may name another place than where the tree is
+/// now.
+fn start_dnsmasq(settings: &Settings) -> Result<Running> {
+    let path = settings.dir.join("server/dnsmasq.conf");
+    let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::refused(format!(
+            "{} is not there: without [network] in lab.toml, DHCP is another server's; set it, and run `identity-lab netboot {}`",
+            path.display(),
+            settings.dir.display()
+        )),
+        _ => cannot("read", &path, &error, Exit::Device),
+    })?;
+    let text: String =
+        text.lines().filter(|line| !line.starts_with("tftp-root=")).map(|line| format!("{line}\n")).collect();
+    let mut command = Command::new("dnsmasq");
+    command.args(["--conf-file=-", "--log-facility=-", "--pid-file="]);
+    command.arg(format!("--tftp-root={}/tftp", settings.dir.display()));
+    command.arg(format!("--dhcp-leasefile={}", leases(&settings.lab)?.display()));
+    // In a namespace of its own it cannot become another user.
+    if is_root_of_all() {
+        command.args(["--keep-in-foreground", "--user=nobody"]);
+    } else {
+        command.arg("--no-daemon");
+    }
+    let mut running = Running::start("dnsmasq", command.stdin(Stdio::piped()), settings.show)?;
+    if let Some(mut input) = running.child.stdin.take() {
+        // If it has ended already, that is found out.
+        let _ = input.write_all(text.as_bytes());
+    }
+    Ok(running)
+}
+
+/// Whether this is root, and every user exists here.
+fn is_root_of_all() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let is_whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    rustix::process::geteuid().is_root() && is_whole
+}
+
+/// Where leases are kept: two boards must not get one address because the server was started again.
+fn leases(lab: &str) -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
+    let dir = state.ok_or_else(|| {
+        Failure::new(
+            Exit::Device,
+            "neither XDG_STATE_HOME nor HOME says where DHCP leases can be kept; set one",
+        )
+    })?;
+    let dir = dir.join("identity-lab");
+    fs::create_dir_all(&dir).map_err(|error| cannot("make", &dir, &error, Exit::Device))?;
+    Ok(dir.join(format!("{lab}.leases")))
+}
+
+/// A socket that forgets a board which lost power within 35 s: what it accepts inherits its keepalive. nbdkit sets none.
+fn nbd_socket(address: SocketAddrV4) -> Result<OwnedFd> {
+    let made = || -> rustix::io::Result<OwnedFd> {
+        let socket =
+            socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP))?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        sockopt::set_socket_keepalive(&socket, true)?;
+        sockopt::set_tcp_keepidle(&socket, Duration::from_secs(20))?;
+        sockopt::set_tcp_keepintvl(&socket, Duration::from_secs(5))?;
+        sockopt::set_tcp_keepcnt(&socket, 3)?;
+        bind(&socket, &address)?;
+        listen(&socket, 128)?;
+        Ok(socket)
+    };
+    made().map_err(|errno| {
+        let error = io::Error::from(errno);
+        let way_out = match error.kind() {
+            io::ErrorKind::AddrInUse => "another program has this port: stop it, or set `nbd_port` in lab.toml, [server]",
+            io::ErrorKind::AddrNotAvailable => {
+                "this machine does not have the address: give it to an interface, or change `address` in lab.toml, [server]"
+            }
+            io::ErrorKind::PermissionDenied => "ports below 1024 need root: set `nbd_port` in lab.toml, [server]",
+            _ => "see lab.toml, [server]",
+        };
+        Failure::refused(format!("NBD on {address}: {}; {way_out}", plain(&error)))
+    })
+}
+
+/// nbdkit gets the socket as systemd hands it over: as descriptor 3, with its own process number in LISTEN_PID, which only a
+/// shell knows that becomes nbdkit.
+fn start_nbdkit(settings: &Settings, socket: OwnedFd) -> Result<Running> {
+    const BECOME: &str = "LISTEN_PID=$$; export LISTEN_PID; exec nbdkit \"$@\" 3<&0 0</dev/null";
+    let images = settings.dir.join("images");
+    let images = fs::canonicalize(&images).map_err(|error| cannot("open", &images, &error, Exit::Device))?;
+    let found = Command::new("nbdkit").arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status();
+    found.map_err(|error| not_started("nbdkit", &error))?;
+    let mut command = Command::new("sh");
+    command.args(["-c", BECOME, "nbdkit", "--foreground", "--readonly", "--exit-with-parent"]);
+    if is_root_of_all() {
+        command.arg("--user=nobody");
+    }
+    command.arg("file").arg(format!("dir={}", images.display()));
+    command.env("LISTEN_FDS", "1").stdin(Stdio::from(socket));
+    Running::start("nbdkit", &mut command, settings.show)
+}
+
+/// The address to listen at: the lab's, or all of this machine's.
+pub fn listen_at(address: Option<Ipv4Addr>, port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(address.unwrap_or(Ipv4Addr::UNSPECIFIED), port)
+}
+
+/// A tree of ours, with its whole path: dnsmasq takes no other.
+///
+/// # Errors
+/// Exit 6 if it is none.
+pub fn tree(dir: &Path) -> Result<PathBuf> {
+    let is_ours = dir.join(crate::netboot::tree_on_disk::MARK).exists();
+    if !is_ours {
+        let shown = dir.display();
+        return Err(Failure::refused(format!(
+            "{shown} is no tree of `identity-lab netboot`; make it: `identity-lab netboot {shown}`"
+        )));
+    }
+    // Its own name is kept: `netboot` exchanges what it leads to.
+    std::path::absolute(dir).map_err(|error| cannot("find", dir, &error, Exit::Device))
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The tree of `identity-lab netboot` on a board: which kernel arguments a board is started with, and which boards get none.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use identity_tests::bench::Bench;
+use identity_tests::board::{Model, artifact};
+use identity_tests::lab::program;
+
+const KNOWN: &str = "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5";
+const UNKNOWN: &str = "0b9ad1c6-3a4b-4f3e-8d55-1f0e6f1a7c02";
+/// What a boot command does; vexpress has no address for scripts.
+const BOOT: &str = "setenv scriptaddr 60200000; setenv autoload no; dhcp; tftpboot ${scriptaddr} boot.scr; source ${scriptaddr}\n";
+
+const ADDRESSES: &str =
+    "kernel_addr_r = \"0x62000000\"\nfdt_addr_r = \"0x63f00000\"\nramdisk_addr_r = \"0x64000000\"\n";
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a tree") {
+        let path = entry.expect("an entry").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).expect("room");
+        }
+    }
+}
+
+/// A lab with one board of the profile `panda`, and its tree where the bench's board finds it.
+fn serve(bench: &Bench, more: &str, lab: &str) {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let linux = artifact("IDENTITY_TEST_LINUX");
+    for directory in ["profiles", "boot"] {
+        fs::create_dir(dir.path().join(directory)).expect("a directory");
+    }
+    let write = |name: &str, text: String| fs::write(dir.path().join(name), text).expect("room");
+    for file in ["zImage", "vexpress-v2p-ca9.dtb"] {
+        fs::copy(linux.join(file), dir.path().join("boot").join(file)).expect("a part of Linux");
+    }
+    fs::copy(artifact("IDENTITY_TEST_INITRAMFS"), dir.path().join("boot/initramfs")).expect("the initramfs");
+    write("lab.toml", format!("name = \"bench\"\n{lab}"));
+    let loader = Model::Vexpress.build("2025.01").join("u-boot.bin");
+    fs::copy(loader, dir.path().join("boot/u-boot.bin")).expect("U-Boot");
+    write("boards.csv", format!("hostname,profile,uuid,location\npanda-3,panda,{KNOWN},b4\n"));
+    write(
+        "profiles/panda.toml",
+        format!(
+            "[boot]\nkernel = \"boot/zImage\"\ninitrd = [\"boot/initramfs\"]\nfdt = \"boot/vexpress-v2p-ca9.dtb\"\n\
+             args = [\"console=ttyAMA0\", \"place=${{location}}\", \"name=${{identity_hostname}}\"]\n[boot.addresses]\n{ADDRESSES}{more}"
+        ),
+    );
+    let out = dir.path().join("out");
+    let made = Command::new(program()).arg("--lab").arg(dir.path()).arg("netboot").arg(&out).output();
+    assert!(made.expect("it starts").status.success());
+    copy(&out.join("tftp"), bench.image.dir());
+}
+
+#[test]
+fn a_board_is_started_as_the_list_says_and_else_as_its_profile_says() {
+    let bench = Bench::new("2025.01", Model::Vexpress);
+    serve(&bench, "", "");
+    for (uuid, profile, line) in [
+        (KNOWN, "panda", "command line: console=ttyAMA0 place=b4 name=panda-3\r\n"),
+        // The list decides, whatever the card says.
+        (KNOWN, "other", "command line: console=ttyAMA0 place=b4 name=panda-3\r\n"),
+        (UNKNOWN, "panda", "command line: console=ttyAMA0 name=on-the-card\r\n"),
+    ] {
+        let words = format!("stamp --force --uuid {uuid} --profile {profile} --hostname on-the-card");
+        bench.image.run(&words).exits(0);
+        let (mut board, _) = bench.boot();
+        board.send(BOOT);
+        let said = board.expect("Starting kernel");
+        assert_eq!(
+            said.contains("the card says profile other, the list of the lab panda"),
+            profile == "other",
+            "{said}"
+        );
+        let said = board.expect("Unknown kernel command line");
+        assert!(said.contains(line.trim_end()), "{said}");
+    }
+}
+
+#[test]
+fn a_board_that_may_not_boot_its_profile_gets_nothing_of_one() {
+    let bench = Bench::new("2025.01", Model::Vexpress);
+    serve(&bench, "", "");
+    for (change, says) in [
+        ("", "rescue: UUID , state blank, profile"),
+        (
+            &*format!("stamp --uuid {UNKNOWN} --profile stranger"),
+            "neither this board nor the profile stranger",
+        ),
+    ] {
+        if !change.is_empty() {
+            bench.image.run(change).exits(0);
+        }
+        let (mut board, _) = bench.boot();
+        board.send(BOOT);
+        let said = board.expect("trying again in 60 s");
+        assert!(said.contains(says) && !said.contains("zImage"), "{said}");
+    }
+}
+
+#[test]
+fn a_second_stage_takes_the_same_identity_and_starts_once() {
+    let bench = Bench::new("2025.01", Model::Vexpress);
+    let loader = "[loader]\nfile = \"boot/u-boot.bin\"\naddress = \"0x60800000\"\nhow = \"bootm\"\n";
+    serve(&bench, loader, "");
+    bench.image.run(format!("stamp --uuid {KNOWN} --profile panda")).exits(0);
+    let (mut board, first) = bench.boot();
+    board.send(BOOT);
+    board.expect("Loading Kernel Image to 60800000");
+    let second = board.stop_autoboot();
+    let line = |said: &str| said.lines().find(|line| line.starts_with("identity: ")).map(str::to_owned);
+    assert!(line(&first).is_some_and(|line| line.contains(KNOWN)), "{first}");
+    assert_eq!(line(&first), line(&second));
+    board.send(BOOT);
+    let said = board.expect("Unknown kernel command line");
+    assert!(
+        said.contains("command line: console=ttyAMA0 place=b4 name=panda-3") && !said.contains("60800000"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_board_without_identity_boots_the_labs_rescue() {
+    let bench = Bench::new("2025.01", Model::Vexpress);
+    let rescue = format!(
+        "[rescue]\nkernel = \"boot/zImage\"\ninitrd = \"boot/initramfs\"\nfdt = \"boot/vexpress-v2p-ca9.dtb\"\n\
+         args = [\"console=ttyAMA0\", \"rescue=yes\"]\n[rescue.addresses]\n{ADDRESSES}"
+    );
+    serve(&bench, "", &rescue);
+    let (mut board, _) = bench.boot();
+    board.send(BOOT);
+    let said = board.expect("Unknown kernel command line");
+    assert!(
+        said.contains("state blank") && said.contains("command line: console=ttyAMA0 rescue=yes"),
+        "{said}"
+    );
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The commands and the files in docs/NETBOOT.md.
+
+use std::fs;
+
+use identity_tests::cli::Identity;
+use identity_tests::workspace;
+
+use crate::{Answer, Lab, squashfs, zimage};
+
+/// The blocks of a document that are marked so.
+fn blocks(text: &str, mark: &str) -> Vec<String> {
+    let start = format!("```{mark}\n");
+    text.split(&start).skip(1).map(|rest| rest.split("```").next().expect("an end").to_owned()).collect()
+}
+
+#[test]
+fn the_document_of_network_boot_does_what_it_says() {
+    let text = fs::read_to_string(workspace().join("docs/NETBOOT.md")).expect("the document");
+    let files = blocks(&text, "toml");
+    let lab = Lab::nothing();
+    let mut count = 0;
+    for command in blocks(&text, "sh").iter().flat_map(|block| block.lines()) {
+        // What serves for ever, or writes to a device, has tests of its own.
+        if command.starts_with("identity-lab serve ") {
+            continue;
+        }
+        if let Some(words) = command.strip_prefix("identity flash ") {
+            let image = lab.path("desk").join(words.split(' ').next().expect("an image"));
+            Identity::new("verify").arg(image).run().exits(0);
+            continue;
+        }
+        let words =
+            command.strip_prefix("identity-lab ").unwrap_or_else(|| panic!("no test runs `{command}`"));
+        let out = lab.path("out").to_string_lossy().into_owned();
+        let words: Vec<_> =
+            words.split(' ').map(|word| word.trim_matches('\'').replace("/srv/netboot", &out)).collect();
+        let dir = if words[0] == "init" { lab.dir.path().to_owned() } else { lab.path("desk") };
+        Answer::of(lab.command().current_dir(dir).args(&words)).exits(0);
+        count += 1;
+        if words[0] == "init" {
+            fs::remove_file(lab.path("desk/profiles/example.toml")).expect("the example");
+            lab.write("desk/profiles/panda.toml", &files[0]);
+            lab.write("desk/lab.toml", lab.read("desk/lab.toml").replace("[server]\n", "") + &files[1]);
+            for (name, bytes) in [
+                ("boot/zImage", zimage("a kernel")),
+                ("boot/initrd.gz", b"an initrd".to_vec()),
+                ("boot/board.dtb", b"a tree".to_vec()),
+                ("images/panda.squashfs", squashfs("a root")),
+                ("boot/u-boot-sunxi-with-spl.bin", crate::card::sunxi(600 << 10)),
+            ] {
+                lab.write(&format!("desk/{name}"), bytes);
+            }
+        }
+    }
+    assert!(count > 5, "only {count} commands");
+    assert!(lab.path("out/server/dnsmasq.conf").exists());
+}
