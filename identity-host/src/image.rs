@@ -14,6 +14,7 @@ pub mod digest;
 pub mod foreign;
 pub mod input;
 pub mod problem;
+pub mod signature;
 pub mod source;
 pub mod zip;
 

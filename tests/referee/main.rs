@@ -2,6 +2,7 @@
 //! Partition tables, judged by their other readers: sfdisk (libfdisk), partx and blkid (libblkid), parted, Linux. And what
 //! other programs do to the sectors that are ours.
 
+mod archives;
 mod card;
 mod flashed;
 mod gap;

@@ -279,6 +279,9 @@ pub struct FlashArgs {
     /// Block map of the image [default: IMAGE.bmap, if that exists]
     #[arg(long, value_name = "FILE", conflicts_with = "no_bmap")]
     pub bmap: Option<PathBuf>,
+    /// Take the block map only with a good clear-signature, which gpg checks
+    #[arg(long, conflicts_with = "no_bmap")]
+    pub bmap_signed: bool,
     /// Use no block map
     #[arg(long)]
     pub no_bmap: bool,

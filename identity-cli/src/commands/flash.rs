@@ -32,7 +32,14 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     let request = request(args)?;
     let mut target = writing::open(&args.target, args.safety, InUse::Refuse, args.dry_run)?;
     let mut source = open_source(args, &target)?;
-    let bmap = find_bmap(args).map(|path| bmap::read(&path)).transpose()?.map(Arc::new);
+    let read_bmap = if args.bmap_signed { bmap::read_signed } else { bmap::read };
+    let found = find_bmap(args);
+    if found.is_none() && args.bmap_signed {
+        return Err(Failure::refused(
+            "--bmap-signed: there is no block map beside the image; give --bmap FILE",
+        ));
+    }
+    let bmap = found.map(|path| read_bmap(&path)).transpose()?.map(Arc::new);
     let (key, records) = (CardKey::of_target(&target), record::directory()?);
     let surroundings = Surroundings::of_target(&target);
     let card = FlashTarget { card: &target, path: &args.target, key: &key, records: &records, surroundings };

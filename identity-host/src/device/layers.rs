@@ -4,9 +4,8 @@
 
 use std::fs::{self, File, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::process::Command;
 
-use super::sysfs::{Device, Host, Kind};
+use super::sysfs::{Device, Host, Kind, backing_files, number};
 
 /// Devices below one another that are followed.
 const DEPTH_MAX: usize = 16;
@@ -60,29 +59,11 @@ fn add_below(host: &Host, device: &Device, layers: &mut Vec<Layer>, depth: usize
     if device.kind() != Kind::Loop || device.whole().is_some() {
         return;
     }
-    layers.extend(behind_loop(&device.path()));
+    let node = device.path();
+    let backing = backing_files().into_iter().filter(|backing| std::path::Path::new(&backing.node) == node);
+    layers.extend(backing.map(|backing| Layer::Inode(backing.device, backing.inode)));
     // The name may be of another mount namespace, or gone: the numbers above are what counts.
     if let Some(metadata) = device.attribute("loop/backing_file").and_then(|path| fs::metadata(path).ok()) {
         add(host, &metadata, layers, depth + 1);
     }
-}
-
-/// The file behind a loop device, by `LOOP_GET_STATUS64`, which `losetup` of util-linux asks: this crate has no unsafe code.
-fn behind_loop(node: &std::path::Path) -> Option<Layer> {
-    let mut losetup = Command::new("losetup");
-    losetup.args(["--list", "--noheadings", "--raw", "--output", "BACK-INO,BACK-MAJ:MIN"]).arg(node);
-    if let Some(path) = std::env::var_os("PATH") {
-        let mut path = path;
-        path.push(":/usr/sbin:/sbin");
-        losetup.env("PATH", path);
-    }
-    let text = String::from_utf8(losetup.output().ok()?.stdout).ok()?;
-    let (inode, device) = text.trim().split_once(' ')?;
-    Some(Layer::Inode(number(device.trim())?, inode.parse().ok()?))
-}
-
-/// The device number that `major:minor` names.
-fn number(text: &str) -> Option<u64> {
-    let (major, minor) = text.split_once(':')?;
-    Some(rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?))
 }

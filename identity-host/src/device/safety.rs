@@ -5,7 +5,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use super::sysfs::{Device, Host, Kind, Mount, user_area};
+use super::sysfs::{Device, Host, Kind, Mount, backing_files, user_area};
 
 /// Where a running system lives: a disk with one of these mounted is the system disk.
 const SYSTEM_MOUNTS: [&str; 7] = ["/", "/boot", "/boot/efi", "/boot/firmware", "/usr", "/var", "/home"];
@@ -127,8 +127,19 @@ fn check_image(host: &Host, metadata: &Metadata) -> Result<(), TargetProblem> {
         let found = backing.metadata();
         found.is_ok_and(|found| (found.dev(), found.ino()) == (metadata.dev(), metadata.ino()))
     };
-    match host.loop_devices().into_iter().find(|(_, backing)| is_it(backing)) {
-        Some((name, _)) => Err(TargetProblem::AttachedToLoop(name)),
+    let loop_devices = host.loop_devices();
+    if let Some((name, _)) = loop_devices.iter().find(|(_, backing)| is_it(backing)) {
+        return Err(TargetProblem::AttachedToLoop(name.clone()));
+    }
+    if loop_devices.is_empty() {
+        return Ok(());
+    }
+    let numbers = (metadata.dev(), metadata.ino());
+    match backing_files().into_iter().find(|backing| (backing.device, backing.inode) == numbers) {
+        Some(backing) => {
+            let name = backing.node.trim_start_matches("/dev/").to_owned();
+            Err(TargetProblem::AttachedToLoop(name))
+        }
         None => Ok(()),
     }
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What Linux tells of a block device under `/sys` and `/proc`. Facts only; `safety` judges.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::cid::Cid;
 
@@ -94,8 +97,9 @@ impl Host {
         entries
             .filter_map(|entry| {
                 let entry = entry.ok()?;
-                let file = fs::read_to_string(entry.path().join("loop/backing_file")).ok()?;
-                Some((entry.file_name().into_string().ok()?, PathBuf::from(file.trim_end_matches('\n'))))
+                let file = fs::read(entry.path().join("loop/backing_file")).ok()?;
+                let file = OsStr::from_bytes(file.strip_suffix(b"\n").unwrap_or(&file));
+                Some((entry.file_name().into_string().ok()?, PathBuf::from(file)))
             })
             .collect()
     }
@@ -220,4 +224,41 @@ impl Device {
         children.sort_by_key(Self::name);
         children
     }
+}
+
+/// The file behind a loop device.
+pub struct BackingFile {
+    /// The loop device's node.
+    pub node: String,
+    /// Number of the device that the file's file system is on.
+    pub device: u64,
+    /// Number of its inode.
+    pub inode: u64,
+}
+
+/// The files behind all loop devices, by `LOOP_GET_STATUS64`, which `losetup` of util-linux asks: this crate has no unsafe code.
+/// A name in `/sys` may be of another mount namespace, or be another file's by now.
+pub fn backing_files() -> Vec<BackingFile> {
+    let mut losetup = Command::new("losetup");
+    losetup.args(["--list", "--noheadings", "--raw", "--output", "NAME,BACK-INO,BACK-MAJ:MIN"]);
+    if let Some(path) = std::env::var_os("PATH") {
+        let mut path = path;
+        path.push(":/usr/sbin:/sbin");
+        losetup.env("PATH", path);
+    }
+    let text = losetup.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    // util-linux 2.38 pads its columns with blanks, and writes each as `\x20`.
+    let text = text.unwrap_or_default().replace("\\x20", " ");
+    let parse = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (node, inode, device) = (words.next()?, words.next()?, words.next()?);
+        Some(BackingFile { node: node.to_owned(), device: number(device)?, inode: inode.parse().ok()? })
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+/// The device number that `major:minor` names.
+pub fn number(text: &str) -> Option<u64> {
+    let (major, minor) = text.split_once(':')?;
+    Some(rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?))
 }

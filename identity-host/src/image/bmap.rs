@@ -15,6 +15,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
 use super::problem::{BmapProblem, MapMismatch};
+use super::signature;
 use crate::device::SECTOR_LEN;
 use crate::error::{Action, Error, Result};
 
@@ -125,14 +126,29 @@ pub fn find_beside(image: &Path) -> Option<PathBuf> {
 /// # Errors
 /// [`Error::Io`] if it cannot be read, [`Error::Bmap`] if it is wrong.
 pub fn read(path: &Path) -> Result<Bmap> {
+    parse(&read_text(path)?).map_err(|problem| Error::Bmap { path: path.to_owned(), problem })
+}
+
+/// The same of a clear-signed block map with good signatures.
+///
+/// # Errors
+/// As [`read`], and if the block map has no good signature.
+pub fn read_signed(path: &Path) -> Result<Bmap> {
+    let text = read_text(path)?;
+    let message = signature::check(&text).map_err(BmapProblem::Signature);
+    message
+        .and_then(|message| parse(&message))
+        .map_err(|problem| Error::Bmap { path: path.to_owned(), problem })
+}
+
+fn read_text(path: &Path) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(LEN_MAX + 1).read_to_end(&mut text));
     read.map_err(|error: io::Error| Error::io(path, Action::Read, error))?;
-    let problem = |problem| Error::Bmap { path: path.to_owned(), problem };
     if text.len() as u64 > LEN_MAX {
-        return Err(problem(BmapProblem::TooLong(LEN_MAX)));
+        return Err(Error::Bmap { path: path.to_owned(), problem: BmapProblem::TooLong(LEN_MAX) });
     }
-    parse(&text).map_err(problem)
+    Ok(text)
 }
 
 /// What the elements say, before it is put together.
@@ -281,11 +297,10 @@ fn check_file_sum(text: &[u8], algorithm: Algorithm, sum: &str) -> Result<(), Bm
 }
 
 /// The message of a clear-signed file (RFC 9580, section 7), as `bmaptool` takes one; `None` if the text is not signed.
-/// The signature is not checked here: a map whose checksums fit the image does no harm.
+/// The signature is checked by [`read_signed`] alone: a map whose checksums fit the image does no harm.
 fn strip_armour(text: &[u8]) -> Result<Option<Vec<u8>>, BmapProblem> {
-    const BEGIN: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----";
     const END: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
-    if !text.trim_ascii_start().starts_with(BEGIN) {
+    if !text.trim_ascii_start().starts_with(signature::BEGIN) {
         return Ok(None);
     }
     let mut lines = text.trim_ascii_start().split_inclusive(|&byte| byte == b'\n');

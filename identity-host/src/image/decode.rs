@@ -12,7 +12,8 @@ use flate2::bufread::GzDecoder;
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::MtStreamBuilder;
 
-use super::container::Format;
+use super::container::{self, Format, LEAD_LEN};
+use super::foreign::{Foreign, ForeignKind};
 use super::input::{Input, Peek};
 use super::problem::ImageProblem;
 use super::zip::{Known, Member};
@@ -37,7 +38,7 @@ pub enum Decoder {
     /// One stream after the other, blocks on all processors.
     Xz(Members<XzDecoder<Packed>>),
     /// One frame after the other.
-    Zstd(Box<zstd::Decoder<'static, BufReader<Input>>>),
+    Zstd(Members<zstd::Decoder<'static, Packed>>),
     /// One stream after the other.
     Bzip2(Members<BzDecoder<Packed>>),
     /// The only file of a zip archive.
@@ -56,12 +57,7 @@ impl Decoder {
             Format::Raw => Self::Raw(input),
             Format::Gzip => Self::Gzip(Members::new(Peek::new(buffered(input)), memory)?),
             Format::Xz => Self::Xz(Members::new(Peek::new(buffered(input)), memory)?),
-            Format::Zstd => {
-                let mut decoder = zstd::Decoder::with_buffer(buffered(input))?;
-                let (min, max) = ZSTD_WINDOW_LOGS;
-                decoder.window_log_max(memory.checked_ilog2().unwrap_or(0).clamp(min, max))?;
-                Self::Zstd(Box::new(decoder))
-            }
+            Format::Zstd => Self::Zstd(Members::new(Peek::new(buffered(input)), memory)?),
             Format::Bzip2 => Self::Bzip2(Members::new(Peek::new(buffered(input)), memory)?),
             Format::Zip => Self::Zip(Box::new(Member::open(Peek::new(buffered(input)), known)?)),
         })
@@ -75,7 +71,7 @@ impl Decoder {
             Self::Raw(input) => drain(input).map(|_| 0),
             Self::Gzip(members) => members.packed().map_or(Ok(0), |packed| drain(packed)),
             Self::Xz(members) => members.packed().map_or(Ok(0), |packed| drain(packed)),
-            Self::Zstd(decoder) => drain(decoder.get_mut()).map(|_| 0),
+            Self::Zstd(members) => members.packed().map_or(Ok(0), |packed| drain(packed)),
             Self::Bzip2(members) => members.packed().map_or(Ok(0), |packed| drain(packed)),
             Self::Zip(member) => drain(member.inner()).map(|_| 0),
         }
@@ -88,7 +84,7 @@ impl Decoder {
             Self::Raw(input) => Some(input),
             Self::Gzip(members) => members.into_packed().map(input),
             Self::Xz(members) => members.into_packed().map(input),
-            Self::Zstd(decoder) => Some(decoder.finish().into_inner()),
+            Self::Zstd(members) => members.into_packed().map(input),
             Self::Bzip2(members) => members.into_packed().map(input),
             Self::Zip(member) => Some(input(member.into_inner())),
         }
@@ -100,8 +96,8 @@ impl Read for Decoder {
         match self {
             Self::Raw(input) => input.read(out),
             Self::Gzip(members) => members.read(out),
-            Self::Xz(decoder) => decoder.read(out),
-            Self::Zstd(decoder) => decoder.read(out),
+            Self::Xz(members) => members.read(out),
+            Self::Zstd(members) => members.read(out),
             Self::Bzip2(members) => members.read(out),
             Self::Zip(member) => member.read(out),
         }
@@ -192,6 +188,42 @@ impl OneMember for XzDecoder<Packed> {
                     let what = "something follows its last stream, and is neither a stream nor padding";
                     return Err(ImageProblem::Damaged(Format::Xz, what.into()).into_io());
                 }
+            }
+        }
+    }
+}
+
+impl OneMember for zstd::Decoder<'static, Packed> {
+    fn open(packed: Packed, memory: u64) -> io::Result<Self> {
+        let mut decoder = zstd::Decoder::with_buffer(packed)?.single_frame();
+        let (min, max) = ZSTD_WINDOW_LOGS;
+        decoder.window_log_max(memory.checked_ilog2().unwrap_or(0).clamp(min, max))?;
+        Ok(decoder)
+    }
+
+    fn packed(&mut self) -> &mut Packed {
+        self.get_mut()
+    }
+
+    fn into_packed(self) -> Packed {
+        self.finish()
+    }
+
+    /// The program zstd also unpacks what others have packed, and each by its own rules behind a frame.
+    fn has_next(packed: &mut Packed) -> io::Result<bool> {
+        let next = packed.peek(LEAD_LEN)?;
+        if next.is_empty() {
+            return Ok(false);
+        }
+        match container::recognise(next) {
+            Ok(Format::Zstd) => Ok(true),
+            Ok(Format::Gzip | Format::Xz) | Err(Foreign { kind: ForeignKind::Packed(_), .. }) => {
+                let what = "data of another packing follows its last frame";
+                Err(ImageProblem::Unsupported(Format::Zstd, what.into()).into_io())
+            }
+            _ => {
+                let what = "something follows its last frame, and is no frame";
+                Err(ImageProblem::Damaged(Format::Zstd, what.into()).into_io())
             }
         }
     }

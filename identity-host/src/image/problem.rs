@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::container::Format;
 use super::digest::{Expected, Sum};
 use super::foreign::Foreign;
+use super::signature::SignatureProblem;
 
 /// Why an image cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,13 +89,6 @@ pub enum ArchiveProblem {
         /// That in the archive.
         expected: u32,
     },
-    /// The file's length is another one.
-    WrongLength {
-        /// That of the content, in bytes.
-        found: u64,
-        /// That in the archive.
-        expected: u64,
-    },
     /// Behind the file, the archive's directory is missing.
     NoDirectory,
 }
@@ -166,6 +160,8 @@ pub enum BmapProblem {
     OwnSum,
     /// It is signed, and the signature's frame is cut off.
     Armour,
+    /// It should be signed, and has no good signature.
+    Signature(SignatureProblem),
 }
 
 impl ImageProblem {

@@ -169,53 +169,53 @@ impl<R: BufRead> Member<Peek<R>> {
         }
     }
 
-    /// The file's checksum and length, and that no other file follows.
+    /// The file's checksum, and that no other file follows. What the archive says of the file's length proves nothing beside
+    /// that, and is no fault: unzip asks only for the checksum.
     fn check_end(&mut self) -> io::Result<()> {
         let (crc, len) = (self.crc.sum(), self.len);
         if let Some(known) = self.known {
-            // The directory has been read: there is one file, and this is its sum.
-            return check(crc, len, known.crc, known.len, u64::MAX);
+            // The directory has been read: there is one file, and this is its sum, unless just that is damaged.
+            let is_in_header = self.header.flags & WITH_DESCRIPTOR == 0 && self.header.crc == crc;
+            return if is_in_header { Ok(()) } else { check(crc, known.crc) };
         }
+        let mut stated = self.header.crc;
         if self.header.flags & WITH_DESCRIPTOR != 0 {
             let packed_len = match &self.body {
                 Body::Stored(_) => len,
                 Body::Deflated(body) => body.total_in(),
             };
-            skip_descriptor(self.body.inner(), crc, len, packed_len)?;
-        } else {
-            check(crc, len, self.header.crc, self.header.len, u64::MAX)?;
+            stated = skip_descriptor(self.body.inner(), crc, len, packed_len)?;
         }
         match self.body.inner().read_u32::<LE>()? {
-            CENTRAL | ARCHIVE_EXTRA => Ok(()),
+            // Of two places that have the checksum, one may be damaged.
+            CENTRAL if stated != crc => {
+                let mut header = [0; 42];
+                self.body.inner().read_exact(&mut header)?;
+                check(crc, LE::read_u32(&header[12..]))
+            }
+            CENTRAL | ARCHIVE_EXTRA => check(crc, stated),
+            _ if stated != crc => check(crc, stated),
             LOCAL => Err(invalid(ArchiveProblem::SeveralFiles(None))),
             _ => Err(invalid(ArchiveProblem::NoDirectory)),
         }
     }
 }
 
-fn check(crc: u32, len: u64, expected_crc: u32, expected_len: u64, mask: u64) -> io::Result<()> {
-    if crc != expected_crc {
-        return Err(invalid(ArchiveProblem::WrongCrc { found: crc, expected: expected_crc }));
-    }
-    if len & mask != expected_len {
-        return Err(invalid(ArchiveProblem::WrongLength { found: len, expected: expected_len }));
-    }
-    Ok(())
+fn check(found: u32, expected: u32) -> io::Result<()> {
+    if found == expected { Ok(()) } else { Err(invalid(ArchiveProblem::WrongCrc { found, expected })) }
 }
 
 /// Passes over a data descriptor, whose signature is optional, and whose lengths have four or eight bytes whatever the local
 /// header says: Go and Java write eight when the file is 4 GiB long or longer, and cannot say so before. The form in which
-/// all of it is right, and behind which a directory or another file begins, is the one that was written.
-fn skip_descriptor<R: BufRead>(input: &mut Peek<R>, crc: u32, len: u64, packed_len: u64) -> io::Result<()> {
+/// all of it is right, and behind which a directory or another file begins, is the one that was written; else that behind
+/// which the directory begins. Returns the checksum that is in it.
+fn skip_descriptor<R: BufRead>(input: &mut Peek<R>, crc: u32, len: u64, packed_len: u64) -> io::Result<u32> {
     let bytes = input.peek(DESCRIPTOR_LEN_MAX)?;
     let mut found = None;
     for (signed, wide) in [(true, false), (true, true), (false, false), (false, true)] {
         let start = if signed { 4 } else { 0 };
         let end = start + 4 + if wide { 16 } else { 8 };
         let Some((descriptor, behind)) = bytes.split_at_checked(end) else { continue };
-        if signed != descriptor.starts_with(&DESCRIPTOR.to_le_bytes()) {
-            continue;
-        }
         let number = |at: usize| {
             if wide { LE::read_u64(&descriptor[at..]) } else { LE::read_u32(&descriptor[at..]).into() }
         };
@@ -223,17 +223,27 @@ fn skip_descriptor<R: BufRead>(input: &mut Peek<R>, crc: u32, len: u64, packed_l
         let stated =
             (LE::read_u32(&descriptor[start..]), number(start + 4), number(end - if wide { 8 } else { 4 }));
         let follows = behind.get(..4).map(LE::read_u32);
-        let is_it = stated == (crc, packed_len & mask, len & mask)
+        let is_signed = descriptor.starts_with(&DESCRIPTOR.to_le_bytes());
+        let is_it = signed == is_signed
+            && stated == (crc, packed_len & mask, len & mask)
             && matches!(follows, None | Some(CENTRAL | ARCHIVE_EXTRA | LOCAL));
         if is_it {
             input.consume(end);
-            return Ok(());
+            return Ok(crc);
         }
-        found.get_or_insert((stated.0, stated.2, mask));
+        if follows == Some(CENTRAL) {
+            found.get_or_insert((end, stated.0));
+        }
     }
-    let (stated_crc, stated_len, mask) = found.ok_or(io::ErrorKind::UnexpectedEof)?;
-    check(crc, len, stated_crc, stated_len, mask)?;
-    Err(invalid(ArchiveProblem::NoDirectory))
+    if let Some((end, stated)) = found {
+        input.consume(end);
+        return Ok(stated);
+    }
+    if bytes.len() < DESCRIPTOR_LEN_MAX {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    } else {
+        Err(invalid(ArchiveProblem::NoDirectory))
+    }
 }
 
 impl<R: BufRead> Read for Member<Peek<R>> {

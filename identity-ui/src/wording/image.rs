@@ -6,6 +6,7 @@ use std::path::Path;
 use identity_host::image::digest::SumsProblem;
 use identity_host::image::foreign::{Foreign, ForeignKind};
 use identity_host::image::problem::{ArchiveProblem, BmapProblem, ImageProblem, MapMismatch};
+use identity_host::image::signature::SignatureProblem;
 
 /// What is wrong with an image, as a sentence.
 pub fn problem(name: &str, problem: &ImageProblem) -> String {
@@ -81,6 +82,11 @@ pub fn problem(name: &str, problem: &ImageProblem) -> String {
     }
 }
 
+/// The image's name in a command; what has come from a pipe has none.
+fn file(name: &str) -> &str {
+    if name == "standard input" { "FILE" } else { name }
+}
+
 fn mib(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20)
 }
@@ -88,9 +94,9 @@ fn mib(bytes: u64) -> u64 {
 /// The command that unpacks a file of this format to standard output.
 fn unpack(format: &str, name: &str) -> String {
     match format {
-        "zip" => format!("unzip -p {name}"),
-        "zstd" => format!("zstd -dc --long=31 {name}"),
-        _ => format!("{format} -dc {name}"),
+        "zip" => format!("unzip -p {}", file(name)),
+        "zstd" => format!("zstd -dc --long=31 {}", file(name)),
+        _ => format!("{format} -dc {}", file(name)),
     }
 }
 
@@ -98,8 +104,8 @@ fn foreign(name: &str, what: &str, foreign: &Foreign) -> String {
     let way_out = match foreign.kind {
         ForeignKind::Packed(tool) => format!("unpack it first: `{tool}`"),
         ForeignKind::Archive => "take the image out of it first".into(),
-        ForeignKind::VirtualDisk => format!("convert it first: `qemu-img convert -O raw {name} card.img`"),
-        ForeignKind::AndroidSparse => format!("convert it first: `simg2img {name} card.img`"),
+        ForeignKind::VirtualDisk => format!("convert it first: `qemu-img convert -O raw {} card.img`", file(name)),
+        ForeignKind::AndroidSparse => format!("convert it first: `simg2img {} card.img`", file(name)),
         ForeignKind::Firmware => "its vendor's own tool writes it; look for a card image (.img) of the same system".into(),
         ForeignKind::Part => {
             "it belongs in a partition, or a boot loader loads it; look for a card image (.img) of the same system"
@@ -133,9 +139,9 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
                 _ => "",
             };
             let tool = if *method == 9 || *method == 12 {
-                format!("unzip -p {name}")
+                format!("unzip -p {}", file(name))
             } else {
-                format!("7z e -so {name}")
+                format!("7z e -so {}", file(name))
             };
             format!(
                 "the file in the archive is packed by method {method}{method_name}, which this program does not know; {}",
@@ -150,9 +156,6 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
         ArchiveProblem::WrongCrc { found, expected } => format!(
             "the file in the archive is damaged: its checksum is {expected:08x}, that of its content {found:08x}; fetch it \
              again"
-        ),
-        ArchiveProblem::WrongLength { found, expected } => format!(
-            "the file in the archive is damaged: its length is {expected} bytes, that of its content {found}; fetch it again"
         ),
         ArchiveProblem::NoDirectory => {
             "the archive is damaged: its directory is missing; fetch it again".into()
@@ -190,6 +193,17 @@ pub fn bmap(path: &Path, problem: &BmapProblem) -> String {
         }
         BmapProblem::OwnSum => "its own checksum is wrong".into(),
         BmapProblem::Armour => "it is signed, and the end of the signed text is missing".into(),
+        BmapProblem::Signature(SignatureProblem::NotSigned) => {
+            "it is not clear-signed; without --bmap-signed its signature is not asked for".into()
+        }
+        BmapProblem::Signature(SignatureProblem::NoGpg(reason)) => {
+            format!("its signature cannot be checked: gpg does not run ({reason}); install GnuPG")
+        }
+        BmapProblem::Signature(SignatureProblem::NotGood(words)) => {
+            format!(
+                "it has no good signature ({words}); import the signer's key with `gpg --import`, or fetch it again"
+            )
+        }
     };
     format!("{}: {what}; fetch it again, or give --no-bmap", path.display())
 }

@@ -118,6 +118,10 @@ fn what_is_no_image() {
     bench.refuses("", &bench.path("absent.img"), 7, &["absent.img"]);
     bench.refuses("", bench.state.path(), 7, &["directory"]);
     bench.refuses("", &bench.file("x.7z", b"7z\xbc\xaf\x27\x1c and so on"), 6, &["7z archive"]);
+    // What has come from a pipe has no name for a command.
+    let mut piped = bench.identity("flash -").arg(bench.card.path());
+    piped.command().stdin(File::open(bench.file("x.qcow2", b"QFI\xfb\0\0\0\x03")).unwrap());
+    piped.run().exits(6).says(&["standard input is a QCOW image", "`qemu-img convert -O raw FILE card.img`"]);
     let mut tar = vec![0; 10240];
     tar[257..262].copy_from_slice(b"ustar");
     let tar = bench.file("x.tar", &tar);
@@ -256,4 +260,65 @@ fn hostile_block_maps() {
         bench.refuses(&format!("--bmap {}", file.display()), &path, 6, &[part]);
     }
     bench.refuses("--bmap absent.bmap", &path, 7, &["absent.bmap"]);
+}
+
+/// A clear-signed map is taken as bmaptool takes it; asked to, with a good signature alone.
+#[test]
+fn signed_block_maps() {
+    let bytes = image(PARTITION_LBA);
+    let bench = Bench::stamped();
+    let path = bench.file("a.img", &bytes);
+    let (map, home) = (bench.path("a.img.bmap"), bench.path("gnupg"));
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+    let gpg = |home: &Path, args: &[&str]| {
+        let output = tool("gpg").env("GNUPGHOME", home).args(["--batch", "--yes"]).args(args).output();
+        let output = output.expect("gpg, of gnupg");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let signer = "Signer <signer@example.org>";
+    gpg(&home, &["--passphrase", "", "--quick-generate-key", signer, "ed25519", "sign", "never"]);
+    let made = tool("bmaptool").args(["create", "--output"]).args([&map, &path]).output().unwrap();
+    assert!(made.status.success());
+    let plain = fs::read(&map).unwrap();
+    let name = map.to_str().unwrap();
+    let signed = gpg(&home, &["--output", "-", "--clearsign", name]);
+    let flash = |home: &Path, options: &str, map: &[u8]| {
+        fs::write(name, map).unwrap();
+        let mut identity = bench.identity(format!("flash {options}"));
+        identity.command().env("GNUPGHOME", home);
+        identity.arg(&path).arg(bench.card.path()).run()
+    };
+    for options in ["", "--bmap-signed"] {
+        flash(&home, options, &signed).exits(0).is_quiet();
+        bench.holds(&bytes, UUID, [52, 6607]);
+    }
+    // What is outside of the signed part is not taken for the map.
+    let around = [&b"\n"[..], &signed, b"\n<bmap version=\"9\">"].concat();
+    flash(&home, "--bmap-signed", &around).exits(0);
+    flash(&home, "--bmap-signed", &plain).exits(6).says(&["not clear-signed"]);
+    let text = String::from_utf8(signed.clone()).unwrap();
+    // Nothing that a map needs.
+    let changed = text.replacen("This file", "That file", 1);
+    assert_ne!(text, changed);
+    flash(&home, "--bmap-signed", changed.as_bytes()).exits(6).says(&["no good signature", "BAD signature"]);
+    let other = bench.path("other");
+    fs::create_dir(&other).unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o700)).unwrap();
+    flash(&other, "--bmap-signed", &signed).exits(6).says(&["No public key", "gpg --import"]);
+    // A signature of a key that was revoked.
+    let fingerprint = gpg(&home, &["--with-colons", "--list-keys"]);
+    let fingerprint = String::from_utf8(fingerprint).unwrap();
+    let fingerprint = fingerprint.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap();
+    let fingerprint = fingerprint.trim_end_matches(':');
+    let revocation = home.join(format!("openpgp-revocs.d/{fingerprint}.rev"));
+    let armour = fs::read_to_string(&revocation).unwrap().replace(":-----BEGIN", "-----BEGIN");
+    fs::write(&revocation, armour).unwrap();
+    gpg(&home, &["--import", revocation.to_str().unwrap()]);
+    flash(&home, "--bmap-signed", &signed).exits(6).says(&["no good signature", "revoked"]);
+    fs::remove_file(&map).unwrap();
+    bench.refuses("--bmap-signed", &path, 6, &["no block map"]);
+    let _ = tool("gpgconf").env("GNUPGHOME", &home).args(["--kill", "all"]).status();
+    let _ = tool("gpgconf").env("GNUPGHOME", &other).args(["--kill", "all"]).status();
 }

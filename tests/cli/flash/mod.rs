@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,6 +22,7 @@ use crate::{OTHER, UUID};
 mod failures;
 mod identity;
 mod images;
+mod storage;
 
 /// Length of the images here in sectors: more than what is read before anything is written.
 const SECTORS: usize = 20480;

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Packed images, judged by each format's own tool: what it unpacks is taken, byte for byte, and only what it refuses is called
+//! damaged or cut off.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use identity_host::error::Error;
+use identity_host::image::source::Source;
+use identity_tests::cli::tool;
+use identity_tests::random::Random;
+use identity_tests::{figure, thorough};
+use identity_ui::wording;
+
+/// As much as the own tools take without being asked.
+const MEMORY: u64 = 4 << 30;
+
+/// An archive, and the tool that judges it.
+struct Archive {
+    bytes: Vec<u8>,
+    /// The packing's usual extension.
+    kind: &'static str,
+    how: String,
+}
+
+fn shell(directory: &Path, line: &str) -> Vec<u8> {
+    let output = Command::new("sh").args(["-c", line]).current_dir(directory).output().expect("a shell");
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// Every packing, as different as its tool makes it.
+fn archives(directory: &Path) -> Vec<Archive> {
+    let mut random = Random::new(1);
+    let mut image = vec![0; 600_100];
+    for (number, word) in image.chunks_mut(8).enumerate().filter(|(number, _)| number / 500 % 3 == 0) {
+        word.copy_from_slice(&(random.draw() >> (number % 4 * 16)).to_le_bytes()[..word.len()]);
+    }
+    fs::write(directory.join("a.img"), &image).expect("own directory");
+    let (one, other) = image.split_at(200_000);
+    fs::write(directory.join("one"), one).expect("own directory");
+    fs::write(directory.join("other"), other).expect("own directory");
+    let packers = [
+        ("gz", "gzip -1 -c"),
+        ("gz", "gzip -9 -c"),
+        ("bz2", "bzip2 -c"),
+        ("bz2", "bzip2 -1 -c"),
+        ("xz", "xz -T1 -c"),
+        ("xz", "xz -T2 -0 --block-size=100KiB -c"),
+        ("xz", "xz -0 --check=none -c"),
+        ("xz", "xz -0 --check=crc32 -c"),
+        ("xz", "xz -0 --check=sha256 -c"),
+        ("xz", "xz --x86 --lzma2=preset=1 -c"),
+        ("zst", "zstd -q -c"),
+        ("zst", "zstd -q --no-check -19 -c"),
+        ("zst", "zstd -q --no-check -1 --long=27 -c"),
+    ];
+    let mut archives = Vec::new();
+    for (kind, packer) in packers {
+        let mut add =
+            |line: String| archives.push(Archive { bytes: shell(directory, &line), kind, how: line });
+        add(format!("{packer} a.img"));
+        add(format!("{packer} one; {packer} other"));
+        add(format!("{packer} < a.img"));
+    }
+    for line in [
+        "zip -q -X - a.img",
+        "zip -q -0 - a.img | cat",
+        "rm -f x.zip; zip -q x.zip a.img; cat x.zip",
+        "rm -f x.zip; zip -q -0 x.zip a.img; cat x.zip",
+        "cat a.img | zip -q - -",
+        "rm -f x.zip; cat a.img | zip -q x.zip -; cat x.zip",
+    ] {
+        archives.push(Archive { bytes: shell(directory, line), kind: "zip", how: line.into() });
+    }
+    archives
+}
+
+/// An archive with up to two changes, and what they are.
+fn change(archives: &[Archive], random: &mut Random) -> (Vec<u8>, &'static str, String) {
+    let archive = &archives[random.below(archives.len() as u64) as usize];
+    // Without a checksum a version of zstd may see damage that another one unpacks as garbage.
+    let has_checksum = !archive.how.contains("--no-check");
+    let mut bytes = archive.bytes.clone();
+    let mut story = archive.how.clone();
+    for _ in 0..[0, 1, 1, 1, 2][random.below(5) as usize] {
+        let len = bytes.len() as u64;
+        let at = match random.below(10) {
+            0..3 => random.below(len.min(64)),
+            3..6 => len - 1 - random.below(len.min(200)),
+            _ => random.below(len),
+        } as usize;
+        let change = match if has_checksum { random.below(10) } else { 5 + random.below(3) } {
+            0..4 => {
+                bytes[at] ^= 1 << random.below(8);
+                format!("bit of {at}")
+            }
+            4 => {
+                bytes[at] = random.below(256) as u8;
+                format!("byte {at}")
+            }
+            5 => {
+                let cut = [1, 2, 4, 8, at][random.below(5) as usize].min(bytes.len() - 1);
+                bytes.truncate(bytes.len() - cut);
+                format!("cut by {cut}")
+            }
+            6 if random.below(2) == 0 => {
+                let other = &archives[random.below(archives.len() as u64) as usize];
+                bytes.extend(&other.bytes);
+                format!("behind it {}", other.how)
+            }
+            6 | 7 => {
+                let start = bytes[..9.min(bytes.len())].to_vec();
+                let tails: [&[u8]; 9] = [
+                    &[0],
+                    &[0; 4],
+                    &[0; 512],
+                    b"x",
+                    b"FWx0\0\0\0\0",
+                    &[0x1f, 0x8b],
+                    &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3],
+                    b"BZh9",
+                    &start,
+                ];
+                let tail = tails[random.below(9) as usize];
+                bytes.extend(tail);
+                format!("tail {tail:02x?}")
+            }
+            8 => {
+                bytes.remove(at);
+                format!("without {at}")
+            }
+            _ => {
+                bytes.insert(at, random.below(256) as u8);
+                format!("one more at {at}")
+            }
+        };
+        story = format!("{story}; {change}");
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    (bytes, archive.kind, story)
+}
+
+/// What the format's own tool unpacks; `None` if it refuses. A warning is no refusal.
+fn own_tool(path: &Path, kind: &str) -> Option<Vec<u8>> {
+    let (program, arguments, warning): (_, &[&str], _) = match kind {
+        "gz" => ("gzip", &["-dc"], 2),
+        "bz2" => ("bzip2", &["-dc"], 0),
+        "xz" => ("xz", &["-dc"], 2),
+        "zst" => ("zstd", &["-dqc", "--long=31"], 0),
+        _ => ("unzip", &["-p"], 1),
+    };
+    let mut tool = tool(program);
+    tool.args(arguments);
+    if kind == "zip" {
+        tool.arg(path);
+    } else {
+        tool.stdin(File::open(path).expect("own file"));
+    }
+    let output = tool.output().expect("the format's tool");
+    let code = output.status.code()?;
+    // unzip passes over a file that it cannot unpack with a warning.
+    let is_taken = code == 0 || code == warning && !output.stdout.is_empty();
+    is_taken.then_some(output.stdout)
+}
+
+fn ours(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut source = Source::open(path, None, MEMORY)?;
+    let mut bytes = Vec::new();
+    loop {
+        let mut chunk = vec![0; 1 << 16];
+        let len = source.fill(&mut chunk)?;
+        if len == 0 {
+            source.finish()?;
+            return Ok(bytes);
+        }
+        bytes.extend(&chunk[..len]);
+    }
+}
+
+fn ours_from_pipe(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let (read, mut write) = io::pipe().expect("a pipe");
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // Whoever has read enough closes it.
+            let _ = write.write_all(bytes);
+        });
+        let path = PathBuf::from(format!("/proc/self/fd/{}", read.as_raw_fd()));
+        let result = ours(&path);
+        drop(read);
+        result
+    })
+}
+
+/// What is wrong with our answer.
+fn judge(own: Option<&[u8]>, ours: Result<Vec<u8>, Error>) -> Option<String> {
+    match (own, ours) {
+        (Some(own), Ok(ours)) if own != ours => Some(format!("{} bytes, ours {}", own.len(), ours.len())),
+        (_, Ok(_)) => None,
+        (own, Err(error)) => {
+            let text = wording::error(&error);
+            let accuses =
+                ["damaged", "ends in the middle", "fetch it again"].iter().any(|word| text.contains(word));
+            (own.is_some() && accuses).then(|| format!("its own tool takes it: {text}"))
+        }
+    }
+}
+
+#[test]
+fn only_what_its_own_tool_refuses_is_called_damaged() {
+    let (mut random, seed) = if thorough() { Random::seeded() } else { (Random::new(3), 3) };
+    println!("IDENTITY_SEED={seed}");
+    let count = if thorough() { 4000 } else { 90 };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let archives = archives(directory.path());
+    // Whatever else is there is none of the archive's.
+    let (mut taken, mut refused, mut faults) = (0, 0, Vec::new());
+    for number in 0..count {
+        let (bytes, kind, story) = change(&archives, &mut random);
+        let path = directory.path().join(format!("x.{kind}"));
+        fs::write(&path, &bytes).expect("own directory");
+        let own = own_tool(&path, kind);
+        *(if own.is_some() { &mut taken } else { &mut refused }) += 1;
+        for (way, ours) in [("file", ours(&path)), ("pipe", ours_from_pipe(&bytes))] {
+            if let Some(fault) = judge(own.as_deref(), ours) {
+                faults.push(format!("seed {seed}, {number}, from a {way}: {story}: {fault}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    assert!(taken > count / 8 && refused > count / 8, "{taken} taken, {refused} refused, of {count}");
+    figure(count, "changed archives, each unpacked by its own tool as well");
+    figure(taken, "of them taken by their own tool, and by flash or refused for another reason than damage");
+}
+
+/// By name, what the test above has found once.
+#[test]
+fn damage_that_its_own_tool_does_not_mind_is_none() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let archives = archives(directory.path());
+    let find =
+        |how: &str| archives.iter().find(|archive| archive.how == how).expect("made above").bytes.clone();
+    let piped = find("cat a.img | zip -q - -");
+    let central = piped.windows(4).rposition(|window| window == b"PK\x01\x02").expect("a directory");
+    let flipped = |at: usize| {
+        let mut bytes = piped.clone();
+        bytes[at] ^= 4;
+        bytes
+    };
+    let gzip = find("gzip -9 -c a.img");
+    let cases = [
+        ("zip", "the checksum behind the file", flipped(central - 24 + 4)),
+        ("zip", "a length behind the file", flipped(central - 8)),
+        ("zip", "the length in the directory", flipped(central + 24)),
+        ("zip", "the checksum in the directory", {
+            let mut bytes = find("rm -f x.zip; zip -q x.zip a.img; cat x.zip");
+            let central = bytes.windows(4).rposition(|window| window == b"PK\x01\x02").expect("a directory");
+            bytes[central + 16] ^= 4;
+            bytes
+        }),
+        ("zst", "a gzip file behind it", [find("zstd -q -c a.img"), gzip.clone()].concat()),
+        ("gz", "an xz file behind it", [gzip, find("xz -T1 -c a.img")].concat()),
+    ];
+    for (kind, what, bytes) in cases {
+        let path = directory.path().join(format!("x.{kind}"));
+        fs::write(&path, &bytes).expect("own directory");
+        let own = own_tool(&path, kind);
+        assert!(own.is_some(), "{kind}, {what}: taken by its own tool");
+        for (way, ours) in [("file", ours(&path)), ("pipe", ours_from_pipe(&bytes))] {
+            assert_eq!(judge(own.as_deref(), ours), None, "{kind}, {what}, from a {way}");
+        }
+    }
+}
