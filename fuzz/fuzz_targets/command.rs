@@ -18,7 +18,8 @@ fuzz_target!(|data: &[u8]| {
     if args.0.restore.is_some() {
         return;
     }
-    if let Ok(Some(identity)) = stamp::request(&args.0, None).and_then(|request| Ok(request.new_identity()?)) {
+    if let Ok(Some(identity)) = stamp::request(&args.0, None).and_then(|request| Ok(request.new_identity()?))
+    {
         let sector = identity.encode(52, 6607);
         let copy = StoredCopy::parse(&sector, 52).expect("what is made can be read");
         assert_eq!(copy.identity(), identity);
