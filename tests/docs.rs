@@ -54,7 +54,7 @@ const ELSEWHERE: &[Elsewhere] = &[
     ),
     elsewhere("echo CONFIG_IDENTITY=y >> .config", "tests/lib/uboot-build", "config+=(CONFIG_IDENTITY=y)"),
     elsewhere("make CROSS_COMPILE=", "tests/lib/uboot-build", "O=\"$build\" -j\"$(nproc)\" all"),
-    elsewhere("cargo install --locked --path identity-cli", "tests/src/cli.rs", "\"--bin\", \"identity\""),
+    elsewhere("cargo install --locked --path identity-cli", "tests/src/cli.rs", "build(\"identity\")"),
     elsewhere("identity bind --mounted ", "tests/cli/bindings.rs", "\"bind --mounted --card"),
     elsewhere("linux/build-deb ", "tests/run", "linux/build-deb\" \"$architecture\""),
     elsewhere("linux/build-cli ", "linux/build-deb", "linux/build-cli\" \"$arch\""),

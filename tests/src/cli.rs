@@ -15,13 +15,14 @@ use crate::workspace;
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let given = || env::var_os("IDENTITY_BIN").map(PathBuf::from);
-    PROGRAM.get_or_init(|| given().or_else(build)).as_deref().expect("identity-cli builds")
+    PROGRAM.get_or_init(|| given().or_else(|| build("identity"))).as_deref().expect("identity-cli builds")
 }
 
-fn build() -> Option<PathBuf> {
+/// A program of the workspace, as cargo builds it.
+pub(crate) fn build(name: &str) -> Option<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--workspace", "--bin", "identity"])
+        .args(["build", "--quiet", "--workspace", "--bin", name])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(workspace())
         .stderr(Stdio::inherit())
@@ -29,8 +30,10 @@ fn build() -> Option<PathBuf> {
         .expect("cargo starts");
     let messages = String::from_utf8(output.stdout).expect("cargo speaks UTF-8");
     let mut messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let program = messages.find(|message| message["target"]["name"] == "identity")?;
-    program["executable"].as_str().map(PathBuf::from)
+    messages.find_map(|message| {
+        let is_it = message["target"]["name"] == name;
+        message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
+    })
 }
 
 /// A program of the system, also one that users do not have in their `PATH`.

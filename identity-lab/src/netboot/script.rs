@@ -163,18 +163,25 @@ fn second_stage(stage: &Stage) -> String {
 /// The lab's own script: it finds the board's or the profile's, or ends in the rescue.
 pub fn lab(name: &str, address: Option<String>, rescue: Option<&str>) -> String {
     let mut text = format!("# Boot script of the lab {name}. Made by identity-lab.\n");
-    text += "setenv autoload no\n\
-             if test -z \"${scriptaddr}\"; then setenv scriptaddr ${loadaddr}; fi\n\
-             while true; do\n\
-             dhcp\n";
-    if let Some(address) = address {
-        line(&mut text, format_args!("setenv serverip {address}"));
-    }
+    text += &again_and_again(address);
     text += "if test \"${identity_state}\" = valid -o \"${identity_state}\" = degraded; then\n";
     text += &of_board_or_profile();
     text += "fi\n";
     text += &self::rescue(rescue);
     text + "done\n"
+}
+
+/// The begin of a loop that asks the server, at `address` or where DHCP says; `done` ends it.
+fn again_and_again(address: Option<String>) -> String {
+    let mut text = "setenv autoload no\n\
+                    if test -z \"${scriptaddr}\"; then setenv scriptaddr ${loadaddr}; fi\n\
+                    while true; do\n\
+                    dhcp\n"
+        .to_owned();
+    if let Some(address) = address {
+        line(&mut text, format_args!("setenv serverip {address}"));
+    }
+    text
 }
 
 fn of_board_or_profile() -> String {
@@ -188,13 +195,7 @@ fn of_board_or_profile() -> String {
 /// The script of a card: it takes the lab's own from the server, so that the card need not change with the lab.
 pub fn card_for_network(name: &str, address: Option<String>) -> String {
     let mut text = format!("# Boot script of a card of the lab {name}. Made by identity-lab.\n");
-    text += "setenv autoload no\n\
-             if test -z \"${scriptaddr}\"; then setenv scriptaddr ${loadaddr}; fi\n\
-             while true; do\n\
-             dhcp\n";
-    if let Some(address) = address {
-        line(&mut text, format_args!("setenv serverip {address}"));
-    }
+    text += &again_and_again(address);
     text += "if tftpboot ${scriptaddr} boot.scr; then source ${scriptaddr}; fi\n";
     text += &rescue(None);
     text + "done\n"
