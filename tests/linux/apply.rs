@@ -132,6 +132,8 @@ fn what_is_advised_can_be_done_on_another_machine_and_helps() {
     ];
     for (what, spoil) in spoil {
         let image = stamped(UUID, "panda-1");
+        let record = image.dir().join("printed.json");
+        std::fs::write(&record, image.run("read --format json").exits(0).stdout).expect("a file");
         spoil(&image);
         let Some(card) = Loop::attach(image.path(), &[]) else { return };
         let machine = Machine::new().card("mmcblk0", &card, &[]);
@@ -139,12 +141,18 @@ fn what_is_advised_can_be_done_on_another_machine_and_helps() {
         let loud = said.lines().filter(|line| line.starts_with("<3>")).count();
         assert!(said.contains(what) && loud == 1, "{what}: {said}");
         assert!(said.contains("with the card in a reader of another machine"), "{what}: {said}");
-        let command = said.split('`').nth(1).unwrap_or_else(|| panic!("no command: {said}"));
+        let command = said
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .find(|command| !command.starts_with("identity read"))
+            .unwrap_or_else(|| panic!("no command: {said}"));
         let words = command
             .strip_prefix("identity ")
             .expect("ours")
             .replace(" /dev/mmcblk0", "")
-            .replace(" DEVICE", "");
+            .replace(" DEVICE", "")
+            .replace("FILE", &record.display().to_string());
         card.run(words.replace("UUID", UUID).replace("NAME", "panda")).exits(0);
         machine.apply(AT_ONCE).run().exits(0).says(&["panda, "]);
     }
