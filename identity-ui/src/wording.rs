@@ -167,6 +167,19 @@ pub fn error(error: &Error) -> String {
             )
         }
         #[cfg(feature = "stamp")]
+        Error::RecordInUse { path, uuid } => format!(
+            "{}: another `identity` is giving the identity {uuid} to a card now; nothing was written: wait for it to end, or two \
+             boards share one identity",
+            path.display()
+        ),
+        #[cfg(feature = "stamp")]
+        Error::RecordUsed { path, record, uuid } => format!(
+            "{}: the identity {uuid} of {} was given to a card meanwhile, and the record is used up or has changed; nothing was \
+             written: run the command again to see what is left",
+            path.display(),
+            record.display()
+        ),
+        #[cfg(feature = "stamp")]
         Error::Record { path, problem } => record(path, problem),
         #[cfg(feature = "stamp")]
         Error::NewImage { path, problem: NewImageProblem::Exists } => {

@@ -9,7 +9,7 @@ use identity_host::device::{Access, Card, Target};
 use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
 use identity_host::plan::Plan;
-use identity_host::record::{self, CardKey, Record};
+use identity_host::record::{self, CardKey, Kept, Record};
 use identity_host::scan::Scan;
 use identity_host::whole_card::check_consent;
 use identity_ui::output::{json, print, print_for_certain, say};
@@ -58,27 +58,25 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
     }
 }
 
-/// Lets a person, or `force`, agree to an identity on another card than the one that the record `file` is of: two cards
+/// Lets a person, or `force`, agree to an identity on another card than the one that the record is of: two cards
 /// would share it. `path` is the target's name in messages.
 ///
 /// # Errors
 /// Exit 6 without either.
-pub fn consent_to_card(
-    file: &Path,
-    recorded_of: &CardKey,
-    target: &Target,
-    path: &Path,
-    force: bool,
-) -> Result<()> {
-    if force || recorded_of.may_be(&CardKey::of_target(target)) {
+pub fn consent_to_card(kept: &Kept, target: &Target, path: &Path, force: bool) -> Result<()> {
+    let Some(card) = kept.card.clone() else { return Ok(()) };
+    if force || kept.is_of(&CardKey::of_target(target)) {
         return Ok(());
     }
-    let error = Error::OtherCard {
-        path: path.to_owned(),
-        record: file.to_owned(),
-        card: recorded_of.clone(),
-        sectors: target.sectors(),
-    };
+    let (path, record) = (path.to_owned(), kept.file.clone());
+    ask_for_card(Error::OtherCard { path, record, card, sectors: target.sectors() })
+}
+
+/// Lets a person agree to what [`Error::OtherCard`] says.
+///
+/// # Errors
+/// That error, where there is nobody to ask; exit 6 without a yes.
+pub fn ask_for_card(error: Error) -> Result<()> {
     if confirm::can_ask() {
         return confirm::ask(&format!("{}\n", wording::error(&error)), "Give it this identity?");
     }

@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::{OTHER, UUID};
 
 mod failures;
+mod given_back;
 mod identity;
 mod images;
 mod storage;
