@@ -90,7 +90,6 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
     if let Some(lba) = scan.lone_copy()
         && request.keep.is_none()
         && !request.force
-        && !is_bound_here(&card, &latest)
     {
         return Err(Error::LoneCopy { path: path.to_owned(), lba });
     }
@@ -102,12 +101,6 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
 
 fn prepared(card: WholeCard, identity: Identity, plan: Plan, foreign: Option<u32>) -> Prepared {
     Prepared { card, identity, plan, is_replacement: false, foreign }
-}
-
-/// A card that is bound, and is the one: its lone copy is no piece of another card.
-fn is_bound_here(card: &WholeCard, identity: &Identity) -> bool {
-    let bound = identity.fields().card();
-    bound.is_some_and(|bound| card.scan.surroundings().card.is_ok_and(|cid| *cid.bytes() == bound))
 }
 
 /// Where the copies go, and whose sector is written over by force.

@@ -164,14 +164,20 @@ impl Scan {
         self.lbas(Condition::Unreadable).filter(move |&lba| is_named(lba))
     }
 
-    /// The only copy on the card, if it is a valid one of which no other one can have been: it may have
-    /// come here as a piece of another card.
+    /// The only valid copy, if nothing says that it is this card's: it may have come here as a piece of another card. What
+    /// says so is a damaged or unreadable sector where the other copy belongs, or a binding to this card; a damaged copy
+    /// in another slot may have come along.
     pub fn lone_copy(&self) -> Option<u32> {
-        let mut ours = self.ours();
-        let (Some(one), None) = (ours.next(), ours.next()) else { return None };
-        let (_, peer_lba) = one.copy.as_ref()?;
-        let is_lost = self.at(*peer_lba).is_some_and(|peer| peer.condition == Condition::Unreadable);
-        (!is_lost).then_some(one.lba)
+        let mut valid = self.valid();
+        let (Some((lba, identity, peer_lba)), None) = (valid.next(), valid.next()) else { return None };
+        let was_copy = |peer: &ScannedSector| {
+            matches!(peer.condition, Condition::Corrupt | Condition::Newer | Condition::Unreadable)
+        };
+        let is_bound_here = identity
+            .fields()
+            .card()
+            .is_some_and(|bound| self.surroundings.card.is_ok_and(|cid| *cid.bytes() == bound));
+        (!is_bound_here && !self.at(peer_lba).is_some_and(was_copy)).then_some(lba)
     }
 
     /// What a sector is worth beside the copy that readers use: its condition's name, `other` for a copy of another

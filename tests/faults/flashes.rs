@@ -125,7 +125,9 @@ fn cases() -> Vec<Case> {
         Case { name, before, image, options: Request::default(), promise: Promise::Kept }
     };
     let mut half = with_own(8300, 8192, [52, 6607]);
-    half.put(52, &[0x5a; 100]);
+    let mut damaged = own.encode(52, 6607);
+    damaged[100] ^= 1;
+    half.put(52, &damaged);
     let new = || Request { fresh: Some(identity(2)), ..Request::default() };
     let force = |options| Request { force: true, ..options };
     let card = CardKey { path: "/card".into(), sectors: 2200, cid: None };

@@ -168,14 +168,21 @@ fn find_bmap(args: &FlashArgs) -> Option<PathBuf> {
     }
 }
 
-/// Asks a person whether an identity belongs to this card.
+/// Lets a person agree to an identity that another card has, or may have.
 fn consent(doubt: Error, args: &FlashArgs) -> Result<()> {
-    let is_found = args.restore.is_none() && matches!(doubt, Error::OtherCard { .. });
-    let failure = match writing::ask_for_card(doubt) {
-        Err(failure) if is_found && !confirm::can_ask() => failure,
-        answered => return answered,
+    if confirm::can_ask() {
+        return writing::ask(&doubt);
+    }
+    let more = match &doubt {
+        Error::LoneCopy { .. } => Some("or give --force"),
+        _ if args.restore.is_none() => Some("or ignore the record with --no-restore"),
+        _ => None,
     };
-    Err(failure.and("or ignore the record with --no-restore"))
+    let failure = Failure::from(doubt);
+    Err(match more {
+        Some(more) => failure.and(more),
+        None => failure,
+    })
 }
 
 /// Asks before a block device is overwritten.

@@ -59,10 +59,8 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
 fn prepare(args: &RepairArgs, target: &Target, surroundings: &Surroundings) -> Result<Prepared> {
     let request = Request { hint_lba: args.at, keep: args.keep, force: args.force };
     match repair::prepare(&request, target, &args.target, surroundings.clone()) {
-        Err(Error::LoneCopy { lba, .. }) if confirm::can_ask() && !args.dry_run => {
-            let shown = args.target.display();
-            let facts = format!("{shown}: LBA {lba} holds the only copy; it may come from another card\n");
-            confirm::ask(&facts, "Does it belong to this card?")?;
+        Err(doubt @ Error::LoneCopy { lba, .. }) if confirm::can_ask() && !args.dry_run => {
+            writing::ask(&doubt)?;
             let request = Request { keep: Some(Keep::Lba(lba)), ..request };
             Ok(repair::prepare(&request, target, &args.target, surroundings.clone())?)
         }

@@ -69,18 +69,21 @@ pub fn consent_to_card(kept: &Kept, target: &Target, path: &Path, force: bool) -
         return Ok(());
     }
     let (path, record) = (path.to_owned(), kept.file.clone());
-    ask_for_card(Error::OtherCard { path, record, card, sectors: target.sectors() })
+    let doubt = Error::OtherCard { path, record, card, sectors: target.sectors() };
+    if confirm::can_ask() { ask(&doubt) } else { Err(doubt.into()) }
 }
 
-/// Lets a person agree to what [`Error::OtherCard`] says.
+/// Lets a person at a terminal agree to an identity that another card has, or may have.
 ///
 /// # Errors
-/// That error, where there is nobody to ask; exit 6 without a yes.
-pub fn ask_for_card(error: Error) -> Result<()> {
-    if confirm::can_ask() {
-        return confirm::ask(&format!("{}\n", wording::error(&error)), "Give it this identity?");
+/// Exit 6 without a yes.
+pub fn ask(doubt: &Error) -> Result<()> {
+    if let Error::LoneCopy { path, lba } = doubt {
+        let facts =
+            format!("{}: LBA {lba} holds the only copy; it may come from another card\n", path.display());
+        return confirm::ask(&facts, "Does it belong to this card?");
     }
-    Err(error.into())
+    confirm::ask(&format!("{}\n", wording::error(doubt)), "Give it this identity?")
 }
 
 /// What a person runs to get back what is destroyed.

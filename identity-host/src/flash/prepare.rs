@@ -119,8 +119,7 @@ pub fn prepare(
     let Request { fresh, restore, no_restore, at, no_table: _, force } = request;
     let old_mark = read_mark(target.card);
     let wanted = Wanted { fresh, restore, no_restore, force };
-    let choice = choose(target, &scan, old_mark.as_ref(), wanted, &mut notes)?;
-    let doubts = doubts(target, &choice, force);
+    let (choice, doubts) = choose(target, &scan, old_mark.as_ref(), wanted, &mut notes)?;
     let plan = make_plan(target, choice, &scan, &mut head, &at, force)?;
     if let Some(error) = &plan.given_up {
         notes.push(Note::GivenUp(error.clone()));
@@ -237,29 +236,41 @@ fn look(target: &FlashTarget<'_>, at: &[u32]) -> Result<Scan> {
     }
 }
 
+/// What becomes of the identity, and what takes a person's word before that.
 fn choose(
     target: &FlashTarget<'_>,
     scan: &Scan,
     mark: Option<&Mark>,
     wanted: Wanted,
     notes: &mut Vec<Note>,
-) -> Result<Choice> {
+) -> Result<(Choice, Vec<Error>)> {
     let mut matches = Matches::default();
-    if !scan.state().is_usable() {
+    if !scan.state().is_usable() || scan.lone_copy().is_some() {
         matches = record::find(target.records, target.key, mark);
         notes.extend(matches.broken.drain(..).map(Note::BrokenRecord));
         if wanted.restore.is_none() && !wanted.no_restore {
             take_marked(scan.state(), &mut matches, wanted.force);
         }
-    } else if scan.state() == State::Degraded {
+    }
+    if scan.state() == State::Degraded {
         notes.push(Note::Degraded(Box::new(scan.clone())));
     }
+    let is_recorded = |uuid| {
+        let mut records = matches.certain.iter().filter_map(|(_, record)| record.identity.as_ref());
+        records.any(|identity| identity.uuid() == uuid)
+    };
+    let named = wanted.restore.as_ref().map(|kept| kept.identity.uuid());
+    let is_this_card_s = |uuid| named == Some(uuid) || is_recorded(uuid);
+    let lone_copy =
+        scan.lone_copy().filter(|_| !scan.latest().map(Identity::uuid).is_some_and(is_this_card_s));
+    let force = wanted.force;
     let choice = choice::decide(scan, matches, wanted, target.path)?;
+    let doubts = if force { Vec::new() } else { doubts(target, &choice, lone_copy) };
     if let Choice::Restore(Kept { file, identity, .. }) = &choice {
         update::check_binding(identity, &target.surroundings, target.path)?;
         notes.push(Note::Restored(Box::new(identity.clone()), file.clone()));
     }
-    Ok(choice)
+    Ok((choice, doubts))
 }
 
 /// A mark with a record's number on another card than the record's may have been copied there: the record is taken, and
@@ -272,13 +283,18 @@ fn take_marked(state: State, matches: &mut Matches, force: bool) {
 }
 
 /// What takes a person's word: an identity that another card has, or may have.
-fn doubts(target: &FlashTarget<'_>, choice: &Choice, force: bool) -> Vec<Error> {
-    let Choice::Restore(Kept { file, card: Some(card), .. }) = choice else { return Vec::new() };
-    if force || card.may_be(target.key) {
-        return Vec::new();
+fn doubts(target: &FlashTarget<'_>, choice: &Choice, lone_copy: Option<u32>) -> Vec<Error> {
+    let path = target.path.to_owned();
+    match choice {
+        Choice::Keep(_) => {
+            lone_copy.into_iter().map(|lba| Error::LoneCopy { path: path.clone(), lba }).collect()
+        }
+        Choice::Restore(Kept { file, card: Some(card), .. }) if !card.may_be(target.key) => {
+            let (record, card) = (file.clone(), card.clone());
+            vec![Error::OtherCard { path, record, card, sectors: target.key.sectors }]
+        }
+        _ => Vec::new(),
     }
-    let (path, record) = (target.path.to_owned(), file.clone());
-    vec![Error::OtherCard { path, record, card: card.clone(), sectors: target.key.sectors }]
 }
 
 /// The plan; `head` loses what lies where the copies will be.

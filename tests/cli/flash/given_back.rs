@@ -53,22 +53,8 @@ fn a_copied_mark_is_given_the_identity_by_force_or_a_yes() {
     let (bench, _, path) = unfinished();
     for (answer, code) in [("n", 6), ("y", 0)] {
         let other = marked_as(&bench);
-        let command = format!(
-            "XDG_STATE_HOME='{}' '{}' flash --yes '{}' '{}'",
-            bench.path("state").display(),
-            identity_tests::cli::program().display(),
-            path.display(),
-            other.path().display()
-        );
-        let mut script = tool("sh");
-        let pipeline = "printf '%s\\n' \"$2\" | script -qefc \"$1\" /dev/null";
-        script.args(["-c", pipeline, "sh", &command, answer]);
-        if tool("script").arg("--version").output().is_err() {
-            return skipped("a terminal needs script, of bsdutils");
-        }
-        let output = script.output().unwrap();
-        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{answer}: {shown}");
+        let Some((exit, shown)) = bench.flash_at_a_terminal(answer, &path, other.path()) else { return };
+        assert_eq!(exit, Some(code), "{answer}: {shown}");
         assert!(shown.contains("Give it this identity? [y/N]"), "{shown}");
         other.run("read").exits(if code == 0 { 0 } else { 3 });
     }
