@@ -69,6 +69,8 @@ pub enum Error {
         lba: u32,
         /// Whether it lies behind the start of a partition, where it is never cleared.
         in_partition: bool,
+        /// Whether force would write over it.
+        by_force: bool,
     },
     /// A place that may hold a copy cannot be read, so that what is erased today could come back.
     UnreadablePlace {

@@ -15,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use identity_core::search::Condition;
 use identity_core::{Identity, StoredCopy, Uuid};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -193,6 +194,30 @@ impl Record {
             [] => vec![record(None)],
             _ => identities.into_iter().map(|identity| record(Some(identity))).collect(),
         }
+    }
+
+    /// Of what goes where the identity `stays` is left on a card: a record for each other identity, and one of copies of a
+    /// later version, which this program cannot read.
+    pub fn going(scan: &Scan, card: &CardKey, stays: Uuid) -> Vec<Self> {
+        let mut records = Self::retired(scan, card);
+        records.retain(|record| record.identity.as_ref().is_some_and(|identity| identity.uuid() != stays));
+        if records.is_empty() { Self::newer(scan, card).into_iter().collect() } else { records }
+    }
+
+    /// Of the copies of a later version, if there are any.
+    pub fn newer(scan: &Scan, card: &CardKey) -> Option<Self> {
+        let newer = scan.ours().filter(|sector| sector.condition == Condition::Newer);
+        let sectors: Vec<_> =
+            newer.filter_map(|sector| Some((sector.lba, **sector.bytes.as_ref()?))).collect();
+        let (purpose, card) = (Purpose::Retired, card.clone());
+        (!sectors.is_empty()).then_some(Self {
+            purpose,
+            identity: None,
+            card,
+            number: None,
+            image: None,
+            sectors,
+        })
     }
 
     /// The record in one line of JSON.

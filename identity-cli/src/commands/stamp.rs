@@ -12,12 +12,13 @@ use identity_host::new_image::NewImage;
 use identity_host::plan::Plan;
 use identity_host::record::{CardKey, Claim, Kept};
 use identity_host::scan::Scan;
-use identity_host::stamp::{self, Effect, Request, Values};
+use identity_host::stamp::{self, Request, Values};
 use identity_host::surroundings::Surroundings;
 use identity_host::{record, update};
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Failure, Result};
 
+use super::warn;
 use super::writing::{self, Undo};
 use crate::args::{Format, StampArgs};
 use crate::render::text;
@@ -54,17 +55,17 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         }
         None => None,
     };
-    if prepared.effect == Effect::Replacement {
-        writing::retire(&prepared.card.scan, &target, Undo::Replace)?;
-    }
+    writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace)?;
     let hint_lba = args.at.first().copied();
     let after = update::write(plan, identity, &mut target, &args.target, hint_lba, surroundings)?;
+    let after = prepared.card.after(after);
     drop(target);
     if let Some(new_image) = new_image {
         new_image.keep(&args.target)?;
     }
     finish_restore(&args)?;
     report(&args, &after, plan)?;
+    warn(&after, &args.target);
     Ok(Exit::Done)
 }
 

@@ -10,7 +10,6 @@ use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
 use identity_host::plan::Plan;
 use identity_host::record::{self, CardKey, Kept, Record};
-use identity_host::scan::Scan;
 use identity_host::whole_card::check_consent;
 use identity_ui::output::{json, print, print_for_certain, say};
 use identity_ui::{Exit, Failure, Result, confirm, wording};
@@ -95,18 +94,11 @@ pub enum Undo {
     Replace,
 }
 
-/// Keeps what is going to be destroyed: a record in the state directory, else a line on standard output.
+/// Keeps what is going to be destroyed: each record in the state directory, else as a line on standard output; returns the
+/// file of each, where there is one. `path` is for messages.
 ///
 /// # Errors
 /// Exit 7 if neither works; nothing may be written then.
-pub fn retire(scan: &Scan, target: &Target, undo: Undo) -> Result<()> {
-    keep(&Record::retired(scan, &CardKey::of_target(target)), target.path(), undo).map(|_| ())
-}
-
-/// Keeps these records; returns the file of each, where there is one. `path` is for messages.
-///
-/// # Errors
-/// As [`retire`].
 pub fn keep(records: &[Record], path: &Path, undo: Undo) -> Result<Vec<Option<PathBuf>>> {
     records.iter().map(|record| keep_one(record, path, undo)).collect()
 }
@@ -118,7 +110,11 @@ fn keep_one(record: &Record, path: &Path, undo: Undo) -> Result<Option<PathBuf>>
             let undo = record.identity.as_ref().map_or_else(String::new, |_| {
                 format!("; undo with `identity stamp {force}--restore {} {}`", file.display(), path.display())
             });
-            say(&format!("a record of what goes is kept in {}{undo}", file.display()));
+            let name = record
+                .identity
+                .as_ref()
+                .map_or_else(String::new, |identity| format!(", {},", wording::named(identity)));
+            say(&format!("a record of what goes{name} is kept in {}{undo}", file.display()));
             Ok(Some(file))
         }
         Err(error) => {

@@ -112,7 +112,12 @@ pub fn prepare(
 
     let scan = look(target, &request.at)?.judged_in(target.surroundings.clone());
     if let Some(lba) = scan.lbas(Condition::Newer).next().filter(|_| !request.force) {
-        return Err(Error::NewerCopy { path: target.path.to_owned(), lba, in_partition: false });
+        return Err(Error::NewerCopy {
+            path: target.path.to_owned(),
+            lba,
+            in_partition: false,
+            by_force: true,
+        });
     }
     let mut notes = table_notes(&table, sectors);
     notes.extend(image_len.and_then(|len| ends_before_partition(&table, len)));
@@ -141,7 +146,7 @@ impl Prepared {
         };
         let mut records = Record::retired(&self.scan, key);
         records.retain(is_lost);
-        records
+        if records.is_empty() { Record::newer(&self.scan, key).into_iter().collect() } else { records }
     }
 }
 
