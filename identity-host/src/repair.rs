@@ -30,6 +30,8 @@ pub struct Request {
     pub hint_lba: Option<u32>,
     /// What to keep of a conflict; for a lone copy, a person's word that it is this card's.
     pub keep: Option<Keep>,
+    /// A place that a repair has tried to write in vain: the copy goes elsewhere, and the place is left.
+    pub avoid: Option<u32>,
     /// Whether to complete a lone copy, and to write over what is not ours where the second copy belongs.
     pub force: bool,
 }
@@ -57,6 +59,11 @@ impl Prepared {
         } else {
             Record::going(scan, key, self.identity.uuid())
         }
+    }
+
+    /// Whether this is the place of the second copy, and cannot be read.
+    pub fn is_lost(&self, lba: u32) -> bool {
+        self.card.scan.lost().any(|lost| lost == lba)
     }
 
     /// Whether there is nothing to repair.
@@ -105,7 +112,8 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
         return Err(Error::LoneCopy { path: path.to_owned(), lba });
     }
     let (pair, foreign) = choose(&card, &latest, request, path)?;
-    let plan = plan::write_missing(&latest, &pair, scan, card.partition_lba());
+    let mut plan = plan::write_missing(&latest, &pair, scan, card.partition_lba());
+    plan.steps.retain(|step| request.avoid != Some(step.lba()));
     let plan = card.without_pending_flash(plan);
     Ok(prepared(card, latest, plan, foreign))
 }
@@ -128,7 +136,7 @@ fn choose(
     let Some((lba, _, peer_lba)) = copy else {
         return Err(Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) });
     };
-    let belongs = |lba| first.check_own(lba, false).is_ok();
+    let belongs = |lba| request.avoid != Some(lba) && first.check_own(lba, false).is_ok();
     let verdicts = first.verdicts();
     let is_foreign = scan.at(peer_lba).is_some_and(|peer| peer.condition == Condition::Foreign);
     let by_force = is_foreign && belongs(lba) && first.check_own(peer_lba, true).is_ok();

@@ -12,14 +12,14 @@ use identity_host::new_image::NewImage;
 use identity_host::plan::Plan;
 use identity_host::record::{CardKey, Claim, Kept};
 use identity_host::scan::Scan;
-use identity_host::stamp::{self, Request, Values};
+use identity_host::stamp::{self, Effect, Request, Values};
 use identity_host::surroundings::Surroundings;
 use identity_host::{record, update};
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Failure, Result};
 
-use super::warn;
 use super::writing::{self, Undo};
+use super::{warn, warn_unreadable};
 use crate::args::{Format, StampArgs};
 use crate::render::text;
 
@@ -65,6 +65,9 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     }
     finish_restore(&args)?;
     report(&args, &after, plan)?;
+    if prepared.effect == Effect::Replacement {
+        warn_unreadable(&after, &args.target);
+    }
     warn(&after, &args.target);
     Ok(Exit::Done)
 }
