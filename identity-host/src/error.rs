@@ -315,6 +315,8 @@ pub enum PlacesProblem {
     Count,
     /// Twice the same sector, or LBA 0.
     NotTwo,
+    /// Two neighbours, which one page of the flash memory holds.
+    Neighbours,
 }
 
 /// Why a step of a plan failed.

@@ -46,8 +46,6 @@ pub struct Prepared {
     pub plan: Plan,
     /// Whether another identity goes.
     pub is_replacement: bool,
-    /// A sector of somebody's that will be written over.
-    pub foreign: Option<u32>,
 }
 
 impl Prepared {
@@ -103,7 +101,7 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
     let latest =
         latest.ok_or_else(|| Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) })?;
     if scan.state() == State::Valid && card.copies_in_partition().is_empty() {
-        return Ok(prepared(card, latest, Plan::default(), None));
+        return Ok(prepared(card, latest, Plan::default()));
     }
     if let Some(lba) = scan.lone_copy()
         && request.keep.is_none()
@@ -111,24 +109,19 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
     {
         return Err(Error::LoneCopy { path: path.to_owned(), lba });
     }
-    let (pair, foreign) = choose(&card, &latest, request, path)?;
+    let pair = choose(&card, &latest, request, path)?;
     let mut plan = plan::write_missing(&latest, &pair, scan, card.partition_lba());
     plan.steps.retain(|step| request.avoid != Some(step.lba()));
     let plan = card.without_pending_flash(plan);
-    Ok(prepared(card, latest, plan, foreign))
+    Ok(prepared(card, latest, plan))
 }
 
-fn prepared(card: WholeCard, identity: Identity, plan: Plan, foreign: Option<u32>) -> Prepared {
-    Prepared { card, identity, plan, is_replacement: false, foreign }
+fn prepared(card: WholeCard, identity: Identity, plan: Plan) -> Prepared {
+    Prepared { card, identity, plan, is_replacement: false }
 }
 
-/// Where the copies go, and whose sector is written over by force.
-fn choose(
-    card: &WholeCard,
-    latest: &Identity,
-    request: &Request,
-    path: &Path,
-) -> Result<(Pair, Option<u32>)> {
+/// Where the copies go.
+fn choose(card: &WholeCard, latest: &Identity, request: &Request, path: &Path) -> Result<Pair> {
     let (scan, first) = (&card.scan, &card.first_sectors);
     let copies = || scan.valid().filter(|(_, identity, _)| *identity == latest);
     // A copy in the gap rather than one in a partition.
@@ -141,14 +134,13 @@ fn choose(
     let is_foreign = scan.at(peer_lba).is_some_and(|peer| peer.condition == Condition::Foreign);
     let by_force = is_foreign && belongs(lba) && first.check_own(peer_lba, true).is_ok();
     if by_force && request.force {
-        return Ok((Pair::new(lba, peer_lba, plan::Why::Belongs), Some(peer_lba)));
+        return Ok(Pair::new(lba, peer_lba, plan::Why::Belongs));
     }
     let pair = plan::choose_for_repair(lba, peer_lba, &verdicts, scan, belongs);
-    let pair = pair.map_err(|error| match is_foreign {
+    pair.map_err(|error| match is_foreign {
         true => Error::ForeignAtPeer { path: path.to_owned(), lba: peer_lba, by_force },
         false => no_slots(path, error),
-    })?;
-    Ok((pair, None))
+    })
 }
 
 /// The identity that is named, in its latest version; `None` if there is none, or two that cannot both be right.
@@ -177,5 +169,5 @@ fn keep_one(card: WholeCard, keep: Keep, request: &Request, path: &Path) -> Resu
     let pair = card.choose(&[], request.force, path)?;
     let plan = plan::write(&identity, &pair, &card.scan, card.partition_lba());
     let plan = card.without_pending_flash(plan);
-    Ok(Prepared { card, identity, plan, is_replacement: true, foreign: None })
+    Ok(Prepared { card, identity, plan, is_replacement: true })
 }

@@ -5,8 +5,10 @@
 use std::path::Path;
 
 #[cfg(feature = "stamp")]
-use identity_core::Identity;
+use identity_core::copy::NotACopy;
 use identity_core::search::Condition;
+#[cfg(feature = "stamp")]
+use identity_core::{Identity, StoredCopy};
 use identity_layout::mark::Mark;
 
 use crate::device::Card;
@@ -122,6 +124,20 @@ impl WholeCard {
             Some(lba) if !force => Err(Error::UnreadablePlace { path: path.to_owned(), lba }),
             _ => Ok(()),
         }
+    }
+
+    /// Sectors that a plan writes copies over, and that are somebody's.
+    pub fn foreign(&self, plan: &Plan) -> Vec<u32> {
+        let written = plan.steps.iter().filter(|step| matches!(step, Step::Write { .. })).map(Step::lba);
+        let is_foreign = |lba: &u32| {
+            let Some(Ok(sector)) = self.first_sectors.sector(u64::from(*lba)) else { return false };
+            let is_data = matches!(
+                StoredCopy::parse(sector, *lba),
+                Err(NotACopy::Foreign | NotACopy::Misplaced { .. })
+            );
+            is_data && self.first_sectors.check(*lba).is_err()
+        };
+        written.filter(is_foreign).collect()
     }
 
     /// Two places for the copies: those that were named, if any; else where the copies are, or slots. `path` is for messages.

@@ -105,6 +105,11 @@ pub fn error(error: &Error) -> String {
         Error::Places(PlacesProblem::NotTwo) => {
             "--at: the copies need two different sectors, and not LBA 0".into()
         }
+        Error::Places(PlacesProblem::Neighbours) => {
+            "--at: two neighbours share a page of the flash memory, and one write would take both copies; name two sectors \
+             farther apart"
+                .into()
+        }
         Error::Place { path, lba, busy: why, by_force } => {
             let force = if *by_force { "; --force writes there all the same" } else { "" };
             format!("{}: --at {lba}: {}{force}", path.display(), busy(why, path))

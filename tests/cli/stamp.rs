@@ -185,7 +185,7 @@ fn unset_removes() {
 #[test]
 fn another_identity_is_never_overwritten_unasked() {
     let image = Image::stamped(format!("--profile panda --uuid {UUID}"));
-    for more in ["", "--at 100,101", &format!("--uuid {OTHER}")] {
+    for more in ["", "--at 100,102", &format!("--uuid {OTHER}")] {
         let outcome = image.unchanged(format!("stamp --profile beagle {more}")).exits(6);
         outcome.says_one_sentence().says(&[UUID, "panda", "--uuid", "--force"]);
     }

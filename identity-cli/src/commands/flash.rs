@@ -27,6 +27,7 @@ use identity_ui::{Exit, Failure, Result, confirm, wording};
 use super::writing::{self, Undo};
 use crate::args::{FlashArgs, Format};
 use crate::render::flash::{self as show, FlashSummary, Outcome, Replaced};
+use crate::render::hexdump;
 
 pub fn run(args: &FlashArgs) -> Result<Exit> {
     let request = request(args)?;
@@ -72,6 +73,12 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         })?;
         return Ok(Exit::Done);
     }
+    for (lba, sector) in &prepared.covered {
+        let dump = hexdump::sector(sector);
+        say(&format!(
+            "LBA {lba} of the image is left out, for a copy of the identity goes there; it holds:\n{dump}"
+        ));
+    }
     confirm(args, &summary, &target)?;
 
     let stop = Stop::on_signal()?;
@@ -79,6 +86,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     let kept = writing::keep(&retired, &args.target, Undo::Replace)?;
     let replaced: Vec<Replaced> = retired.iter().zip(&kept).filter_map(Replaced::new).collect();
     let (name, plan) = (source.name.clone(), prepared.plan.clone());
+    let covered = prepared.covered.iter().map(|(lba, _)| *lba).collect();
     let mut progress = ShownProgress::new(args.format == Format::Json);
     let settings = Settings {
         path: &args.target,
@@ -101,6 +109,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         verified: !args.no_verify,
         identity: plan.identity.is_some().then(|| Document::of_scan(&done.scan, None, 1)),
         why: plan.copies.why.map(wording::why),
+        covered,
         replaced,
     };
     print(&match args.format {

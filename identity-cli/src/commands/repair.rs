@@ -2,8 +2,8 @@
 //! `identity repair`.
 
 use identity_core::State;
+use identity_host::device::Target;
 use identity_host::device::safety::InUse;
-use identity_host::device::{Card, Target};
 use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
 use identity_host::record::CardKey;
@@ -16,7 +16,7 @@ use identity_ui::{Exit, Failure, Result, confirm};
 use super::writing::Undo;
 use super::{warn, warn_unreadable, writing};
 use crate::args::{Format, RepairArgs};
-use crate::render::{hexdump, text};
+use crate::render::text;
 
 /// Repairs the identity, and prints it.
 ///
@@ -37,9 +37,7 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     writing::consent(plan, &args.target, args.force)?;
-    if let Some(lba) = prepared.foreign {
-        show_foreign(&target, lba);
-    }
+    writing::show_foreign(&prepared.card, plan);
     writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace)?;
     let write = |prepared: &Prepared, target: &mut Target| {
         let (plan, identity) = (&prepared.plan, &prepared.identity);
@@ -86,13 +84,5 @@ fn prepare(args: &RepairArgs, target: &Target, surroundings: &Surroundings) -> R
             Ok(repair::prepare(&request, target, &args.target, surroundings.clone())?)
         }
         prepared => Ok(prepared?),
-    }
-}
-
-/// Somebody's sector that is written over by force.
-fn show_foreign(target: &Target, lba: u32) {
-    let mut sector = [0; identity_core::SECTOR_LEN];
-    if target.read(lba.into(), &mut sector).is_ok() {
-        say(&format!("LBA {lba} is written over; it holds:\n{}", hexdump::sector(&sector)));
     }
 }

@@ -55,6 +55,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         }
         None => None,
     };
+    writing::show_foreign(&prepared.card, plan);
     writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace)?;
     let hint_lba = args.at.first().copied();
     let after = update::write(plan, identity, &mut target, &args.target, hint_lba, surroundings)?;

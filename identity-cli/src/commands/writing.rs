@@ -10,12 +10,12 @@ use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
 use identity_host::plan::Plan;
 use identity_host::record::{self, CardKey, Kept, Record};
-use identity_host::whole_card::check_consent;
+use identity_host::whole_card::{WholeCard, check_consent};
 use identity_ui::output::{json, print, print_for_certain, say};
 use identity_ui::{Exit, Failure, Result, confirm, wording};
 
 use crate::args::{Format, SafetyArgs};
-use crate::render::text;
+use crate::render::{hexdump, text};
 
 /// Opens the target of a verb that writes, or only plans to.
 ///
@@ -83,6 +83,15 @@ pub fn ask(doubt: &Error) -> Result<()> {
         return confirm::ask(&facts, "Does it belong to this card?");
     }
     confirm::ask(&format!("{}\n", wording::error(doubt)), "Give it this identity?")
+}
+
+/// Shows what is somebody's and is written over by force.
+pub fn show_foreign(card: &WholeCard, plan: &Plan) {
+    for lba in card.foreign(plan) {
+        if let Some(Ok(sector)) = card.first_sectors.sector(lba.into()) {
+            say(&format!("LBA {lba} is written over; it holds:\n{}", hexdump::sector(sector)));
+        }
+    }
 }
 
 /// What a person runs to get back what is destroyed.

@@ -56,6 +56,8 @@ pub struct Prepared {
     pub checker: Option<Checker>,
     /// Where copies of an identity were in the image.
     pub blanked: Vec<u32>,
+    /// Sectors of the image that hold data, and that the copies take.
+    pub covered: Vec<(u32, Sector)>,
     /// What was on the card.
     pub scan: Scan,
     /// The mark that the card gets: with the number that it has, or a new one.
@@ -125,14 +127,26 @@ pub fn prepare(
     let old_mark = read_mark(target.card);
     let wanted = Wanted { fresh, restore, no_restore, force };
     let (choice, doubts) = choose(target, &scan, old_mark.as_ref(), wanted, &mut notes)?;
-    let plan = make_plan(target, choice, &scan, &mut head, &at, force)?;
+    let (plan, covered) = make_plan(target, choice, &scan, &mut head, &at, force)?;
     if let Some(error) = &plan.given_up {
         notes.push(Note::GivenUp(error.clone()));
     }
     let number = old_mark.and_then(|mark| mark.number()).unwrap_or_else(record::new_number);
     let mark = Mark::new(&image_name(&source.name), Some(number));
     let (head_len, late_table) = (head.image_len, image_len.is_none().then_some(table));
-    Ok(Prepared { plan, head: head.bytes, head_len, checker, blanked, scan, mark, late_table, notes, doubts })
+    Ok(Prepared {
+        plan,
+        head: head.bytes,
+        head_len,
+        checker,
+        blanked,
+        covered,
+        scan,
+        mark,
+        late_table,
+        notes,
+        doubts,
+    })
 }
 
 impl Prepared {
@@ -302,7 +316,7 @@ fn doubts(target: &FlashTarget<'_>, choice: &Choice, lone_copy: Option<u32>) -> 
     }
 }
 
-/// The plan; `head` loses what lies where the copies will be.
+/// The plan, and what of `head` lies where the copies will be, which it loses.
 fn make_plan(
     target: &FlashTarget<'_>,
     choice: Choice,
@@ -310,7 +324,7 @@ fn make_plan(
     head: &mut Head,
     at: &[u32],
     force: bool,
-) -> Result<FlashPlan> {
+) -> Result<(FlashPlan, Vec<(u32, Sector)>)> {
     let len = head.bytes.len();
     let found = leftover::find(head, target.card);
     let (first, leftovers) =
@@ -323,11 +337,16 @@ fn make_plan(
     let plan = FlashPlan { leftovers, ..plan::plan(choice, scan, &room, at, force, target.path)? };
     head.bytes = first.into_head();
     head.bytes.truncate(len);
+    let mut covered = Vec::new();
     for &lba in &plan.kept {
         let start = lba as usize * SECTOR_LEN;
-        if let Some(sector) = head.bytes.get_mut(start..start + SECTOR_LEN) {
+        let sector = head.bytes.get_mut(start..).and_then(|bytes| bytes.first_chunk_mut::<SECTOR_LEN>());
+        if let Some(sector) = sector {
+            if *sector != [0; SECTOR_LEN] {
+                covered.push((lba, *sector));
+            }
             sector.fill(0);
         }
     }
-    Ok(plan)
+    Ok((plan, covered))
 }

@@ -39,6 +39,19 @@ fn copies_put_by_hand_stay_where_they_are_named() {
     assert_eq!(bench.card.run("read --at 3000 --field uuid").exits(0).stdout.trim(), UUID);
 }
 
+/// By force a copy goes over what the image has there: it is shown, and the card is not called the same.
+#[test]
+fn what_a_copy_leaves_out_of_the_image_is_shown() {
+    let (bench, mut bytes) = (Bench::stamped(), image(PARTITION_LBA));
+    bytes[3000 * SECTOR_LEN..][..8].copy_from_slice(b"precious");
+    let path = bench.file("a.img", &bytes);
+    bench.refuses("--at 3000,3100", &path, 6, &["--at 3000", "--force"]);
+    let done = bench.flash("--at 3000,3100 --force", &path).exits(0);
+    let done = done.says(&["LBA 3000 of the image", "precious"]).shows(&["the same but for LBA 3000"]);
+    assert!(!done.stderr.contains("LBA 3100"), "{}", done.stderr);
+    assert_eq!(bench.card.copies(), [3000, 3100]);
+}
+
 #[test]
 fn an_identity_in_the_image_is_never_carried_over() {
     let other = Image::of(&image(PARTITION_LBA));
