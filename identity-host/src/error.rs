@@ -127,6 +127,13 @@ pub enum Error {
         /// Every slot, and why it is not free.
         verdicts: Vec<SlotVerdict>,
     },
+    /// A flash was not finished, so there is no partition table that says which slots are free.
+    Unfinished {
+        /// Device or image file of the card.
+        path: PathBuf,
+        /// Name of the image.
+        image: String,
+    },
     /// Places that were named make no sense.
     Places(PlacesProblem),
     /// A place that was named may not be taken.

@@ -18,6 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use identity_core::search::Condition;
 use identity_core::{Identity, StoredCopy, Uuid};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::device::{Cid, Sector, Target};
@@ -50,6 +51,8 @@ pub enum RecordProblem {
     NoCopy,
     /// It is a directory, a pipe or the like.
     NoFile,
+    /// It is a symbolic link, which is not followed: who has set it may not be who names it.
+    Link,
     /// It is a document of `read` that gives no whole identity.
     Document(DocumentProblem),
 }
@@ -310,7 +313,10 @@ impl Record {
 fn read_text(path: &Path) -> Result<String> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
     let open = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = open.map_err(|error| Error::io(path, Action::Open, error))?;
+    let file = open.map_err(|error| match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::LOOP) => Error::Record { path: path.to_owned(), problem: RecordProblem::Link },
+        _ => Error::io(path, Action::Open, error),
+    })?;
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
         return Err(Error::Record { path: path.to_owned(), problem: RecordProblem::NoFile });
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::plan::{self, Pair, Plan};
 use crate::record::{CardKey, Record};
 use crate::surroundings::Surroundings;
-use crate::whole_card::{WholeCard, no_slots};
+use crate::whole_card::WholeCard;
 
 /// Which identity of a conflict is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ fn choose(card: &WholeCard, latest: &Identity, request: &Request, path: &Path) -
     let pair = plan::choose_for_repair(lba, peer_lba, &verdicts, scan, belongs);
     pair.map_err(|error| match is_foreign {
         true => Error::ForeignAtPeer { path: path.to_owned(), lba: peer_lba, by_force },
-        false => no_slots(path, error),
+        false => card.no_slots(path, error),
     })
 }
 

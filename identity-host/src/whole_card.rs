@@ -148,7 +148,7 @@ impl WholeCard {
         let verdicts = self.first_sectors.verdicts();
         if named.is_empty() {
             let may_stay = |lba| self.first_sectors.check(lba).is_ok();
-            return choose(&verdicts, &self.scan, may_stay).map_err(|error| no_slots(path, error));
+            return choose(&verdicts, &self.scan, may_stay).map_err(|error| self.no_slots(path, error));
         }
         let check = |lba| self.first_sectors.check_at(lba, force);
         choose_named(named, &verdicts, &self.scan, check).map_err(|error| match error {
@@ -156,8 +156,16 @@ impl WholeCard {
             NotThere::Busy(lba, busy, by_force) => {
                 Error::Place { path: path.to_owned(), lba, busy, by_force }
             }
-            NotThere::NoSlots(error) => no_slots(path, error),
+            NotThere::NoSlots(error) => self.no_slots(path, error),
         })
+    }
+
+    /// The error with the card's name, or what is behind it: a flash that was not finished.
+    pub fn no_slots(&self, path: &Path, error: NoSlots) -> Error {
+        match self.mark() {
+            Some(mark) => Error::Unfinished { path: path.to_owned(), image: mark.image().to_owned() },
+            None => no_slots(path, error),
+        }
     }
 
     /// Puts the step in front of a plan that takes the number out of the mark of an unfinished flash: what is written now

@@ -104,6 +104,7 @@ impl Exit {
             | Error::CopyBesidePair { .. }
             | Error::Generation(_)
             | Error::NoSlots { .. }
+            | Error::Unfinished { .. }
             | Error::Place { .. }
             | Error::ForeignAtPeer { .. }
             | Error::BoundElsewhere { .. }

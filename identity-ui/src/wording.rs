@@ -99,8 +99,15 @@ pub fn error(error: &Error) -> String {
         }
         Error::Value(error) => value(*error),
         Error::NoProfile => "the card does not have this identity; a new one needs --profile NAME".into(),
-        Error::Generation(error) => error.to_string(),
+        Error::Generation(error) => format!(
+            "{error}; give the card a new identity: `identity stamp --force --profile NAME CARD`"
+        ),
         Error::NoSlots { path, verdicts } => no_slots(path, verdicts),
+        Error::Unfinished { path, image } => format!(
+            "{0} holds an unfinished flash of {image} (the mark in LBA 0), and has no partition table before that is finished; finish it with `identity \
+             flash IMAGE {0}`",
+            path.display()
+        ),
         Error::Places(PlacesProblem::Count) => "--at takes one LBA or two, joined by a comma".into(),
         Error::Places(PlacesProblem::NotTwo) => {
             "--at: the copies need two different sectors, and not LBA 0".into()
@@ -671,6 +678,11 @@ fn record(path: &Path, problem: &RecordProblem) -> String {
             );
         }
         RecordProblem::NoFile => "it is no regular file".into(),
+        RecordProblem::Link => {
+            return format!(
+                "{shown} is a symbolic link, which is not followed; give the file itself, which `readlink -f {shown}` names"
+            );
+        }
         RecordProblem::Document(problem) => problem.to_string(),
     };
     format!("{shown} is neither a record nor what `identity read --format json` prints: {what}")

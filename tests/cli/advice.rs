@@ -228,6 +228,26 @@ fn conflict() {
     );
 }
 
+/// An identity that cannot be counted on.
+#[test]
+fn the_highest_generation() {
+    let last = || {
+        let card = stamped();
+        let mut draft = card.copy(FIRST).next().expect("a draft");
+        draft.set_generation(u32::MAX);
+        let identity = draft.finish().expect("an identity");
+        card.put(FIRST, &identity.encode(FIRST, SECOND)).put(SECOND, &identity.encode(SECOND, FIRST));
+        card
+    };
+    for verb in [format!("stamp --uuid {UUID} --hostname h"), "bind --board=SN7".into()] {
+        let card = last();
+        let named = commands(&card.unchanged_by(|| run(&card, &verb)).exits(6));
+        assert_eq!(named.len(), 1, "{verb}: {named:?}");
+        follow(&card, &format!("{} ", named[0]), &[("CARD", &card.path().display().to_string())]);
+        is_new(&card);
+    }
+}
+
 /// The option that a message names, given to the same verb.
 #[test]
 fn newer() {
@@ -432,7 +452,8 @@ fn an_unfinished_flash() {
         card.put(0, &Mark::new("os.img", Some(5)).encode());
         card
     };
-    for verb in ["read", "verify"] {
+    let stamp = format!("stamp --uuid {UUID} --hostname h");
+    for verb in ["read", "verify", &stamp, "bind --board=SN7"] {
         each(
             unfinished,
             verb,

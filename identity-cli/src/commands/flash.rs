@@ -85,6 +85,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     let retired = prepared.retired(&key);
     let kept = writing::keep(&retired, &args.target, Undo::Replace)?;
     let replaced: Vec<Replaced> = retired.iter().zip(&kept).filter_map(Replaced::new).collect();
+    let is_from_elsewhere = prepared.is_from_elsewhere(&key);
     let (name, plan) = (source.name.clone(), prepared.plan.clone());
     let covered = prepared.covered.iter().map(|(lba, _)| *lba).collect();
     let mut progress = ShownProgress::new(args.format == Format::Json);
@@ -101,6 +102,9 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     drop(progress);
     drop(target);
     say_all(&done.notes, &args.target);
+    if is_from_elsewhere {
+        say(writing::FORMER_CARD);
+    }
 
     let outcome = Outcome {
         image: &name,

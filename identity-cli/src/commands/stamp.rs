@@ -86,10 +86,7 @@ fn claim(kept: &Kept, target: &Target, path: &Path) -> Result<Option<Claim>> {
 fn finish_restore(args: &StampArgs) -> Result<()> {
     let Some(file) = &args.restore else { return Ok(()) };
     record::remove_if_kept(file)?;
-    say(
-        "the card that had this identity before must not be used again, or two boards share it: erase that card, or destroy \
-         it",
-    );
+    say(writing::FORMER_CARD);
     Ok(())
 }
 

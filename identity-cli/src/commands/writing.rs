@@ -94,6 +94,10 @@ pub fn show_foreign(card: &WholeCard, plan: &Plan) {
     }
 }
 
+/// To be said where an identity came from a file.
+pub const FORMER_CARD: &str = "the card that had this identity before must not be used again, or two boards share it: erase \
+                               that card, or destroy it";
+
 /// What a person runs to get back what is destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undo {

@@ -150,6 +150,11 @@ pub fn prepare(
 }
 
 impl Prepared {
+    /// Whether the identity comes from another card than this one, or may: that one must not be used any more.
+    pub fn is_from_elsewhere(&self, key: &CardKey) -> bool {
+        matches!(&self.plan.choice, Choice::Restore(kept) if !kept.is_of(key))
+    }
+
     /// What has to be kept elsewhere before the card is written: every identity on it that it will not have any more, and
     /// damaged copies where it will have none of them.
     pub fn retired(&self, key: &CardKey) -> Vec<Record> {
@@ -283,7 +288,13 @@ fn choose(
     let lone_copy =
         scan.lone_copy().filter(|_| !scan.latest().map(Identity::uuid).is_some_and(is_this_card_s));
     let force = wanted.force;
-    let choice = choice::decide(scan, matches, wanted, target.path)?;
+    let choice = match choice::decide(scan, matches, wanted, target.path)? {
+        Choice::Restore(kept) if !kept.is_of(target.key) => {
+            let identity = kept.unbound()?;
+            Choice::Restore(Kept { identity, ..kept })
+        }
+        choice => choice,
+    };
     let doubts = if force { Vec::new() } else { doubts(target, &choice, lone_copy) };
     if let Choice::Restore(Kept { file, identity, .. }) = &choice {
         update::check_binding(identity, &target.surroundings, target.path)?;
