@@ -2,6 +2,8 @@
 //! What the command `identity-lab` promises, tried on the built program: one file per topic, one test per promise.
 
 mod card;
+mod check;
+mod exports;
 mod files;
 mod lists;
 mod netboot;
