@@ -9,7 +9,7 @@
 //!                                                           ├──▶ export (other programs' files), check (findings)
 //!                                                           ├──▶ card_image (loader, partition, identity)
 //!                                                           └──▶ serve (runs dnsmasq and nbdkit)
-//! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)
+//! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)
 //! ```
 #![forbid(unsafe_code)]
 

@@ -105,7 +105,12 @@ impl Lab {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(program());
+        self.command_of(program())
+    }
+
+    /// Another program, in the same place.
+    fn command_of(&self, other: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(other);
         command.current_dir(self.dir.path()).stdin(Stdio::null()).env_remove("SOURCE_DATE_EPOCH");
         command
     }
