@@ -66,7 +66,7 @@ pub fn plan(lab: &Lab, sources: &Sources) -> Result<Tree> {
         note(profile, &mut tree);
         loaded.insert(profile.name.as_str(), made);
     }
-    for board in servers::sorted(lab) {
+    for board in lab.boards.sorted() {
         let profile = lab.profile_of(board)?;
         let made = &loaded[profile.name.as_str()];
         let files = made.with_args(lab, profile, Some(board))?;
