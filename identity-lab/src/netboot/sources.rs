@@ -85,6 +85,7 @@ impl Sources {
     /// # Errors
     /// As [`Sources::read`].
     pub fn read_profile(&mut self, lab: &Lab, profile: &Profile) -> Result<()> {
+        profile.check_built()?;
         for path in profile.network_files() {
             self.read_file(lab, path)?;
         }
