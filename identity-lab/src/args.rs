@@ -157,6 +157,9 @@ pub struct NetbootArgs {
     /// Remove images that no profile names any more
     #[arg(long)]
     pub prune: bool,
+    /// Also take files of overlays that others may not read; TFTP gives them to everybody
+    #[arg(long)]
+    pub secrets: bool,
     /// Show what would change, and write nothing
     #[arg(long)]
     pub dry_run: bool,

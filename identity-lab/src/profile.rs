@@ -134,6 +134,15 @@ pub struct Build {
     pub from: Option<LabPath>,
 }
 
+/// `[hardware]`: what belongs to a family of boards, apart from the root.
+#[derive(Clone, Debug, Default)]
+pub struct Hardware {
+    /// A directory with a kernel's packages, or with their files.
+    pub pack: Option<LabPath>,
+    /// The image of the kernel's modules, which is laid over the root.
+    pub modules: Option<LabPath>,
+}
+
 /// A profile.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -149,6 +158,8 @@ pub struct Profile {
     pub loader: Option<SecondStage>,
     /// What lies on a card.
     pub card: Card,
+    /// What belongs to its family of boards.
+    pub hardware: Hardware,
     /// What the root is made of, if it is made here.
     pub build: Option<Build>,
     /// The line of a file that `root build` has still to make.
@@ -177,12 +188,10 @@ impl Profile {
     pub fn from_toml(name: String, file: &Path, toml: &TomlFile) -> Result<Self> {
         let top = toml.top();
         top.only(&["boot", "root", "hardware", "loader", "card", "build"])?;
-        let hardware = top.section("hardware")?;
-        hardware.only(&["pack"])?;
-        hardware.text("pack")?.map(lab_path).transpose()?;
         let build = build(&top.section("build")?)?;
         let mut unbuilt = None;
         let root = root(&top.section("root")?, build.is_some(), &mut unbuilt)?;
+        let hardware = hardware(&top.section("hardware")?, root.as_ref())?;
         Ok(Self {
             name,
             file: file.to_owned(),
@@ -190,6 +199,7 @@ impl Profile {
             root,
             loader: second_stage(&top.section("loader")?)?,
             card: card(&top.section("card")?)?,
+            hardware,
             build,
             unbuilt,
         })
@@ -398,6 +408,20 @@ fn card(section: &Section) -> Result<Card> {
         family: section.text("family")?,
         files: section.list("files")?.into_iter().map(lab_path).collect::<Result<_>>()?,
         has_kernel: has_kernel.is_some_and(|has| has.value),
+    })
+}
+
+fn hardware(section: &Section, root: Option<&Root>) -> Result<Hardware> {
+    section.only(&["pack", "modules"])?;
+    let has_layers = |root: &Root| root.transport == Transport::Nbd && root.writes != Writes::Server;
+    if section.is_there() && !root.is_some_and(has_layers) {
+        return Err(section.place().unreadable(
+            "[hardware] is laid over a root with transport = \"nbd\" and writes = \"discard\" or \"keep\"",
+        ));
+    }
+    Ok(Hardware {
+        pack: section.text("pack")?.map(lab_path).transpose()?,
+        modules: section.text("modules")?.map(lab_path).transpose()?,
     })
 }
 

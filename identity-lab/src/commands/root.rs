@@ -190,6 +190,9 @@ fn show_plan(plan: &Plan<'_>, format: Format) -> String {
     for file in files {
         text += &format!("file      {file}\n");
     }
+    if let Some(pack) = &plan.pack {
+        text += &format!("pack      {}\n", pack.display());
+    }
     text + &format!(
         "into images/{}-HASH/, which {} would name\n",
         plan.profile.name,

@@ -6,7 +6,7 @@
 #   arch       Debian's architecture; cpu: QEMU's name for it, empty where programs of it run here as they are
 #   from       a tarball, squashfs or directory to adapt; else suite and mirror of a new one
 #   packages   packages to install, debs: package files, the kernel's package in kernel_package, or none with a pack
-#   pack       a directory with boot, lib/modules and device trees in place of a kernel's package
+#   pack       a directory with a kernel's packages, or unpacked, in place of a kernel in the root; or nothing
 #   fdt        the device tree's name, or nothing
 #   epoch      SOURCE_DATE_EPOCH, or nothing
 # On standard output: "step TEXT", "fact NAME VALUE", "refused TEXT" (then it ends with 6). All else is a log.
@@ -122,7 +122,7 @@ unmount() {
 }
 remove() {
     unmount 2>/dev/null || :
-    rm -rf --one-file-system "$tree"
+    rm -rf --one-file-system "$tree" "$work/pack"
 }
 
 inside() {
@@ -216,42 +216,86 @@ clean() {
     rm -f "$tree/var/cache/ldconfig/aux-cache" "$tree"/var/cache/apt/*.bin
 }
 
-initramfs() {
-    if [ -n "$pack" ]; then
-        step "take the kernel and modules of the hardware pack"
-        release=$(find "$pack/lib/modules" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -V | tail -n 1)
+# newest_kernel: the version of the newest one in $kernel/boot.
+newest_kernel() { find "$kernel/boot" -maxdepth 1 -name 'vmlinuz-*' -printf '%f\n' | sed 's/^vmlinuz-//' | sort -V | tail -n 1; }
+
+# The hardware pack, laid out as /usr of a Debian root is: usr/lib/modules, usr/lib/firmware, boot, device trees.
+unpack_pack() {
+    step "unpack the hardware pack $pack"
+    kernel=$work/pack
+    mkdir -p "$kernel/usr/lib"
+    if ls "$pack"/*.deb >/dev/null 2>&1; then
+        for deb in "$pack"/*.deb; do dpkg-deb --fsys-tarfile "$deb" | tar --extract --directory="$kernel" --keep-directory-symlink; done
     else
-        release=$(find "$tree/boot" -maxdepth 1 -name 'vmlinuz-*' -printf '%f\n' | sed 's/^vmlinuz-//' | sort -V | tail -n 1)
-        [ -n "$release" ] || refuse "the root has no kernel, boot/vmlinuz-VERSION; name its package in [build] packages, or set [hardware] pack"
+        cp -a --no-preserve=ownership "$pack/." "$kernel"
     fi
+    if [ -d "$kernel/lib" ] && [ ! -h "$kernel/lib" ]; then
+        cp -a "$kernel/lib/." "$kernel/usr/lib"
+        rm -r "${kernel:?}/lib"
+    fi
+    if [ ! -d "$kernel/usr/lib/modules" ] || [ -z "$(newest_kernel)" ]; then
+        refuse "the hardware pack $pack has neither packages of a kernel nor boot/vmlinuz-VERSION and lib/modules/VERSION"
+    fi
+    [ -h "$tree/lib" ] || refuse "the root has a directory lib of its own, so modules cannot be laid over it; use a root with merged /usr"
+    # Nobody's but root's.
+    chown -R 0:0 "$kernel"
+}
+
+initramfs() {
+    kernel=$tree
+    if [ -n "$pack" ]; then unpack_pack; fi
+    release=$(newest_kernel)
+    [ -n "$release" ] || refuse "the root has no kernel, boot/vmlinuz-VERSION; name its package in [build] packages, or set [hardware] pack"
     [ -e "$tree/usr/sbin/mkinitramfs" ] || refuse "the root has no initramfs-tools, which makes its initramfs"
     fact kernel "$release"
     step "make the initramfs for Linux $release"
+    if [ -n "$pack" ]; then
+        # A package has neither: its maintainer's script makes them.
+        depmod --basedir "$kernel/usr" "$release" 2>/dev/null || depmod --basedir "$kernel" "$release"
+        mkdir -p "$tree/usr/lib/modules"
+        mount --bind "$kernel/usr/lib/modules" "$tree/usr/lib/modules"
+        mount --bind "$kernel/boot" "$tree/boot"
+    fi
     # Other hooks would take each driver of a class; the list alone decides.
     { cat "$tree/usr/share/initramfs-tools/hook-functions" && printf '\nauto_add_modules() { :; }\n'; } >"$work/hook-functions"
     mount --bind "$work/hook-functions" "$tree/usr/share/initramfs-tools/hook-functions"
     inside mkinitramfs -c gzip -l 1 -o /tmp/initrd "$release"
     umount "$tree/usr/share/initramfs-tools/hook-functions"
+    if [ -n "$pack" ]; then umount "$tree/usr/lib/modules" "$tree/boot"; fi
     gzip -dc "$tree/tmp/initrd" | zstd --quiet -12 --threads=1 >"$out/initrd"
 }
 
 # The boot files go beside the image; nobody boots from within it.
 split_off() {
-    cp "$tree/boot/vmlinuz-$release" "$out/kernel"
+    cp "$kernel/boot/vmlinuz-$release" "$out/kernel"
     if [ -n "$fdt" ]; then
-        found=$(find "$tree/usr/lib/linux-image-$release" "$tree/boot/dtbs/$release" "$tree/boot/dtb-$release" -name "$fdt" 2>/dev/null | head -n 1)
-        [ -n "$found" ] || refuse "Linux $release has no device tree $fdt; see usr/lib/linux-image-$release in the root"
+        found=$(find "$kernel/usr/lib/linux-image-$release" "$kernel/boot/dtbs/$release" "$kernel/boot/dtb-$release" "$kernel/dtbs" \
+            -name "$fdt" 2>/dev/null | head -n 1)
+        [ -n "$found" ] || refuse "Linux $release has no device tree $fdt; see usr/lib/linux-image-$release in the root or pack"
         cp "$found" "$out/$fdt"
     fi
     rm -f "$tree"/boot/vmlinuz-* "$tree"/boot/initrd.img-* "$tree"/boot/System.map-* "$tree/vmlinuz" "$tree/vmlinuz.old" \
         "$tree/initrd.img" "$tree/initrd.img.old"
 }
 
+# squash DIRECTORY IMAGE [OPTION...]
+squash() {
+    # Newer times than the build's would differ in the next one.
+    from_directory=$1 to=$2
+    shift 2
+    SOURCE_DATE_EPOCH=$epoch mksquashfs "$from_directory" "$to" -comp zstd -Xcompression-level 15 -noappend -no-progress -quiet "$@"
+}
+
 image() {
     step "pack the image"
-    # Newer times than the build's would differ in the next one.
-    SOURCE_DATE_EPOCH=$epoch mksquashfs "$tree" "$out/root.squashfs" -comp zstd -Xcompression-level 15 -noappend -no-progress \
-        -quiet -wildcards -e 'proc/*' 'sys/*' 'run/*' 'tmp/*' 'dev/*'
+    squash "$tree" "$out/root.squashfs" -wildcards -e 'proc/*' 'sys/*' 'run/*' 'tmp/*' 'dev/*'
+    if [ -n "$pack" ]; then
+        # Only what is laid over the root.
+        find "$kernel" -mindepth 1 -maxdepth 1 ! -name usr -exec rm -r {} +
+        find "$kernel/usr" -mindepth 1 -maxdepth 1 ! -name lib -exec rm -r {} +
+        find "$kernel/usr/lib" -mindepth 1 -maxdepth 1 ! -name modules ! -name firmware -exec rm -r {} +
+        squash "$kernel" "$out/modules.squashfs"
+    fi
 }
 
 trap remove EXIT

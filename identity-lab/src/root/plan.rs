@@ -67,6 +67,8 @@ pub struct Plan<'a> {
     pub debs: Vec<PathBuf>,
     /// The kernel's package.
     pub kernel_package: Option<&'static str>,
+    /// The hardware pack, in place of a kernel in the root.
+    pub pack: Option<PathBuf>,
     /// The name of the device tree.
     pub fdt: Option<String>,
 }
@@ -117,6 +119,7 @@ pub fn plan<'a>(lab: &Lab, profile: &'a Profile, from: Option<&Path>) -> Result<
             packages.push(package.value.clone());
         }
     }
+    let pack = profile.hardware.pack.as_ref().map(|pack| present(lab, pack)).transpose()?;
     let names_kernel = packages.iter().any(|package| package.starts_with("linux-image-"));
     let text = |text: &Option<Placed<String>>| text.as_ref().map(|text| text.value.clone());
     Ok(Plan {
@@ -127,7 +130,8 @@ pub fn plan<'a>(lab: &Lab, profile: &'a Profile, from: Option<&Path>) -> Result<
         mirror: text(&build.mirror),
         packages,
         debs,
-        kernel_package: (!names_kernel).then_some(arch.kernel),
+        kernel_package: (!names_kernel && pack.is_none()).then_some(arch.kernel),
+        pack,
         fdt: profile
             .boot
             .fdt

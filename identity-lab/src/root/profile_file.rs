@@ -15,6 +15,8 @@ pub struct Made {
     pub dir: String,
     /// The name of the device tree, if the profile has one.
     pub fdt: Option<String>,
+    /// Whether modules are an image of their own.
+    pub has_modules: bool,
 }
 
 impl Made {
@@ -42,6 +44,12 @@ pub fn with(file: &Path, text: &str, profile: &str, made: &Made) -> Result<Strin
     set(&mut document, "boot", "kernel", made.path("kernel").into());
     if let Some(fdt) = &made.fdt {
         set(&mut document, "boot", "fdt", made.path(fdt).into());
+    }
+    if made.has_modules {
+        set(&mut document, "hardware", "modules", made.path("modules.squashfs").into());
+    } else if let Some(hardware) = document.get_mut("hardware").and_then(Item::as_table_like_mut) {
+        // Of an earlier build, with another kernel.
+        hardware.remove("modules");
     }
     let ours = format!("images/{profile}-");
     let old = document["boot"].get("initrd").and_then(Item::as_value);
@@ -81,7 +89,8 @@ mod tests {
     fn the_files_are_set_and_all_else_stays() {
         let text = "# pandas\n[boot]\nkernel = \"boot/zImage\" # the old one\ninitrd = [\"images/p-000000000000/initrd\", \"extra\"]\n\
                     fdt = \"images/p-000000000000/b.dtb\"\nargs = [\n  \"a\", # why\n]\n\n[root]\ntransport = \"nbd\" # fast\n\n[build]\narch = \"armhf\"\n";
-        let made = Made { dir: "images/p-0123456789ab".into(), fdt: Some("b.dtb".into()) };
+        let made =
+            Made { dir: "images/p-0123456789ab".into(), fdt: Some("b.dtb".into()), has_modules: false };
         let new = with(Path::new("p.toml"), text, "p", &made).expect("a profile");
         let wanted = "# pandas\n[boot]\nkernel = \"images/p-0123456789ab/kernel\" # the old one\n\
                       initrd = [\"images/p-0123456789ab/initrd\", \"extra\"]\nfdt = \"images/p-0123456789ab/b.dtb\"\n\

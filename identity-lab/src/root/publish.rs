@@ -17,6 +17,8 @@ use crate::replace::{failure, replace, sync_directory};
 /// Hex digits of a hash in the directory's name.
 const SHORT: usize = 12;
 const SUMS: &str = "SHA256SUMS";
+const ROOT: &str = "root.squashfs";
+const MODULES: &str = "modules.squashfs";
 
 /// A file that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +66,7 @@ pub fn publish(lab: &Path, profile: &Profile, out: &Path, fdt: Option<String>) -
             )));
         }
     } else {
+        share_root(&images, out, &files)?;
         let put = || {
             fs::write(out.join(SUMS), &sums)?;
             fs::set_permissions(out, Permissions::from_mode(0o755))?;
@@ -73,7 +76,8 @@ pub fn publish(lab: &Path, profile: &Profile, out: &Path, fdt: Option<String>) -
         };
         put().map_err(|error| failure("write", &dir, &error))?;
     }
-    let made = Made { dir: format!("images/{name}"), fdt };
+    let has_modules = files.iter().any(|file| file.name == MODULES);
+    let made = Made { dir: format!("images/{name}"), fdt, has_modules };
     // As it is now: a build takes minutes, and a person may have changed it.
     let text = read_text(&profile.file)?;
     let new = profile_file::with(&profile.file, &text, &profile.name, &made)?;
@@ -81,6 +85,21 @@ pub fn publish(lab: &Path, profile: &Profile, out: &Path, fdt: Option<String>) -
         replace(&profile.file, new.as_bytes())?;
     }
     Ok(Published { made, dir, files, was_there })
+}
+
+/// Where another directory has the same root, it becomes one file: a server's memory then has it once, whatever the profiles.
+fn share_root(images: &Path, out: &Path, files: &[MadeFile]) -> Result<()> {
+    let Some(root) = files.iter().find(|file| file.name == ROOT) else { return Ok(()) };
+    for entry in fs::read_dir(images).into_iter().flatten().flatten() {
+        let other = entry.path().join(ROOT);
+        let is_same = other.is_file() && sources::hash(&other).is_ok_and(|image| image.sha256 == root.sha256);
+        // What links cannot do, is left.
+        if is_same && fs::hard_link(&other, out.join("shared")).is_ok() {
+            let path = out.join(ROOT);
+            return fs::rename(out.join("shared"), &path).map_err(|error| failure("write", &path, &error));
+        }
+    }
+    Ok(())
 }
 
 fn hashed(dir: &Path) -> Result<Vec<MadeFile>> {

@@ -204,7 +204,9 @@ fn command(plan: &Plan<'_>, work: &Path, epoch: Option<&str>, debs: &str) -> Com
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     command.env("suite", text(&plan.suite)).env("mirror", text(&plan.mirror)).env("fdt", text(&plan.fdt));
     command.env("packages", plan.packages.join(" "));
-    command.env("kernel_package", plan.kernel_package.unwrap_or_default()).env("pack", "");
+    command
+        .env("kernel_package", plan.kernel_package.unwrap_or_default())
+        .env("pack", plan.pack.as_deref().unwrap_or(Path::new("")));
     command.env("epoch", epoch.unwrap_or_default()).env_remove("SOURCE_DATE_EPOCH");
     if !is_root() {
         command.env("rootless", "yes");
