@@ -8,6 +8,7 @@
 //!                                                           ├──▶ netboot (a tree of files, planned, then written)
 //!                                                           ├──▶ export (other programs' files), check (findings)
 //!                                                           ├──▶ card_image (loader, partition, identity)
+//!                                                           ├──▶ root (mmdebstrap, mksquashfs; sets the profile's files)
 //!                                                           └──▶ serve (runs dnsmasq and nbdkit)
 //! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)
 //! ```
@@ -26,6 +27,7 @@ pub mod netboot;
 mod place;
 pub mod profile;
 mod replace;
+pub mod root;
 pub mod row;
 pub mod serve;
 mod toml;
