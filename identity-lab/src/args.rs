@@ -47,6 +47,9 @@ pub enum Verb {
     /// Make the image of a card: loader, partition table, boot files, and a board's identity
     #[command(after_help = CARD_EXAMPLES)]
     Card(CardArgs),
+    /// Make the root of a profile
+    #[command(after_help = ROOT_EXAMPLES)]
+    Root(RootArgs),
     /// Run dnsmasq and nbdkit on a tree of `netboot`, in the foreground, for a desk or a test
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
@@ -77,6 +80,16 @@ Examples:
   identity-lab card --dry-run panda-03 -o card.img
 
 The image is as small as it can be: 16, 32 or 64 MiB.";
+
+const ROOT_EXAMPLES: &str = "\
+Examples:
+  identity-lab root build panda                      as [build] in its profile says
+  identity-lab root build panda --from rootfs.tar.xz adapt a released root
+  identity-lab root build panda --dry-run            what would be made of what
+
+mmdebstrap makes a new root; QEMU runs programs of another architecture. The root, its kernel, initramfs and device tree \
+come to images/PROFILE-HASH/, with lists of packages and of changes; the profile names them then. SOURCE_DATE_EPOCH, or \
+the suite's own date, makes the bytes the same each time. Without root it works in a user namespace (uidmap).";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -144,6 +157,9 @@ pub struct NetbootArgs {
     /// Remove images that no profile names any more
     #[arg(long)]
     pub prune: bool,
+    /// Also take files of overlays that others may not read; TFTP gives them to everybody
+    #[arg(long)]
+    pub secrets: bool,
     /// Show what would change, and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -165,6 +181,38 @@ pub struct CardArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab root`.
+#[derive(Debug, Args)]
+pub struct RootArgs {
+    /// What to do with it
+    #[command(subcommand)]
+    pub verb: RootVerb,
+}
+
+/// What can be done with roots.
+#[derive(Debug, Subcommand)]
+pub enum RootVerb {
+    /// Make a root from a suite and packages, or adapt one, and name it in the profile
+    #[command(after_help = ROOT_EXAMPLES)]
+    Build(RootBuildArgs),
+}
+
+/// `identity-lab root build`.
+#[derive(Debug, Args)]
+pub struct RootBuildArgs {
+    /// The profile, which has a section [build]
+    pub profile: String,
+    /// A tarball, squashfs or directory to adapt, in place of what the profile names
+    #[arg(long, value_name = "FILE|DIR")]
+    pub from: Option<PathBuf>,
+    /// Show what would be made of what, and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output format; json gives one object a line
     #[arg(long, default_value = "text")]
     pub format: Format,
 }

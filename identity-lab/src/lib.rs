@@ -7,6 +7,7 @@
 //! boards.csv ──▶ cells ──▶ boards ─────────────────┴──▶ lab ──▶ commands (one verb, one file)
 //!                                                           ├──▶ netboot (a tree of files, planned, then written)
 //!                                                           ├──▶ card_image (loader, partition, identity)
+//!                                                           ├──▶ root (mmdebstrap, mksquashfs; sets the profile's files)
 //!                                                           └──▶ serve (runs dnsmasq and nbdkit)
 //! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)
 //! ```
@@ -23,6 +24,7 @@ pub mod netboot;
 mod place;
 pub mod profile;
 mod replace;
+pub mod root;
 pub mod serve;
 mod toml;
 

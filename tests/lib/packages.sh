@@ -38,6 +38,9 @@ board_packages=(
 # What a Debian system for the boards is made with, and a PC for its Linux.
 debian_root_packages=(mmdebstrap qemu-user-static e2fsprogs fdisk kmod qemu-system-x86)
 
+# What `identity-lab root build` runs, where it makes a new root too.
+root_packages=(mmdebstrap squashfs-tools zstd)
+
 # A Rust compiler with its libraries' sources, for a machine where rustup's has none (rustup component add rust-src).
 # Debian 12 has a current one under names of its own.
 rust_packages=(rustc cargo rust-src)

@@ -6,11 +6,12 @@ mod card;
 mod init;
 mod list;
 mod netboot;
+mod root;
 mod serve;
 
 use identity_ui::{Exit, Result};
 
-use crate::args::{Cli, Verb};
+use crate::args::{Cli, RootVerb, Verb};
 use crate::lab;
 
 /// Runs a verb.
@@ -28,6 +29,9 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::List(args) => list::run(&dir, args),
         Verb::Card(args) => card::run(&dir, args),
         Verb::Netboot(args) => netboot::run(&dir, args),
+        Verb::Root(args) => match &args.verb {
+            RootVerb::Build(args) => root::build(&dir, args),
+        },
         Verb::Serve(args) => serve::run(&dir, args),
     }
 }
