@@ -392,7 +392,7 @@ fn note(lab: &Lab, sources: &Sources, profile: &Profile, tree: &mut Tree) {
     if profile.root.as_ref().is_none_or(|root| root.writes != Writes::Discard) {
         return;
     }
-    let boards = || servers::sorted(lab).into_iter().filter(|board| board.profile == profile.name);
+    let boards = || lab.boards.sorted().into_iter().filter(|board| board.profile == profile.name);
     let without: Vec<_> = boards()
         .filter(|board| !sources.overlays.has_host_keys(board))
         .map(|board| board.hostname.as_str())
