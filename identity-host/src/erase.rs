@@ -37,7 +37,8 @@ pub fn prepare(
     let state = card.scan.state();
     let plan = card.without_pending_flash(plan::erase(&card.scan, card.partition_lba()));
     let is_doubtful = state != State::Blank && !state.is_usable();
-    let is_refused = plan.steps.is_empty() || is_doubtful && !force;
+    let is_empty = plan.steps.is_empty() && state != State::Unreadable;
+    let is_refused = is_empty || is_doubtful && !force;
     if is_refused {
         return Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) });
     }
