@@ -6,7 +6,7 @@
 //! lab.toml, profiles/*.toml ──▶ toml ──▶ profile ──┐
 //! boards.csv ──▶ cells ──▶ boards ─────────────────┴──▶ lab ──▶ commands (one verb, one file)
 //!                                                           ├──▶ netboot (a tree of files, planned, then written)
-//!                                                           ├──▶ export (other programs' files), check (findings)
+//!                                                           ├──▶ export (other programs' files), label, check (findings)
 //!                                                           ├──▶ card_image (loader, partition, identity)
 //!                                                           ├──▶ root (mmdebstrap, mksquashfs; sets the profile's files)
 //!                                                           └──▶ serve (runs dnsmasq and nbdkit)
@@ -23,6 +23,7 @@ pub mod commands;
 pub mod export;
 pub mod hostlist;
 pub mod lab;
+pub mod label;
 pub mod netboot;
 mod place;
 pub mod profile;

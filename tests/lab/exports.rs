@@ -32,13 +32,13 @@ fn lab() -> Lab {
 }
 
 /// What a script prints, as JSON; `None`, and skipped, where that Python is not to be had.
-fn python(python: &Path, script: &str, lab: &Lab) -> Option<Value> {
+pub fn python(python: &Path, script: &str, lab: &Lab) -> Option<Value> {
     let printed = run_where_installed(tool(python.to_str()?).arg("-c").arg(script).arg(lab.dir.path()))?;
     Some(serde_json::from_str(printed.lines().last().unwrap_or_default()).expect("JSON in the last line"))
 }
 
-/// labgrid and LAVA's templates.
-fn lab_tools() -> Option<&'static Path> {
+/// labgrid, zebrafy, LAVA's templates.
+pub fn lab_tools() -> Option<&'static Path> {
     static TOOLS: OnceLock<Option<PathBuf>> = OnceLock::new();
     let make = || {
         let output = Command::new(workspace().join("tests/lib/lab-tools")).output().ok()?;
@@ -47,7 +47,7 @@ fn lab_tools() -> Option<&'static Path> {
     };
     let tools = TOOLS.get_or_init(make).as_deref();
     if tools.is_none() {
-        skipped("labgrid and LAVA's templates cannot be fetched (tests/lib/lab-tools)");
+        skipped("labgrid, zebrafy and LAVA's templates cannot be fetched (tests/lib/lab-tools)");
     }
     tools
 }

@@ -5,6 +5,7 @@ mod card;
 mod check;
 mod exports;
 mod files;
+mod labels;
 mod lists;
 mod netboot;
 mod serve;
