@@ -5,6 +5,7 @@ mod card;
 mod files;
 mod lists;
 mod netboot;
+mod root;
 mod serve;
 mod servers;
 mod story;
