@@ -10,6 +10,7 @@ use identity_core::{Identity, State, Uuid};
 use crate::device::Card;
 use crate::error::{Error, Result};
 use crate::plan::{self, Pair, Plan};
+use crate::record::{CardKey, Record};
 use crate::surroundings::Surroundings;
 use crate::whole_card::{WholeCard, no_slots};
 
@@ -48,6 +49,16 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// What has to be kept elsewhere before the plan is carried out.
+    pub fn retired(&self, key: &CardKey) -> Vec<Record> {
+        let scan = &self.card.scan;
+        if self.is_replacement {
+            Record::retired(scan, key)
+        } else {
+            Record::going(scan, key, self.identity.uuid())
+        }
+    }
+
     /// Whether there is nothing to repair.
     pub fn is_whole(&self) -> bool {
         self.plan.steps.is_empty()
@@ -66,7 +77,7 @@ pub fn prepare(
     surroundings: Surroundings,
 ) -> Result<Prepared> {
     let card = WholeCard::read(card, path, request.hint_lba, surroundings)?;
-    card.check_may_write(path, request.force)?;
+    card.check_may_keep(path, request.force)?;
     match (card.scan.state(), request.keep) {
         (State::Conflict, Some(keep)) => keep_one(card, keep, request, path),
         (State::Valid | State::Degraded, keep) => {
@@ -90,7 +101,6 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
     if let Some(lba) = scan.lone_copy()
         && request.keep.is_none()
         && !request.force
-        && !is_bound_here(&card, &latest)
     {
         return Err(Error::LoneCopy { path: path.to_owned(), lba });
     }
@@ -102,12 +112,6 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
 
 fn prepared(card: WholeCard, identity: Identity, plan: Plan, foreign: Option<u32>) -> Prepared {
     Prepared { card, identity, plan, is_replacement: false, foreign }
-}
-
-/// A card that is bound, and is the one: its lone copy is no piece of another card.
-fn is_bound_here(card: &WholeCard, identity: &Identity) -> bool {
-    let bound = identity.fields().card();
-    bound.is_some_and(|bound| card.scan.surroundings().card.is_ok_and(|cid| *cid.bytes() == bound))
 }
 
 /// Where the copies go, and whose sector is written over by force.
@@ -141,16 +145,11 @@ fn choose(
 
 /// The identity that is named, in its latest version; `None` if there is none, or two that cannot both be right.
 fn find(card: &WholeCard, keep: Keep) -> Option<Identity> {
-    let valid = || card.scan.valid().map(|(lba, identity, _)| (lba, identity));
     match keep {
-        Keep::Lba(wanted) => valid().find(|(lba, _)| *lba == wanted).map(|(_, identity)| identity.clone()),
-        Keep::Uuid(uuid) => {
-            let versions =
-                || valid().map(|(_, identity)| identity).filter(|identity| identity.uuid() == uuid);
-            let latest = versions().max_by_key(|identity| identity.generation())?;
-            let same = |other: &&Identity| other.generation() == latest.generation();
-            versions().filter(same).all(|other| other == latest).then(|| latest.clone())
+        Keep::Lba(wanted) => {
+            card.scan.valid().find(|(lba, ..)| *lba == wanted).map(|(_, identity, _)| identity.clone())
         }
+        Keep::Uuid(uuid) => card.scan.version(uuid).cloned(),
     }
 }
 

@@ -41,6 +41,14 @@ pub enum Verb {
         after_help = "Examples:\n  identity-lab list\n  identity-lab list --profile panda --format json"
     )]
     List(ListArgs),
+    /// Look for what clashes: two boards with one name, UUID or address, a profile that is not there
+    #[command(
+        after_help = "Examples:\n  identity-lab check\n  identity-lab check --format json\n\nExit code 5 if something was found."
+    )]
+    Check(CheckArgs),
+    /// Print a file for another program: DHCP, Ansible, labgrid, LAVA, SSH
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
     /// Write what boots the boards: a tree for TFTP, HTTP and NBD, and the servers' configuration
     #[command(after_help = NETBOOT_EXAMPLES)]
     Netboot(NetbootArgs),
@@ -61,6 +69,16 @@ Examples:
   identity-lab add 'panda-[01-20]' --profile panda --location R3
   identity-lab add 'r[1-3]n[01-16]' --profile worker --tags 'poe spare'
   identity-lab add --dry-run 'panda-[01-20]' --profile panda";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  identity-lab export hosts
+  identity-lab export dnsmasq --output /etc/dnsmasq.d/lab.conf
+  identity-lab export kea --check /etc/kea/kea-dhcp4.conf   in a git hook
+  identity-lab export lava panda-03
+  identity-lab export lava --output /etc/lava-server/dispatcher-config/devices
+
+The file is sorted, has no date, and is the same for the same lab.";
 
 const NETBOOT_EXAMPLES: &str = "\
 Examples:
@@ -144,6 +162,55 @@ pub struct ListArgs {
     /// Output format
     #[arg(long, default_value = "text")]
     pub format: Format,
+}
+
+/// `identity-lab check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Whose file it is
+    #[arg(value_name = "FORMAT")]
+    pub kind: ExportFormat,
+    /// The board whose fragment is wanted (lava)
+    pub board: Option<String>,
+    /// Write the file, whole or not at all, instead of printing it; for lava a directory
+    #[arg(short, long, value_name = "FILE", conflicts_with = "check")]
+    pub output: Option<PathBuf>,
+    /// Write nothing; end with 5 if FILE is not up to date
+    #[arg(long, value_name = "FILE")]
+    pub check: Option<PathBuf>,
+}
+
+/// What `export` can print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// dhcp-host lines for a dnsmasq that exists
+    Dnsmasq,
+    /// A configuration of Kea's DHCPv4 server
+    Kea,
+    /// Lines for /etc/hosts
+    Hosts,
+    /// What an inventory script prints
+    Ansible,
+    /// labgrid's exporter: the reader that holds a board's card
+    Labgrid,
+    /// places.yaml of labgrid's coordinator
+    LabgridPlaces,
+    /// One file a board, for its device dictionary
+    Lava,
+    /// SSH host keys
+    SshKnownHosts,
+    /// boards.csv with derived values filled in
+    Csv,
+    /// All boards as JSON
+    Json,
 }
 
 /// `identity-lab netboot`.

@@ -19,6 +19,7 @@ quick_packages=(
     busybox zsh openssh-client strace    # shells of an initramfs and others; what apply and the tests call
     groff-base bash                  # manual pages and completion are tried
     dnsmasq-base nbdkit nbd-server libnbd-bin nginx-light iproute2    # what a lab's files are for
+    ansible-core kea-dhcp4-server python3-jinja2 python3-yaml python3-venv
     shellcheck
 )
 

@@ -6,6 +6,7 @@ use identity_host::device::safety::InUse;
 use identity_host::device::{Card, Target};
 use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
+use identity_host::record::CardKey;
 use identity_host::repair::{self, Keep, Prepared, Request};
 use identity_host::surroundings::Surroundings;
 use identity_host::update;
@@ -39,10 +40,9 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
     if let Some(lba) = prepared.foreign {
         show_foreign(&target, lba);
     }
-    if prepared.is_replacement {
-        writing::retire(&prepared.card.scan, &target, Undo::Replace)?;
-    }
+    writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace)?;
     let after = update::write(plan, &prepared.identity, &mut target, &args.target, args.at, surroundings)?;
+    let after = prepared.card.after(after);
     let document = Document::of_scan(&after, None, 1);
     print(&match args.format {
         Format::Json => json(&document),
@@ -59,10 +59,8 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
 fn prepare(args: &RepairArgs, target: &Target, surroundings: &Surroundings) -> Result<Prepared> {
     let request = Request { hint_lba: args.at, keep: args.keep, force: args.force };
     match repair::prepare(&request, target, &args.target, surroundings.clone()) {
-        Err(Error::LoneCopy { lba, .. }) if confirm::can_ask() && !args.dry_run => {
-            let shown = args.target.display();
-            let facts = format!("{shown}: LBA {lba} holds the only copy; it may come from another card\n");
-            confirm::ask(&facts, "Does it belong to this card?")?;
+        Err(doubt @ Error::LoneCopy { lba, .. }) if confirm::can_ask() && !args.dry_run => {
+            writing::ask(&doubt)?;
             let request = Request { keep: Some(Keep::Lba(lba)), ..request };
             Ok(repair::prepare(&request, target, &args.target, surroundings.clone())?)
         }

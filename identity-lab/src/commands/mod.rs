@@ -3,6 +3,8 @@
 
 mod add;
 mod card;
+mod check;
+mod export;
 mod init;
 mod list;
 mod netboot;
@@ -27,6 +29,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Init(_) => Ok(Exit::Usage),
         Verb::Add(args) => add::run(&dir, args),
         Verb::List(args) => list::run(&dir, args),
+        Verb::Check(args) => check::run(&dir, args),
+        Verb::Export(args) => export::run(&dir, args),
         Verb::Card(args) => card::run(&dir, args),
         Verb::Netboot(args) => netboot::run(&dir, args),
         Verb::Root(args) => match &args.verb {
