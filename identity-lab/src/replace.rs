@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use identity_ui::output::say;
 use identity_ui::{Exit, Failure, Result};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::{Builder, NamedTempFile, TempDir};
@@ -86,6 +87,10 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
 /// Exit 4 if it cannot be opened; 7 if it cannot be locked.
 pub fn lock(directory: &Path) -> Result<File> {
     let file = File::open(directory).map_err(|error| cannot("open", directory, &error, Exit::Corrupt))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        return Ok(file);
+    }
+    say(&format!("another run of this program writes in {}; waiting for it", directory.display()));
     flock(&file, FlockOperation::LockExclusive)
         .map_err(|error| cannot("lock", directory, &error.into(), Exit::Device))?;
     Ok(file)

@@ -8,6 +8,7 @@ mod files;
 mod labels;
 mod lists;
 mod netboot;
+mod root;
 mod serve;
 mod servers;
 mod story;
