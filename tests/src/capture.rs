@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a board has sent, from the capture that QEMU makes.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
@@ -11,14 +12,31 @@ use pcap_file::pcap::PcapReader;
 /// # Panics
 /// If the capture cannot be read.
 pub fn dhcp_requests(capture: &Path) -> Vec<([u8; 6], [u8; 6])> {
+    let mut requests = Vec::new();
+    for_each_frame(capture, |frame| requests.extend(dhcp_request(frame)));
+    requests
+}
+
+/// Each source address in a capture, as text.
+///
+/// # Panics
+/// If the capture cannot be read.
+pub fn sources(capture: &Path) -> BTreeSet<String> {
+    let mut sources = BTreeSet::new();
+    for_each_frame(capture, |frame| {
+        let source = frame.get(6..12).expect("a frame has addresses");
+        sources.insert(source.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":"));
+    });
+    sources
+}
+
+fn for_each_frame(capture: &Path, mut look: impl FnMut(&[u8])) {
     let file = File::open(capture).expect("QEMU made the capture");
     let mut reader = PcapReader::new(file).expect("a pcap file");
-    let mut requests = Vec::new();
     // The last packet may still be on its way to the file.
     while let Some(Ok(packet)) = reader.next_packet() {
-        requests.extend(dhcp_request(&packet.data));
+        look(&packet.data);
     }
-    requests
 }
 
 fn dhcp_request(frame: &[u8]) -> Option<([u8; 6], [u8; 6])> {
