@@ -32,7 +32,7 @@ fn package(dir: &Path) {
     let root = dir.join("package");
     run(Command::new(workspace().join("linux/install")).arg(&root));
     fs::create_dir_all(root.join("usr/bin")).expect("room");
-    fs::copy(cli::program(), root.join("usr/bin/identity")).expect("room");
+    run(Command::new("strip").arg("-o").arg(root.join("usr/bin/identity")).arg(cli::program()));
     fs::create_dir(root.join("DEBIAN")).expect("room");
     let control = "Package: sd-card-identity\nVersion: 0\nArchitecture: amd64\nMaintainer: nobody <n@example.org>\nDescription: tests\n";
     fs::write(root.join("DEBIAN/control"), control).expect("room");

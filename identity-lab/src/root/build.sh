@@ -121,7 +121,8 @@ unmount() {
     for name in tmp run dev proc; do umount --recursive "$tree/$name"; done
 }
 remove() {
-    unmount 2>/dev/null || :
+    # Whatever is mounted below it, the last one first.
+    awk -v tree="$tree/" 'index($2, tree) == 1 { print $2 }' /proc/self/mounts | sort -r | xargs -r umount --lazy || :
     rm -rf --one-file-system "$tree" "$work/pack"
 }
 
@@ -262,7 +263,7 @@ initramfs() {
     inside mkinitramfs -c gzip -l 1 -o /tmp/initrd "$release"
     umount "$tree/usr/share/initramfs-tools/hook-functions"
     if [ -n "$pack" ]; then umount "$tree/usr/lib/modules" "$tree/boot"; fi
-    gzip -dc "$tree/tmp/initrd" | zstd --quiet -12 --threads=1 >"$out/initrd"
+    gzip -dc "$tree/tmp/initrd" | zstd --quiet -19 --threads=1 >"$out/initrd"
 }
 
 # The boot files go beside the image; nobody boots from within it.
