@@ -162,8 +162,10 @@ pub fn choose_named(
         [first] => {
             let other = scan.valid().find(|&(lba, _, _)| lba == first).map(|(_, _, peer_lba)| peer_lba);
             let free = |lba: &u32| verdicts.iter().any(|slot| slot.lba == *lba && slot.is_free());
-            let slots = verdicts.iter().map(|slot| slot.lba).filter(|lba| *lba != first && free(lba));
-            let second = other.filter(|lba| free(lba) || check(*lba).is_ok()).into_iter().chain(slots).next();
+            let apart = |lba: &u32| lba.abs_diff(first) > 1;
+            let slots = verdicts.iter().map(|slot| slot.lba).filter(|lba| apart(lba) && free(lba));
+            let other = other.filter(|lba| apart(lba) && (free(lba) || check(*lba).is_ok()));
+            let second = other.into_iter().chain(slots).next();
             (first, second.ok_or_else(|| NotThere::NoSlots(NoSlots(verdicts.to_vec())))?)
         }
         [first, second] => (first, second),
@@ -171,6 +173,9 @@ pub fn choose_named(
     };
     if first == second || first == 0 || second == 0 {
         return Err(NotThere::Places(PlacesProblem::NotTwo));
+    }
+    if first.abs_diff(second) == 1 {
+        return Err(NotThere::Places(PlacesProblem::Neighbours));
     }
     for &lba in named {
         check(lba).map_err(|(busy, by_force)| NotThere::Busy(lba, busy, by_force))?;

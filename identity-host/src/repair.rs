@@ -10,8 +10,9 @@ use identity_core::{Identity, State, Uuid};
 use crate::device::Card;
 use crate::error::{Error, Result};
 use crate::plan::{self, Pair, Plan};
+use crate::record::{CardKey, Record};
 use crate::surroundings::Surroundings;
-use crate::whole_card::{WholeCard, no_slots};
+use crate::whole_card::WholeCard;
 
 /// Which identity of a conflict is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Request {
     pub hint_lba: Option<u32>,
     /// What to keep of a conflict; for a lone copy, a person's word that it is this card's.
     pub keep: Option<Keep>,
+    /// A place that a repair has tried to write in vain: the copy goes elsewhere, and the place is left.
+    pub avoid: Option<u32>,
     /// Whether to complete a lone copy, and to write over what is not ours where the second copy belongs.
     pub force: bool,
 }
@@ -43,11 +46,24 @@ pub struct Prepared {
     pub plan: Plan,
     /// Whether another identity goes.
     pub is_replacement: bool,
-    /// A sector of somebody's that will be written over.
-    pub foreign: Option<u32>,
 }
 
 impl Prepared {
+    /// What has to be kept elsewhere before the plan is carried out.
+    pub fn retired(&self, key: &CardKey) -> Vec<Record> {
+        let scan = &self.card.scan;
+        if self.is_replacement {
+            Record::retired(scan, key)
+        } else {
+            Record::going(scan, key, self.identity.uuid())
+        }
+    }
+
+    /// Whether this is the place of the second copy, and cannot be read.
+    pub fn is_lost(&self, lba: u32) -> bool {
+        self.card.scan.lost().any(|lost| lost == lba)
+    }
+
     /// Whether there is nothing to repair.
     pub fn is_whole(&self) -> bool {
         self.plan.steps.is_empty()
@@ -66,7 +82,7 @@ pub fn prepare(
     surroundings: Surroundings,
 ) -> Result<Prepared> {
     let card = WholeCard::read(card, path, request.hint_lba, surroundings)?;
-    card.check_may_write(path, request.force)?;
+    card.check_may_keep(path, request.force)?;
     match (card.scan.state(), request.keep) {
         (State::Conflict, Some(keep)) => keep_one(card, keep, request, path),
         (State::Valid | State::Degraded, keep) => {
@@ -85,38 +101,27 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
     let latest =
         latest.ok_or_else(|| Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) })?;
     if scan.state() == State::Valid && card.copies_in_partition().is_empty() {
-        return Ok(prepared(card, latest, Plan::default(), None));
+        return Ok(prepared(card, latest, Plan::default()));
     }
     if let Some(lba) = scan.lone_copy()
         && request.keep.is_none()
         && !request.force
-        && !is_bound_here(&card, &latest)
     {
         return Err(Error::LoneCopy { path: path.to_owned(), lba });
     }
-    let (pair, foreign) = choose(&card, &latest, request, path)?;
-    let plan = plan::write_missing(&latest, &pair, scan, card.partition_lba());
+    let pair = choose(&card, &latest, request, path)?;
+    let mut plan = plan::write_missing(&latest, &pair, scan, card.partition_lba());
+    plan.steps.retain(|step| request.avoid != Some(step.lba()));
     let plan = card.without_pending_flash(plan);
-    Ok(prepared(card, latest, plan, foreign))
+    Ok(prepared(card, latest, plan))
 }
 
-fn prepared(card: WholeCard, identity: Identity, plan: Plan, foreign: Option<u32>) -> Prepared {
-    Prepared { card, identity, plan, is_replacement: false, foreign }
+fn prepared(card: WholeCard, identity: Identity, plan: Plan) -> Prepared {
+    Prepared { card, identity, plan, is_replacement: false }
 }
 
-/// A card that is bound, and is the one: its lone copy is no piece of another card.
-fn is_bound_here(card: &WholeCard, identity: &Identity) -> bool {
-    let bound = identity.fields().card();
-    bound.is_some_and(|bound| card.scan.surroundings().card.is_ok_and(|cid| *cid.bytes() == bound))
-}
-
-/// Where the copies go, and whose sector is written over by force.
-fn choose(
-    card: &WholeCard,
-    latest: &Identity,
-    request: &Request,
-    path: &Path,
-) -> Result<(Pair, Option<u32>)> {
+/// Where the copies go.
+fn choose(card: &WholeCard, latest: &Identity, request: &Request, path: &Path) -> Result<Pair> {
     let (scan, first) = (&card.scan, &card.first_sectors);
     let copies = || scan.valid().filter(|(_, identity, _)| *identity == latest);
     // A copy in the gap rather than one in a partition.
@@ -124,33 +129,27 @@ fn choose(
     let Some((lba, _, peer_lba)) = copy else {
         return Err(Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) });
     };
-    let belongs = |lba| first.check_own(lba, false).is_ok();
+    let belongs = |lba| request.avoid != Some(lba) && first.check_own(lba, false).is_ok();
     let verdicts = first.verdicts();
     let is_foreign = scan.at(peer_lba).is_some_and(|peer| peer.condition == Condition::Foreign);
     let by_force = is_foreign && belongs(lba) && first.check_own(peer_lba, true).is_ok();
     if by_force && request.force {
-        return Ok((Pair::new(lba, peer_lba, plan::Why::Belongs), Some(peer_lba)));
+        return Ok(Pair::new(lba, peer_lba, plan::Why::Belongs));
     }
     let pair = plan::choose_for_repair(lba, peer_lba, &verdicts, scan, belongs);
-    let pair = pair.map_err(|error| match is_foreign {
+    pair.map_err(|error| match is_foreign {
         true => Error::ForeignAtPeer { path: path.to_owned(), lba: peer_lba, by_force },
-        false => no_slots(path, error),
-    })?;
-    Ok((pair, None))
+        false => card.no_slots(path, error),
+    })
 }
 
 /// The identity that is named, in its latest version; `None` if there is none, or two that cannot both be right.
 fn find(card: &WholeCard, keep: Keep) -> Option<Identity> {
-    let valid = || card.scan.valid().map(|(lba, identity, _)| (lba, identity));
     match keep {
-        Keep::Lba(wanted) => valid().find(|(lba, _)| *lba == wanted).map(|(_, identity)| identity.clone()),
-        Keep::Uuid(uuid) => {
-            let versions =
-                || valid().map(|(_, identity)| identity).filter(|identity| identity.uuid() == uuid);
-            let latest = versions().max_by_key(|identity| identity.generation())?;
-            let same = |other: &&Identity| other.generation() == latest.generation();
-            versions().filter(same).all(|other| other == latest).then(|| latest.clone())
+        Keep::Lba(wanted) => {
+            card.scan.valid().find(|(lba, ..)| *lba == wanted).map(|(_, identity, _)| identity.clone())
         }
+        Keep::Uuid(uuid) => card.scan.version(uuid).cloned(),
     }
 }
 
@@ -170,5 +169,5 @@ fn keep_one(card: WholeCard, keep: Keep, request: &Request, path: &Path) -> Resu
     let pair = card.choose(&[], request.force, path)?;
     let plan = plan::write(&identity, &pair, &card.scan, card.partition_lba());
     let plan = card.without_pending_flash(plan);
-    Ok(Prepared { card, identity, plan, is_replacement: true, foreign: None })
+    Ok(Prepared { card, identity, plan, is_replacement: true })
 }

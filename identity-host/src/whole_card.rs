@@ -5,8 +5,10 @@
 use std::path::Path;
 
 #[cfg(feature = "stamp")]
-use identity_core::Identity;
+use identity_core::copy::NotACopy;
 use identity_core::search::Condition;
+#[cfg(feature = "stamp")]
+use identity_core::{Identity, StoredCopy};
 use identity_layout::mark::Mark;
 
 use crate::device::Card;
@@ -40,6 +42,7 @@ impl WholeCard {
         let first_sectors =
             first_sectors.map_err(|error| Error::io(path, Action::ReadFirstSectors, error))?;
         let scan = Scan::with_first_sectors(&first_sectors, card, hint_lba).judged_in(surroundings);
+        let scan = scan.with_partition(first_sectors.first_partition_lba());
         Ok(Self { first_sectors, scan })
     }
 
@@ -83,10 +86,32 @@ impl WholeCard {
         for lba in self.scan.lbas(Condition::Newer) {
             let in_partition = self.first_sectors.is_in_partition(lba);
             if in_partition || !force {
-                return Err(Error::NewerCopy { path: path(), lba, in_partition });
+                return Err(Error::NewerCopy { path: path(), lba, in_partition, by_force: !in_partition });
             }
         }
         Ok(())
+    }
+
+    /// The same for a verb that keeps the identity: where a copy of a later version decides, none is known that could be
+    /// kept, and force does not help. `path` is for messages.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    pub fn check_may_keep(&self, path: &Path, force: bool) -> Result<()> {
+        match self.scan.primary().filter(|primary| primary.condition == Condition::Newer) {
+            Some(newer) => {
+                let in_partition = self.first_sectors.is_in_partition(newer.lba);
+                let path = path.to_owned();
+                Err(Error::NewerCopy { path, lba: newer.lba, in_partition, by_force: false })
+            }
+            None => self.check_may_write(path, force),
+        }
+    }
+
+    /// What is on the card after a write, which moves no partition.
+    #[must_use]
+    pub fn after(&self, scan: Scan) -> Scan {
+        scan.with_partition(self.first_sectors.first_partition_lba())
     }
 
     /// Whether all places can be read that may hold a copy: what is erased or replaced must not come back. `path` is for
@@ -101,6 +126,20 @@ impl WholeCard {
         }
     }
 
+    /// Sectors that a plan writes copies over, and that are somebody's.
+    pub fn foreign(&self, plan: &Plan) -> Vec<u32> {
+        let written = plan.steps.iter().filter(|step| matches!(step, Step::Write { .. })).map(Step::lba);
+        let is_foreign = |lba: &u32| {
+            let Some(Ok(sector)) = self.first_sectors.sector(u64::from(*lba)) else { return false };
+            let is_data = matches!(
+                StoredCopy::parse(sector, *lba),
+                Err(NotACopy::Foreign | NotACopy::Misplaced { .. })
+            );
+            is_data && self.first_sectors.check(*lba).is_err()
+        };
+        written.filter(is_foreign).collect()
+    }
+
     /// Two places for the copies: those that were named, if any; else where the copies are, or slots. `path` is for messages.
     ///
     /// # Errors
@@ -109,7 +148,7 @@ impl WholeCard {
         let verdicts = self.first_sectors.verdicts();
         if named.is_empty() {
             let may_stay = |lba| self.first_sectors.check(lba).is_ok();
-            return choose(&verdicts, &self.scan, may_stay).map_err(|error| no_slots(path, error));
+            return choose(&verdicts, &self.scan, may_stay).map_err(|error| self.no_slots(path, error));
         }
         let check = |lba| self.first_sectors.check_at(lba, force);
         choose_named(named, &verdicts, &self.scan, check).map_err(|error| match error {
@@ -117,8 +156,16 @@ impl WholeCard {
             NotThere::Busy(lba, busy, by_force) => {
                 Error::Place { path: path.to_owned(), lba, busy, by_force }
             }
-            NotThere::NoSlots(error) => no_slots(path, error),
+            NotThere::NoSlots(error) => self.no_slots(path, error),
         })
+    }
+
+    /// The error with the card's name, or what is behind it: a flash that was not finished.
+    pub fn no_slots(&self, path: &Path, error: NoSlots) -> Error {
+        match self.mark() {
+            Some(mark) => Error::Unfinished { path: path.to_owned(), image: mark.image().to_owned() },
+            None => no_slots(path, error),
+        }
     }
 
     /// Puts the step in front of a plan that takes the number out of the mark of an unfinished flash: what is written now

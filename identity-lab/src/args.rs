@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::label::Size;
+
 /// A lab of boards as text files under git: who each board is, what it boots, and the servers' files that follow from it.
 #[derive(Debug, Parser)]
 #[command(name = "identity-lab", version, max_term_width = 110, after_help = EXIT_CODES)]
@@ -41,6 +43,17 @@ pub enum Verb {
         after_help = "Examples:\n  identity-lab list\n  identity-lab list --profile panda --format json"
     )]
     List(ListArgs),
+    /// Look for what clashes: two boards with one name, UUID or address, a profile that is not there
+    #[command(
+        after_help = "Examples:\n  identity-lab check\n  identity-lab check --format json\n\nExit code 5 if something was found."
+    )]
+    Check(CheckArgs),
+    /// Print a file for another program: DHCP, Ansible, labgrid, LAVA, SSH
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+    /// Make labels: a QR code of the UUID, the hostname, the MAC address
+    #[command(after_help = LABEL_EXAMPLES)]
+    Label(LabelArgs),
     /// Write what boots the boards: a tree for TFTP, HTTP and NBD, and the servers' configuration
     #[command(after_help = NETBOOT_EXAMPLES)]
     Netboot(NetbootArgs),
@@ -61,6 +74,26 @@ Examples:
   identity-lab add 'panda-[01-20]' --profile panda --location R3
   identity-lab add 'r[1-3]n[01-16]' --profile worker --tags 'poe spare'
   identity-lab add --dry-run 'panda-[01-20]' --profile panda";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  identity-lab export hosts
+  identity-lab export dnsmasq --output /etc/dnsmasq.d/lab.conf
+  identity-lab export kea --check /etc/kea/kea-dhcp4.conf   in a git hook
+  identity-lab export lava panda-03
+  identity-lab export lava --output /etc/lava-server/dispatcher-config/devices
+
+The file is sorted, has no date, and is the same for the same lab.";
+
+const LABEL_EXAMPLES: &str = "\
+Examples:
+  identity-lab label panda-03 -o panda-03.svg
+  identity-lab label 'panda-[01-20]' --sheet 3666 -o labels.pdf
+  identity-lab label 'panda-[01-20]' --size 50x12 -o labels.zpl
+  identity-lab label panda-03 --size 50x12 --format zpl | nc printer 9100
+
+The QR code holds URN:UUID:…, which `identity stamp --uuid` takes without the prefix. Sheets: 3651, 3666, 3667, l7160 (A4) \
+and 5160 (Letter), by Avery's numbers.";
 
 const NETBOOT_EXAMPLES: &str = "\
 Examples:
@@ -144,6 +177,89 @@ pub struct ListArgs {
     /// Output format
     #[arg(long, default_value = "text")]
     pub format: Format,
+}
+
+/// `identity-lab check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Whose file it is
+    #[arg(value_name = "FORMAT")]
+    pub kind: ExportFormat,
+    /// The board whose fragment is wanted (lava)
+    pub board: Option<String>,
+    /// Write the file, whole or not at all, instead of printing it; for lava a directory
+    #[arg(short, long, value_name = "FILE", conflicts_with = "check")]
+    pub output: Option<PathBuf>,
+    /// Write nothing; end with 5 if FILE is not up to date
+    #[arg(long, value_name = "FILE")]
+    pub check: Option<PathBuf>,
+}
+
+/// What `export` can print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// dhcp-host lines for a dnsmasq that exists
+    Dnsmasq,
+    /// A configuration of Kea's DHCPv4 server
+    Kea,
+    /// Lines for /etc/hosts
+    Hosts,
+    /// What an inventory script prints
+    Ansible,
+    /// labgrid's exporter: the reader that holds a board's card
+    Labgrid,
+    /// places.yaml of labgrid's coordinator
+    LabgridPlaces,
+    /// One file a board, for its device dictionary
+    Lava,
+    /// SSH host keys
+    SshKnownHosts,
+    /// boards.csv with derived values filled in
+    Csv,
+    /// All boards as JSON
+    Json,
+}
+
+/// `identity-lab label`.
+#[derive(Debug, Args)]
+pub struct LabelArgs {
+    /// Boards by hostname, with ranges in brackets, or by UUID
+    #[arg(required = true, value_name = "BOARD")]
+    pub boards: Vec<String>,
+    /// Size of a label in millimetres, width and height
+    #[arg(long, value_name = "WxH", default_value = "50x25", conflicts_with = "sheet")]
+    pub size: Size,
+    /// Dots an inch of the printer [default: 203 for ZPL, else 600]
+    #[arg(long, value_name = "DPI", value_parser = clap::value_parser!(u32).range(150..=2400))]
+    pub dpi: Option<u32>,
+    /// A sheet of labels by its number
+    #[arg(long, value_name = "NAME")]
+    pub sheet: Option<String>,
+    /// Output format [default: by the end of FILE's name, else svg]
+    #[arg(long)]
+    pub format: Option<LabelFormat>,
+    /// Write the file instead of printing it
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How labels are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LabelFormat {
+    /// A picture of one label, or of one sheet
+    Svg,
+    /// A page each, or pages of a sheet
+    Pdf,
+    /// For label printers
+    Zpl,
 }
 
 /// `identity-lab netboot`.

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use identity_ui::output::say;
 use identity_ui::{Exit, Failure, Result};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::{Builder, NamedTempFile, TempDir};
@@ -49,12 +50,12 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(|error| failure("write", path, &error))
 }
 
-/// Writes a file that must not be there yet.
+/// Writes a file that must not be there yet, with this mode less the umask.
 ///
 /// # Errors
 /// Exit 6 if the name is taken; as [`replace`].
-pub fn create(path: &Path, bytes: &[u8]) -> Result<()> {
-    let written = write_beside(path, bytes, 0o666).and_then(|file| {
+pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let written = write_beside(path, bytes, mode).and_then(|file| {
         file.persist_noclobber(path).map_err(|error| error.error)?;
         sync_directory(parent(path))
     });
@@ -86,6 +87,10 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
 /// Exit 4 if it cannot be opened; 7 if it cannot be locked.
 pub fn lock(directory: &Path) -> Result<File> {
     let file = File::open(directory).map_err(|error| cannot("open", directory, &error, Exit::Corrupt))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        return Ok(file);
+    }
+    say(&format!("another run of this program writes in {}; waiting for it", directory.display()));
     flock(&file, FlockOperation::LockExclusive)
         .map_err(|error| cannot("lock", directory, &error.into(), Exit::Device))?;
     Ok(file)

@@ -7,7 +7,7 @@ use identity_core::{SECTOR_LEN, StoredCopy};
 
 use super::bytes::Bytes;
 use super::families::{self, Family, Span};
-use super::gap::Gap;
+use super::gap::{Gap, Look};
 use super::mark::Mark;
 use super::recognise::uboot_env::UNJUDGED;
 use super::recognise::{self, Budget, Sighting};
@@ -146,6 +146,7 @@ pub fn map(gap: &Gap) -> Map {
     cover(&mut regions, copies);
     cover(&mut regions, images.clone());
     cover(&mut regions, misplaced);
+    cover(&mut regions, find_unreadable(gap, end_lba));
     let data = find_data(gap, end_lba, &regions);
     cover(&mut regions, data);
     regions.extend(claims.into_iter().flatten());
@@ -243,6 +244,21 @@ fn find_mark(gap: &Gap, end_lba: u64) -> Option<Region> {
     let (basis, detail) = (Basis::Mark, mark.image().to_owned());
     let owner = Owner { basis, family: "identity", what: "mark of an unfinished flash", detail };
     Region::new(0, end_lba.min(1), owner)
+}
+
+/// Sectors that the device could not read: nobody knows whose they are.
+fn find_unreadable(gap: &Gap, end_lba: u64) -> Vec<Region> {
+    let mut unreadable: Vec<Region> = Vec::new();
+    for lba in (0..end_lba).filter(|&lba| matches!(gap.look(lba), Look::Unreadable)) {
+        match unreadable.last_mut().filter(|last| last.end_lba() == lba) {
+            Some(last) => last.sectors = last.sectors.saturating_add(1),
+            None => {
+                let owner = Owner { basis: Basis::Data, family: "", what: UNREADABLE, detail: String::new() };
+                unreadable.extend(Region::new(lba, lba.saturating_add(1), owner));
+            }
+        }
+    }
+    unreadable
 }
 
 /// Copies, and copies that were written for another LBA: somebody's data.
@@ -352,6 +368,8 @@ fn fill(sector: &[u8; SECTOR_LEN]) -> Fill {
 
 const UNPROTECTED: &str = "GPT without a protective entry in LBA 0";
 const MISPLACED: &str = "piece of a card's image";
+/// What [`Owner::what`] is of sectors that the device could not read.
+pub const UNREADABLE: &str = "unreadable sector";
 const DATA: &str = "unknown data";
 const PADDING: &str = "padding (0xFF)";
 
@@ -368,7 +386,7 @@ fn find_data(gap: &Gap, end_lba: u64, regions: &[Region]) -> Vec<Region> {
         let fill = match owned.peek() {
             Some(region) if region.contains(lba) => match region.owner.basis {
                 Basis::Table => Some(Fill::Zero),
-                Basis::Data if region.owner.what == MISPLACED => Some(Fill::Other),
+                Basis::Data if [MISPLACED, UNREADABLE].contains(&region.owner.what) => Some(Fill::Other),
                 _ => None,
             },
             _ => gap.sector(lba).map(fill),

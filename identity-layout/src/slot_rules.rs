@@ -7,7 +7,7 @@ use identity_core::slot::{Group, READING_ORDER, Slot};
 
 use super::families;
 use super::gap::Gap;
-use super::map::{Basis, Map, Region, is_blank, is_zero};
+use super::map::{Basis, Map, Region, UNREADABLE, is_blank, is_zero};
 use super::table::{FIRST_PARTITION_USUAL_LBA, TableProblem};
 
 /// Why a sector may not be taken.
@@ -75,6 +75,7 @@ impl fmt::Display for SlotBusy {
             Self::Inside(region) => write!(f, "inside {}", Words(region)),
             Self::Claimed(region) => write!(f, "reserved for {}", Words(region)),
             Self::NotBlank(None) => f.write_str("not blank"),
+            Self::NotBlank(Some(region)) if region.owner.what == UNREADABLE => f.write_str("cannot be read"),
             Self::NotBlank(Some(region)) => write!(f, "not blank: {}", Words(region)),
             Self::Neighbour { lba, region: None } => write!(f, "next to LBA {lba}, which is not blank"),
             Self::Neighbour { lba, region: Some(region) } => {

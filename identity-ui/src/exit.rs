@@ -104,6 +104,7 @@ impl Exit {
             | Error::CopyBesidePair { .. }
             | Error::Generation(_)
             | Error::NoSlots { .. }
+            | Error::Unfinished { .. }
             | Error::Place { .. }
             | Error::ForeignAtPeer { .. }
             | Error::BoundElsewhere { .. }
@@ -112,7 +113,7 @@ impl Exit {
             | Error::NoBoard { .. }
             | Error::NotOurDirectory { .. } => Self::Refused,
             #[cfg(feature = "stamp")]
-            Error::OtherCard { .. } => Self::Refused,
+            Error::OtherCard { .. } | Error::RecordInUse { .. } | Error::RecordUsed { .. } => Self::Refused,
             #[cfg(feature = "stamp")]
             Error::Record { problem: RecordProblem::NoPlace, .. } => Self::Device,
             #[cfg(feature = "stamp")]

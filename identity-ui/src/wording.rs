@@ -47,12 +47,17 @@ pub fn error(error: &Error) -> String {
             ),
             _ => state(scan, path).unwrap_or_default(),
         },
-        Error::NewerCopy { path, lba, in_partition } => {
+        Error::NewerCopy { path, lba, in_partition, by_force } => {
             let shown = path.display();
-            let way_out = if *in_partition {
-                "it lies in a partition, where this program never clears it; update `identity`"
-            } else {
-                "update `identity`, or give --force to write over it"
+            let way_out = match (in_partition, by_force) {
+                (true, _) => {
+                    "it lies in a partition, where this program never clears it; update `identity`".into()
+                }
+                (false, true) => "update `identity`, or give --force to write over it".into(),
+                (false, false) => format!(
+                    "update `identity`, or replace what is there by a new identity with `identity stamp --force --profile \
+                     NAME {shown}`"
+                ),
             };
             format!(
                 "{shown}: LBA {lba} holds a copy of a later format version, which this program cannot read; {way_out}"
@@ -94,11 +99,23 @@ pub fn error(error: &Error) -> String {
         }
         Error::Value(error) => value(*error),
         Error::NoProfile => "the card does not have this identity; a new one needs --profile NAME".into(),
-        Error::Generation(error) => error.to_string(),
+        Error::Generation(error) => format!(
+            "{error}; give the card a new identity: `identity stamp --force --profile NAME CARD`"
+        ),
         Error::NoSlots { path, verdicts } => no_slots(path, verdicts),
+        Error::Unfinished { path, image } => format!(
+            "{0} holds an unfinished flash of {image} (the mark in LBA 0), and has no partition table before that is finished; finish it with `identity \
+             flash IMAGE {0}`",
+            path.display()
+        ),
         Error::Places(PlacesProblem::Count) => "--at takes one LBA or two, joined by a comma".into(),
         Error::Places(PlacesProblem::NotTwo) => {
             "--at: the copies need two different sectors, and not LBA 0".into()
+        }
+        Error::Places(PlacesProblem::Neighbours) => {
+            "--at: two neighbours share a page of the flash memory, and one write would take both copies; name two sectors \
+             farther apart"
+                .into()
         }
         Error::Place { path, lba, busy: why, by_force } => {
             let force = if *by_force { "; --force writes there all the same" } else { "" };
@@ -167,6 +184,19 @@ pub fn error(error: &Error) -> String {
             )
         }
         #[cfg(feature = "stamp")]
+        Error::RecordInUse { path, uuid } => format!(
+            "{}: another `identity` is giving the identity {uuid} to a card now; nothing was written: wait for it to end, or two \
+             boards share one identity",
+            path.display()
+        ),
+        #[cfg(feature = "stamp")]
+        Error::RecordUsed { path, record, uuid } => format!(
+            "{}: the identity {uuid} of {} was given to a card meanwhile, and the record is used up or has changed; nothing was \
+             written: run the command again to see what is left",
+            path.display(),
+            record.display()
+        ),
+        #[cfg(feature = "stamp")]
         Error::Record { path, problem } => record(path, problem),
         #[cfg(feature = "stamp")]
         Error::NewImage { path, problem: NewImageProblem::Exists } => {
@@ -222,18 +252,13 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
                 "{shown} is blank: no slot holds an identity{seen}; give it one with `identity stamp --profile NAME {shown}`"
             )
         }
-        State::Degraded => match scan.lone_copy() {
-            Some(lba) => format!(
-                "{shown} is degraded (LBA {lba} holds the only copy, which may come from another card; {}); if it belongs to \
-                 this card, complete it with `identity repair --keep {lba} {shown}`, else remove it with `identity erase \
-                 {shown}`",
-                sectors(scan, |label| label != "valid")
-            ),
-            None => format!(
-                "{shown} is degraded ({}); make it whole with `identity repair {shown}`",
-                sectors(scan, |label| label != "valid")
-            ),
-        },
+        State::Degraded => degraded(scan, path),
+        State::Corrupt if scan.ours().all(|sector| scan.is_in_partition(sector.lba)) => format!(
+            "{shown} holds no identity, but a damaged copy in a partition, for which readers call it corrupt ({}); {}; give \
+             the card an identity with `identity stamp --force --profile NAME {shown}`",
+            sectors(scan, |label| label != "valid"),
+            left_in_partition(scan, path)
+        ),
         State::Corrupt => format!(
             "{shown} is corrupt: it holds copies, but none is valid ({}); with a record of the identity, or what `identity \
              read --format json` printed of it, give it back with `identity stamp --force --restore FILE {shown}`, else \
@@ -250,6 +275,61 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
     })
 }
 
+/// The option that a verb needs which moves or clears the copies: they lie in a partition, or one of a later version is
+/// among them.
+fn force(scan: &Scan) -> &'static str {
+    let needs_force = scan.in_partition(Condition::Valid).chain(scan.lbas(Condition::Newer)).next().is_some();
+    if needs_force { " --force" } else { "" }
+}
+
+/// Whether a copy of a later version is where no verb of this program clears it.
+fn has_newer_in_partition(scan: &Scan) -> bool {
+    scan.in_partition(Condition::Newer).next().is_some()
+}
+
+fn degraded(scan: &Scan, path: &Path) -> String {
+    let (shown, force) = (path.display(), force(scan));
+    let what = sectors(scan, |label| label != "valid");
+    if has_newer_in_partition(scan) {
+        return format!(
+            "{shown} is degraded ({what}); a copy of a later version lies in a partition, where this program never clears it: \
+             update `identity`"
+        );
+    }
+    if scan.is_whole_beside_partition() && scan.in_partition(Condition::Corrupt).next().is_some() {
+        return format!(
+            "{shown} has its identity twice, and readers call it degraded for a damaged copy in a partition ({what}); {}",
+            left_in_partition(scan, path)
+        );
+    }
+    if let Some(lba) = scan.lone_copy() {
+        return format!(
+            "{shown} is degraded (LBA {lba} holds the only copy, which may come from another card; {what}); if it belongs to \
+             this card, complete it with `identity repair{force} --keep {lba} {shown}`, else remove it with `identity \
+             erase{force} {shown}`"
+        );
+    }
+    match scan.lbas(Condition::Newer).next() {
+        Some(lba) => format!(
+            "{shown} is degraded ({what}); update `identity`, or write over what LBA {lba} holds, of which a record is kept, \
+             with `identity repair --force {shown}`"
+        ),
+        None => format!("{shown} is degraded ({what}); make it whole with `identity repair{force} {shown}`"),
+    }
+}
+
+/// What can be done about damaged copies behind the start of a partition, which no verb clears.
+fn left_in_partition(scan: &Scan, path: &Path) -> String {
+    let lbas: Vec<_> = scan.in_partition(Condition::Corrupt).collect();
+    let clear =
+        |lba: &u32| format!("`dd if=/dev/zero of={} bs=512 seek={lba} count=1 conv=notrunc`", path.display());
+    format!(
+        "it may be part of a file, so `identity` leaves it where it is, and the file system overwrites it one day; if no file \
+         is there, clear it with {}",
+        lbas.iter().map(clear).collect::<Vec<_>>().join(" and ")
+    )
+}
+
 /// Two identities, or two versions of one that cannot both be right: which can be kept, and how.
 fn conflict(scan: &Scan, path: &Path) -> String {
     let shown = path.display();
@@ -260,10 +340,18 @@ fn conflict(scan: &Scan, path: &Path) -> String {
         [_] => ("two versions of one identity", "LBA"),
         _ => ("two identities", "UUID"),
     };
+    if has_newer_in_partition(scan) {
+        return format!(
+            "{shown} is in conflict: it holds {what} ({}), and a copy of a later version in a partition, where this program \
+             never clears it: update `identity`",
+            valid_copies(scan)
+        );
+    }
     format!(
-        "{shown} is in conflict: it holds {what} ({}); keep one with `identity repair --keep {keep} {shown}`, or replace \
+        "{shown} is in conflict: it holds {what} ({}); keep one with `identity repair{} --keep {keep} {shown}`, or replace \
          all with `identity stamp --force --profile NAME {shown}`",
-        valid_copies(scan)
+        valid_copies(scan),
+        force(scan)
     )
 }
 
@@ -590,6 +678,11 @@ fn record(path: &Path, problem: &RecordProblem) -> String {
             );
         }
         RecordProblem::NoFile => "it is no regular file".into(),
+        RecordProblem::Link => {
+            return format!(
+                "{shown} is a symbolic link, which is not followed; give the file itself, which `readlink -f {shown}` names"
+            );
+        }
         RecordProblem::Document(problem) => problem.to_string(),
     };
     format!("{shown} is neither a record nor what `identity read --format json` prints: {what}")

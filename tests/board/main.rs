@@ -18,6 +18,7 @@ mod object;
 mod orangepi;
 mod packages;
 mod releases;
+mod root_images;
 mod sandbox_cards;
 mod sandbox_unit;
 mod search;

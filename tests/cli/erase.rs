@@ -62,8 +62,8 @@ fn it_erases_copies_wherever_they_are() {
     image.run(format!("stamp --profile panda --uuid {UUID} --at 300")).exits(0);
     image.run("erase").exits(0);
     assert_eq!(image.copies(), [0; 0]);
-    image.run("stamp --profile panda --at 300,301").exits(0);
-    image.run("erase --at 301").exits(0);
+    image.run("stamp --profile panda --at 300,302").exits(0);
+    image.run("erase --at 302").exits(0);
     assert_eq!(image.copies(), [0; 0]);
 }
 

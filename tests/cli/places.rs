@@ -155,10 +155,10 @@ fn a_card_full_of_data_is_refused() {
 #[test]
 fn a_person_may_name_two_places() {
     let image = Image::mbr();
-    let stamped = image.run("stamp --profile panda --at 300,301 --format json").exits(0).json();
-    assert_eq!(stamped["copies"], json!([{"lba": 300, "state": "valid"}, {"lba": 301, "state": "valid"}]));
-    assert_eq!(image.copies(), [300, 301]);
-    for lba in [300, 301] {
+    let stamped = image.run("stamp --profile panda --at 300,302 --format json").exits(0).json();
+    assert_eq!(stamped["copies"], json!([{"lba": 300, "state": "valid"}, {"lba": 302, "state": "valid"}]));
+    assert_eq!(image.copies(), [300, 302]);
+    for lba in [300, 302] {
         image.run(format!("read --at {lba}")).exits(0).is_quiet();
         image.run(format!("verify --at {lba}")).exits(0).is_quiet();
     }
@@ -202,6 +202,27 @@ fn places_that_make_no_sense_are_wrong_usage() {
     }
 }
 
+/// One page of the flash memory holds both, and one tool that writes there takes both.
+#[test]
+fn neighbours_are_no_two_places() {
+    let image = Image::mbr();
+    for at in ["52,53", "301,300"] {
+        image
+            .unchanged(format!("stamp --profile panda --at {at}"))
+            .exits(2)
+            .says_one_sentence()
+            .says(&["--at"]);
+    }
+    // Beside one that is named, no neighbour is chosen; and one that is there already moves away.
+    image.run("stamp --profile panda --at 53").exits(0);
+    assert_eq!(image.copies(), [53, 6607]);
+    let old = Image::mbr();
+    let identity = image.copy(53);
+    old.put(300, &identity.encode(300, 301)).put(301, &identity.encode(301, 300));
+    old.run(format!("stamp --uuid {} --at 300", identity.uuid())).exits(0);
+    assert_eq!(old.copies(), [52, 300]);
+}
+
 #[test]
 fn places_that_are_taken_are_refused() {
     let image = Image::mbr();
@@ -209,7 +230,7 @@ fn places_that_are_taken_are_refused() {
     for (at, reason) in [
         (format!("{PARTITION_LBA},52"), "partition"),
         (format!("52,{}", PARTITION_LBA + 1), "partition"),
-        ("300,301".into(), "--force"),
+        ("300,302".into(), "--force"),
         ("4294967295,52".into(), "4294967295"),
     ] {
         let outcome = image.unchanged(format!("stamp --profile panda --at {at}")).exits(6);
@@ -228,8 +249,14 @@ fn places_that_are_taken_are_refused() {
 fn force_puts_a_copy_over_data_at_a_place_by_hand() {
     let image = Image::mbr();
     image.put(300, b"precious");
-    image.run("stamp --profile panda --at 300,301 --force").exits(0);
-    assert_eq!(image.copies(), [300, 301]);
+    image
+        .run("stamp --profile panda --at 300,302 --force")
+        .exits(0)
+        .says(&["LBA 300 is written over", "precious"]);
+    // Their own copies are no data of somebody.
+    let again = image.run("stamp --profile beagle --at 300,302 --force").exits(0);
+    assert!(!again.stderr.contains("is written over"), "{}", again.stderr);
+    assert_eq!(image.copies(), [300, 302]);
 }
 
 #[test]
@@ -252,7 +279,7 @@ fn a_card_without_a_table_takes_two_places_by_hand() {
 #[test]
 fn an_identity_outside_the_slots_is_found_before_another_is_added() {
     let image = Image::mbr();
-    image.run(format!("stamp --profile panda --uuid {UUID} --at 300,301")).exits(0);
+    image.run(format!("stamp --profile panda --uuid {UUID} --at 300,302")).exits(0);
     for words in ["stamp --profile beagle", "stamp --profile beagle --force", "repair", "erase --force"] {
         image.unchanged(words).exits(6).says(&["LBA 300", "--at 300"]);
     }

@@ -244,7 +244,7 @@ fn derive_takes_a_card_too() {
         image.run("derive").exits(code).says_one_sentence().says(&[state]).prints("");
     }
     let by_hand = Image::mbr();
-    by_hand.run(format!("stamp --profile panda --uuid {UUID} --at 300,301")).exits(0);
+    by_hand.run(format!("stamp --profile panda --uuid {UUID} --at 300,302")).exits(0);
     by_hand.run("derive --at 300 --interfaces 3").exits(0).is_quiet().prints(&derived);
     Identity::new("derive absent.img").run().exits(2).says_one_sentence().says(&["32 hex digits", "no card"]);
 }

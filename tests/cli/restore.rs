@@ -157,6 +157,42 @@ fn links_pipes_and_directories_are_no_records() {
     assert!(record.exists());
 }
 
+#[test]
+fn a_link_is_refused_with_a_way_to_the_file() {
+    let (host, card) = (Host::new(), card());
+    let record = host.record_of(&card);
+    let link = host.path("work/link.json");
+    symlink(&record, &link).unwrap();
+    let refused = host.restore("", &link, card.path()).exits(6).says_one_sentence();
+    let resolve = format!("readlink -f {}", link.display());
+    refused.says(&["is a symbolic link", &resolve]);
+    let file = Command::new("sh").args(["-c", &resolve]).output().unwrap().stdout;
+    let file = PathBuf::from(String::from_utf8(file).unwrap().trim());
+    host.restore("", &file, card.path()).exits(0);
+}
+
+/// What names another card and board stays with them, and a person hears that two cards must not be used.
+#[test]
+fn a_flash_takes_no_binding_of_another_card_along() {
+    const CID: &str = "035344534C33324780AABBCCDD0155E7";
+    let host = Host::new();
+    let image = host.path("work/os.img");
+    fs::write(&image, Image::mbr().bytes()).unwrap();
+    let first = card();
+    first.run(format!("bind --cid {CID} --board=SN7")).exits(0);
+    let document = host.path("work/first.json");
+    fs::write(&document, first.run("read --format json").exits(0).stdout).unwrap();
+    let record = host.record_of(&first);
+    for (file, options) in [(document, ""), (record, "--force")] {
+        let second = Image::mbr();
+        let words = format!("flash {options} --restore {} {}", file.display(), image.display());
+        host.run(&words, &second).exits(0).says(&["must not be used again", "two boards"]);
+        let found = second.run("read --format json").exits(0).json();
+        assert_eq!(found["uuid"], UUID);
+        assert_eq!(found["bindings"], serde_json::json!({"card": null, "board": null}));
+    }
+}
+
 /// Runs it with standard output closed, or where nothing can be written.
 fn without_output(state: &Path, words: &str, card: &Image, closed: bool) -> Outcome {
     let script = if closed { r#"exec "$0" "$@" >&-"# } else { r#"exec "$0" "$@" >/dev/full"# };

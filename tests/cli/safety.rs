@@ -35,7 +35,7 @@ fn the_system_disk_is_refused_even_by_force() {
     for words in [
         "stamp --profile panda",
         "stamp --profile panda --force --allow-fixed-disk",
-        "stamp --profile panda --at 300,301 --force --allow-fixed-disk",
+        "stamp --profile panda --at 300,302 --force --allow-fixed-disk",
         "stamp --profile panda --dry-run --allow-fixed-disk",
         "repair --allow-fixed-disk",
         "erase --force --allow-fixed-disk",

@@ -32,7 +32,8 @@ pub fn run(card: &mut SimCard, words: &str) -> Result<()> {
         }
         Verb::Write(WriteVerb::Repair(args)) => {
             let args = args.0;
-            let request = repair::Request { hint_lba: args.at, keep: args.keep, force: args.force };
+            let request =
+                repair::Request { hint_lba: args.at, keep: args.keep, avoid: None, force: args.force };
             let prepared = repair::prepare(&request, card, path, here())?;
             update::write(&prepared.plan, &prepared.identity, card, path, args.at, here())?;
         }

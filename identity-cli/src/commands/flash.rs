@@ -27,6 +27,7 @@ use identity_ui::{Exit, Failure, Result, confirm, wording};
 use super::writing::{self, Undo};
 use crate::args::{FlashArgs, Format};
 use crate::render::flash::{self as show, FlashSummary, Outcome, Replaced};
+use crate::render::hexdump;
 
 pub fn run(args: &FlashArgs) -> Result<Exit> {
     let request = request(args)?;
@@ -43,7 +44,14 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     let (key, records) = (CardKey::of_target(&target), record::directory()?);
     let surroundings = Surroundings::of_target(&target);
     let card = FlashTarget { card: &target, path: &args.target, key: &key, records: &records, surroundings };
-    let prepared = prepare(&card, &mut source, bmap.clone(), request)?;
+    let mut prepared = prepare(&card, &mut source, bmap.clone(), request)?;
+    for doubt in std::mem::take(&mut prepared.doubts) {
+        if args.dry_run {
+            say(&wording::error(&doubt));
+        } else {
+            consent(doubt, args)?;
+        }
+    }
     say_all(&prepared.notes, &args.target);
 
     let summary = FlashSummary {
@@ -65,10 +73,11 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         })?;
         return Ok(Exit::Done);
     }
-    if let Some(file) = &args.restore
-        && let (_, Some(card)) = record::read_identity(file)?
-    {
-        writing::consent_to_card(file, &card, &target, &args.target, args.force)?;
+    for (lba, sector) in &prepared.covered {
+        let dump = hexdump::sector(sector);
+        say(&format!(
+            "LBA {lba} of the image is left out, for a copy of the identity goes there; it holds:\n{dump}"
+        ));
     }
     confirm(args, &summary, &target)?;
 
@@ -76,7 +85,9 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     let retired = prepared.retired(&key);
     let kept = writing::keep(&retired, &args.target, Undo::Replace)?;
     let replaced: Vec<Replaced> = retired.iter().zip(&kept).filter_map(Replaced::new).collect();
+    let is_from_elsewhere = prepared.is_from_elsewhere(&key);
     let (name, plan) = (source.name.clone(), prepared.plan.clone());
+    let covered = prepared.covered.iter().map(|(lba, _)| *lba).collect();
     let mut progress = ShownProgress::new(args.format == Format::Json);
     let settings = Settings {
         path: &args.target,
@@ -91,6 +102,9 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     drop(progress);
     drop(target);
     say_all(&done.notes, &args.target);
+    if is_from_elsewhere {
+        say(writing::FORMER_CARD);
+    }
 
     let outcome = Outcome {
         image: &name,
@@ -99,6 +113,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         verified: !args.no_verify,
         identity: plan.identity.is_some().then(|| Document::of_scan(&done.scan, None, 1)),
         why: plan.copies.why.map(wording::why),
+        covered,
         replaced,
     };
     print(&match args.format {
@@ -115,10 +130,9 @@ fn say_all(notes: &[Note], path: &Path) {
 }
 
 fn request(args: &FlashArgs) -> Result<Request> {
-    let read = |file: &PathBuf| record::read_identity(file).map(|(identity, _)| (file.clone(), identity));
     Ok(Request {
         fresh: fresh_identity(args)?,
-        restore: args.restore.as_ref().map(read).transpose()?,
+        restore: args.restore.as_deref().map(record::read_kept).transpose()?,
         no_restore: args.no_restore,
         at: args.at.clone(),
         no_table: args.no_table,
@@ -165,6 +179,23 @@ fn find_bmap(args: &FlashArgs) -> Option<PathBuf> {
         None if args.no_bmap || is_stdin(args) => None,
         None => bmap::find_beside(&args.image),
     }
+}
+
+/// Lets a person agree to an identity that another card has, or may have.
+fn consent(doubt: Error, args: &FlashArgs) -> Result<()> {
+    if confirm::can_ask() {
+        return writing::ask(&doubt);
+    }
+    let more = match &doubt {
+        Error::LoneCopy { .. } => Some("or give --force"),
+        _ if args.restore.is_none() => Some("or ignore the record with --no-restore"),
+        _ => None,
+    };
+    let failure = Failure::from(doubt);
+    Err(match more {
+        Some(more) => failure.and(more),
+        None => failure,
+    })
 }
 
 /// Asks before a block device is overwritten.

@@ -26,6 +26,8 @@ mod writing;
 
 use std::path::Path;
 
+#[cfg(feature = "stamp")]
+use identity_core::search::Condition;
 use identity_host::scan::Scan;
 #[cfg(feature = "stamp")]
 use identity_host::size_limit;
@@ -76,6 +78,18 @@ fn run_writing(verb: WriteVerb) -> Result<Exit> {
 fn warn(scan: &Scan, path: &Path) {
     if let Some(text) = wording::state(scan, path) {
         say(&text);
+    }
+}
+
+/// Says on standard error where an identity that was replaced may still be.
+#[cfg(feature = "stamp")]
+fn warn_unreadable(scan: &Scan, path: &Path) {
+    for lba in scan.lbas(Condition::Unreadable) {
+        let shown = path.display();
+        say(&format!(
+            "{shown}: LBA {lba} cannot be read; if it holds a copy of what was replaced, that may be readable again later: look \
+             with `identity verify {shown}` in another card reader"
+        ));
     }
 }
 

@@ -2,20 +2,21 @@
 //! `identity repair`.
 
 use identity_core::State;
+use identity_host::device::Target;
 use identity_host::device::safety::InUse;
-use identity_host::device::{Card, Target};
 use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
+use identity_host::record::CardKey;
 use identity_host::repair::{self, Keep, Prepared, Request};
 use identity_host::surroundings::Surroundings;
 use identity_host::update;
 use identity_ui::output::{json, print, say};
-use identity_ui::{Exit, Result, confirm};
+use identity_ui::{Exit, Failure, Result, confirm};
 
 use super::writing::Undo;
-use super::{warn, writing};
+use super::{warn, warn_unreadable, writing};
 use crate::args::{Format, RepairArgs};
-use crate::render::{hexdump, text};
+use crate::render::text;
 
 /// Repairs the identity, and prints it.
 ///
@@ -24,7 +25,7 @@ use crate::render::{hexdump, text};
 pub fn run(args: &RepairArgs) -> Result<Exit> {
     let mut target = writing::open(&args.target, args.safety, InUse::Refuse, args.dry_run)?;
     let surroundings = Surroundings::of_target(&target);
-    let prepared = prepare(args, &target, &surroundings)?;
+    let mut prepared = prepare(args, &target, &surroundings)?;
     let plan = &prepared.plan;
     if args.dry_run {
         let document = Document::of_scan(&prepared.card.scan, prepared.card.mark().as_ref(), 1);
@@ -36,13 +37,24 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     writing::consent(plan, &args.target, args.force)?;
-    if let Some(lba) = prepared.foreign {
-        show_foreign(&target, lba);
-    }
-    if prepared.is_replacement {
-        writing::retire(&prepared.card.scan, &target, Undo::Replace)?;
-    }
-    let after = update::write(plan, &prepared.identity, &mut target, &args.target, args.at, surroundings)?;
+    writing::show_foreign(&prepared.card, plan);
+    writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace)?;
+    let write = |prepared: &Prepared, target: &mut Target| {
+        let (plan, identity) = (&prepared.plan, &prepared.identity);
+        update::write(plan, identity, target, &args.target, args.at, surroundings.clone())
+    };
+    let after = match write(&prepared, &mut target) {
+        Err(error @ Error::Step { lba, .. }) if prepared.is_lost(lba) => {
+            say(&format!("{}; the second copy goes to another slot", Failure::from(error)));
+            // Whatever a person was to agree to, is agreed to.
+            let keep = args.keep.or_else(|| prepared.card.scan.lone_copy().map(Keep::Lba));
+            let request = Request { keep, avoid: Some(lba), ..request(args) };
+            prepared = repair::prepare(&request, &target, &args.target, surroundings.clone())?;
+            write(&prepared, &mut target)?
+        }
+        after => after?,
+    };
+    let after = prepared.card.after(after);
     let document = Document::of_scan(&after, None, 1);
     print(&match args.format {
         Format::Json => json(&document),
@@ -51,29 +63,26 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
             format!("{done}: {}\n{}", args.target.display(), text::identity(&document))
         }
     })?;
+    if prepared.is_replacement {
+        warn_unreadable(&after, &args.target);
+    }
     warn(&after, &args.target);
     Ok(if after.state() == State::Valid { Exit::Done } else { Exit::of_verified(after.state()) })
 }
 
+fn request(args: &RepairArgs) -> Request {
+    Request { hint_lba: args.at, keep: args.keep, avoid: None, force: args.force }
+}
+
 /// Prepares; a person on a terminal is asked before a lone copy is completed.
 fn prepare(args: &RepairArgs, target: &Target, surroundings: &Surroundings) -> Result<Prepared> {
-    let request = Request { hint_lba: args.at, keep: args.keep, force: args.force };
+    let request = request(args);
     match repair::prepare(&request, target, &args.target, surroundings.clone()) {
-        Err(Error::LoneCopy { lba, .. }) if confirm::can_ask() && !args.dry_run => {
-            let shown = args.target.display();
-            let facts = format!("{shown}: LBA {lba} holds the only copy; it may come from another card\n");
-            confirm::ask(&facts, "Does it belong to this card?")?;
+        Err(doubt @ Error::LoneCopy { lba, .. }) if confirm::can_ask() && !args.dry_run => {
+            writing::ask(&doubt)?;
             let request = Request { keep: Some(Keep::Lba(lba)), ..request };
             Ok(repair::prepare(&request, target, &args.target, surroundings.clone())?)
         }
         prepared => Ok(prepared?),
-    }
-}
-
-/// Somebody's sector that is written over by force.
-fn show_foreign(target: &Target, lba: u32) {
-    let mut sector = [0; identity_core::SECTOR_LEN];
-    if target.read(lba.into(), &mut sector).is_ok() {
-        say(&format!("LBA {lba} is written over; it holds:\n{}", hexdump::sector(&sector)));
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use identity_core::State;
 use identity_core::field::kind;
+use identity_core::search::Condition;
 use identity_core::slot::READING_ORDER;
 use serde::Serialize;
 
@@ -107,10 +108,17 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
     }
     warn_unfinished(mark.as_ref(), &path);
     let shown = path.display();
+    // Else what is said of the state comes first.
+    let is_kept = match scan.state() {
+        State::Valid => true,
+        State::Degraded => scan.lone_copy().is_none() && scan.lbas(Condition::Newer).next().is_none(),
+        _ => false,
+    };
     for lba in &in_partition {
+        let way_out =
+            if is_kept { format!("; move it with `identity repair --force {shown}`") } else { String::new() };
         say(&format!(
-            "{shown}: the copy at LBA {lba} lies in a partition, whose file system will overwrite it; move it with `identity \
-             repair --force {shown}`"
+            "{shown}: the copy at LBA {lba} lies in a partition, whose file system will overwrite it{way_out}"
         ));
     }
     if let Some(lba) = elsewhere {

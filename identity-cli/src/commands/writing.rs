@@ -9,14 +9,13 @@ use identity_host::device::{Access, Card, Target};
 use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
 use identity_host::plan::Plan;
-use identity_host::record::{self, CardKey, Record};
-use identity_host::scan::Scan;
-use identity_host::whole_card::check_consent;
+use identity_host::record::{self, CardKey, Kept, Record};
+use identity_host::whole_card::{WholeCard, check_consent};
 use identity_ui::output::{json, print, print_for_certain, say};
 use identity_ui::{Exit, Failure, Result, confirm, wording};
 
 use crate::args::{Format, SafetyArgs};
-use crate::render::text;
+use crate::render::{hexdump, text};
 
 /// Opens the target of a verb that writes, or only plans to.
 ///
@@ -58,32 +57,46 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
     }
 }
 
-/// Lets a person, or `force`, agree to an identity on another card than the one that the record `file` is of: two cards
+/// Lets a person, or `force`, agree to an identity on another card than the one that the record is of: two cards
 /// would share it. `path` is the target's name in messages.
 ///
 /// # Errors
 /// Exit 6 without either.
-pub fn consent_to_card(
-    file: &Path,
-    recorded_of: &CardKey,
-    target: &Target,
-    path: &Path,
-    force: bool,
-) -> Result<()> {
-    if force || recorded_of.may_be(&CardKey::of_target(target)) {
+pub fn consent_to_card(kept: &Kept, target: &Target, path: &Path, force: bool) -> Result<()> {
+    let Some(card) = kept.card.clone() else { return Ok(()) };
+    if force || kept.is_of(&CardKey::of_target(target)) {
         return Ok(());
     }
-    let error = Error::OtherCard {
-        path: path.to_owned(),
-        record: file.to_owned(),
-        card: recorded_of.clone(),
-        sectors: target.sectors(),
-    };
-    if confirm::can_ask() {
-        return confirm::ask(&format!("{}\n", wording::error(&error)), "Give it this identity?");
-    }
-    Err(error.into())
+    let (path, record) = (path.to_owned(), kept.file.clone());
+    let doubt = Error::OtherCard { path, record, card, sectors: target.sectors() };
+    if confirm::can_ask() { ask(&doubt) } else { Err(doubt.into()) }
 }
+
+/// Lets a person at a terminal agree to an identity that another card has, or may have.
+///
+/// # Errors
+/// Exit 6 without a yes.
+pub fn ask(doubt: &Error) -> Result<()> {
+    if let Error::LoneCopy { path, lba } = doubt {
+        let facts =
+            format!("{}: LBA {lba} holds the only copy; it may come from another card\n", path.display());
+        return confirm::ask(&facts, "Does it belong to this card?");
+    }
+    confirm::ask(&format!("{}\n", wording::error(doubt)), "Give it this identity?")
+}
+
+/// Shows what is somebody's and is written over by force.
+pub fn show_foreign(card: &WholeCard, plan: &Plan) {
+    for lba in card.foreign(plan) {
+        if let Some(Ok(sector)) = card.first_sectors.sector(lba.into()) {
+            say(&format!("LBA {lba} is written over; it holds:\n{}", hexdump::sector(sector)));
+        }
+    }
+}
+
+/// To be said where an identity came from a file.
+pub const FORMER_CARD: &str = "the card that had this identity before must not be used again, or two boards share it: erase \
+                               that card, or destroy it";
 
 /// What a person runs to get back what is destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,18 +107,11 @@ pub enum Undo {
     Replace,
 }
 
-/// Keeps what is going to be destroyed: a record in the state directory, else a line on standard output.
+/// Keeps what is going to be destroyed: each record in the state directory, else as a line on standard output; returns the
+/// file of each, where there is one. `path` is for messages.
 ///
 /// # Errors
 /// Exit 7 if neither works; nothing may be written then.
-pub fn retire(scan: &Scan, target: &Target, undo: Undo) -> Result<()> {
-    keep(&Record::retired(scan, &CardKey::of_target(target)), target.path(), undo).map(|_| ())
-}
-
-/// Keeps these records; returns the file of each, where there is one. `path` is for messages.
-///
-/// # Errors
-/// As [`retire`].
 pub fn keep(records: &[Record], path: &Path, undo: Undo) -> Result<Vec<Option<PathBuf>>> {
     records.iter().map(|record| keep_one(record, path, undo)).collect()
 }
@@ -117,7 +123,11 @@ fn keep_one(record: &Record, path: &Path, undo: Undo) -> Result<Option<PathBuf>>
             let undo = record.identity.as_ref().map_or_else(String::new, |_| {
                 format!("; undo with `identity stamp {force}--restore {} {}`", file.display(), path.display())
             });
-            say(&format!("a record of what goes is kept in {}{undo}", file.display()));
+            let name = record
+                .identity
+                .as_ref()
+                .map_or_else(String::new, |identity| format!(", {},", wording::named(identity)));
+            say(&format!("a record of what goes{name} is kept in {}{undo}", file.display()));
             Ok(Some(file))
         }
         Err(error) => {

@@ -188,6 +188,8 @@ pub struct Outcome<'a> {
     pub identity: Option<Document>,
     /// Why it is where it is.
     pub why: Option<String>,
+    /// LBAs where the image holds data, and the card a copy of the identity.
+    pub covered: Vec<u32>,
     /// Identities that it had, and has no more.
     pub replaced: Vec<Replaced>,
 }
@@ -228,7 +230,13 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
     let Summary { image_len, write_time, .. } = outcome.summary;
     let seconds = write_time.as_secs_f64();
     let rate = Size((*image_len as f64 / seconds.max(0.001)) as u64);
-    let proof = if outcome.verified { "read back and the same" } else { "not read back" };
+    let but = if outcome.covered.is_empty() {
+        String::new()
+    } else {
+        format!(" but for LBA {}, where a copy of the identity is", list(&outcome.covered))
+    };
+    let proof =
+        if outcome.verified { format!("read back and the same{but}") } else { format!("not read back{but}") };
     let target = outcome.target.display();
     let mut text = format!("flashed {target}: {} in {seconds:.1} s ({rate}/s), {proof}\n", Size(*image_len));
     if let Some(identity) = &outcome.identity {

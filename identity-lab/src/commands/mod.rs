@@ -3,7 +3,10 @@
 
 mod add;
 mod card;
+mod check;
+mod export;
 mod init;
+mod label;
 mod list;
 mod netboot;
 mod root;
@@ -27,6 +30,9 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Init(_) => Ok(Exit::Usage),
         Verb::Add(args) => add::run(&dir, args),
         Verb::List(args) => list::run(&dir, args),
+        Verb::Check(args) => check::run(&dir, args),
+        Verb::Label(args) => label::run(&dir, args),
+        Verb::Export(args) => export::run(&dir, args),
         Verb::Card(args) => card::run(&dir, args),
         Verb::Netboot(args) => netboot::run(&dir, args),
         Verb::Root(args) => match &args.verb {

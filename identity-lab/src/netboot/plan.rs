@@ -68,7 +68,7 @@ pub fn plan(lab: &Lab, sources: &Sources) -> Result<Tree> {
         note(lab, sources, profile, &mut tree);
         loaded.insert(profile.name.as_str(), made);
     }
-    for board in servers::sorted(lab) {
+    for board in lab.boards.sorted() {
         let profile = lab.profile_of(board)?;
         let made = &loaded[profile.name.as_str()];
         let overlay = overlay(sources, profile, Some(board), &mut tree)?;
@@ -392,7 +392,7 @@ fn note(lab: &Lab, sources: &Sources, profile: &Profile, tree: &mut Tree) {
     if profile.root.as_ref().is_none_or(|root| root.writes != Writes::Discard) {
         return;
     }
-    let boards = || servers::sorted(lab).into_iter().filter(|board| board.profile == profile.name);
+    let boards = || lab.boards.sorted().into_iter().filter(|board| board.profile == profile.name);
     let without: Vec<_> = boards()
         .filter(|board| !sources.overlays.has_host_keys(board))
         .map(|board| board.hostname.as_str())

@@ -145,13 +145,18 @@ pub fn run(plan: &Plan<'_>, work: &Path, epoch: Option<&str>, mut tell: impl FnM
     let shown: String = log.iter().map(|line| format!("\n  | {line}")).collect();
     Err(match (status.code(), refused) {
         (Some(REFUSED), Some(text)) => Failure::refused(format!("{text}; nothing was changed{shown}")),
-        _ if log.iter().any(|line| line.contains("No space left on device")) => Failure::new(
-            Exit::Device,
-            format!(
-                "no space left beside {}; a root needs about six times its image's size; nothing was changed{shown}",
-                work.display()
-            ),
-        ),
+        _ if log
+            .iter()
+            .any(|line| line.contains("No space left on device") || line.contains("Wrote only")) =>
+        {
+            Failure::new(
+                Exit::Device,
+                format!(
+                    "no space left beside {}; a root needs about six times its image's size; nothing was changed{shown}",
+                    work.display()
+                ),
+            )
+        }
         _ => Failure::new(
             Exit::Device,
             format!("the root was not built ({status}); nothing was changed{shown}"),

@@ -39,6 +39,19 @@ fn copies_put_by_hand_stay_where_they_are_named() {
     assert_eq!(bench.card.run("read --at 3000 --field uuid").exits(0).stdout.trim(), UUID);
 }
 
+/// By force a copy goes over what the image has there: it is shown, and the card is not called the same.
+#[test]
+fn what_a_copy_leaves_out_of_the_image_is_shown() {
+    let (bench, mut bytes) = (Bench::stamped(), image(PARTITION_LBA));
+    bytes[3000 * SECTOR_LEN..][..8].copy_from_slice(b"precious");
+    let path = bench.file("a.img", &bytes);
+    bench.refuses("--at 3000,3100", &path, 6, &["--at 3000", "--force"]);
+    let done = bench.flash("--at 3000,3100 --force", &path).exits(0);
+    let done = done.says(&["LBA 3000 of the image", "precious"]).shows(&["the same but for LBA 3000"]);
+    assert!(!done.stderr.contains("LBA 3100"), "{}", done.stderr);
+    assert_eq!(bench.card.copies(), [3000, 3100]);
+}
+
 #[test]
 fn an_identity_in_the_image_is_never_carried_over() {
     let other = Image::of(&image(PARTITION_LBA));
@@ -244,6 +257,46 @@ fn memory_does_not_depend_on_the_image() {
         let peak = peak_kib(bench.identity("flash").arg(image).arg(target.path()));
         assert!((1..64 << 10).contains(&peak), "{first_lba} {sectors}: {peak} KiB");
     }
+}
+
+/// It may be a piece of another card, and two cards would share it.
+#[test]
+fn a_lone_copy_is_completed_by_consent_alone() {
+    let bytes = image(PARTITION_LBA);
+    let lone = || {
+        let bench = Bench::stamped();
+        bench.card.clear(6607);
+        let path = bench.file("a.img", &bytes);
+        (bench, path)
+    };
+    let (bench, path) = lone();
+    bench.refuses("", &path, 6, &["LBA 52 holds the only copy", "identity repair --keep 52", "--force"]);
+    bench.card.run("repair --keep 52").exits(0);
+    bench.flash("", &path).exits(0);
+    bench.holds(&bytes, UUID, [52, 6607]);
+
+    let (bench, path) = lone();
+    bench.flash("--force", &path).exits(0);
+    bench.holds(&bytes, UUID, [52, 6607]);
+
+    for (answer, code) in [("n", 6), ("y", 0)] {
+        let (bench, path) = lone();
+        let Some((exit, shown)) = bench.flash_at_a_terminal(answer, &path, bench.card.path()) else { return };
+        assert_eq!(exit, Some(code), "{shown}");
+        assert!(shown.contains("Does it belong to this card? [y/N]"), "{shown}");
+        assert_eq!(bench.card.copies().len(), if code == 0 { 2 } else { 1 });
+    }
+}
+
+/// A flash that was cut between the two copies: the record says that the copy is this card's.
+#[test]
+fn a_lone_copy_of_an_unfinished_flash_is_this_card_s() {
+    let (bench, bytes) = (Bench::stamped(), image(PARTITION_LBA));
+    let path = bench.file("a.img", &bytes);
+    bench.identity("flash").arg(&path).arg(bench.card.path()).fault("FAULT_WRITE", "15000").run().exits(7);
+    bench.card.clear(6607);
+    bench.flash("", &path).exits(0);
+    bench.holds(&bytes, UUID, [52, 6607]);
 }
 
 #[test]

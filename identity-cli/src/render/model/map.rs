@@ -5,6 +5,7 @@ use identity_core::State;
 use serde::Serialize;
 
 use identity_host::scan::Scan;
+use identity_layout::map::UNREADABLE;
 use identity_layout::slot_rules::SlotVerdict;
 use identity_layout::{Basis, Map, Region};
 
@@ -80,7 +81,7 @@ impl Use {
             Self::Claimed => "reserved, blank",
             Self::Table => "partition table",
             Self::Loader => "boot loader or environment",
-            Self::Unknown => "unknown data",
+            Self::Unknown => "unknown or unreadable",
             Self::Copy => "identity",
             Self::Mark => "unfinished flash",
         }
@@ -228,6 +229,7 @@ fn span_of(region: &Region, start_lba: u64, end_lba: u64) -> Span {
         Basis::Table => (Use::Table, format!("{} {}", owner.family, owner.what)),
         Basis::Content => (Use::Loader, format!("{} {}", owner.family, owner.what)),
         Basis::Claim => (Use::Claimed, format!("{} {}", owner.family, owner.what)),
+        Basis::Data if owner.what == UNREADABLE => (Use::Unknown, owner.what.to_owned()),
         Basis::Data => (Use::Unknown, "unknown data".to_owned()),
         Basis::Mark => (Use::Mark, format!("{} {}", owner.family, owner.what)),
         Basis::Copy(state) => (Use::Copy, format!("identity, {} copy", state.name())),
