@@ -303,8 +303,8 @@ pub struct FlashArgs {
     /// Do not ask before writing
     #[arg(long, short)]
     pub yes: bool,
-    /// Write even if the identity has no place or its state is doubtful; with --profile, replace it. A record of what the
-    /// card loses is kept on this host
+    /// Write even if the identity has no place, its state is doubtful, or it may be another card's; with --profile, replace
+    /// it. A record of what the card loses is kept on this host
     #[arg(long)]
     pub force: bool,
     /// Show what would be written, and write nothing
