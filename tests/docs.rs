@@ -9,6 +9,7 @@ use std::process::Command;
 use identity_tests::cli::Identity;
 use identity_tests::{run_where_installed, workspace};
 use identity_ui::Exit;
+use identity_ui::confirm::{HOW_IT_ASKS, QUESTIONS};
 use tempfile::TempDir;
 
 /// A command that another test or script runs, because it takes minutes or changes the machine.
@@ -284,6 +285,27 @@ fn exit_codes_in_the_readme_are_those_of_the_programs() {
     let expected: Vec<_> =
         Exit::ALL.iter().map(|(exit, meaning)| format!("| {} | {meaning} |", *exit as u8)).collect();
     assert_eq!(rows, expected);
+}
+
+/// README's table of questions is what the programs ask, and `--help` has the same.
+#[test]
+fn questions_in_the_readme_and_help_are_those_of_the_programs() {
+    let readme = fs::read_to_string(workspace().join("README.md")).expect("the README");
+    let head = "| before | answered by | without a terminal |\n|---|---|---|\n";
+    let (before, table) = readme.split_once(head).expect("the table of questions");
+    let rows: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).map(str::to_owned).collect();
+    let expected: Vec<_> = QUESTIONS
+        .iter()
+        .map(|(what, answer, without)| format!("| {what} | {answer} | {without} |"))
+        .collect();
+    assert_eq!(rows.iter().map(|row| row.replace('`', "")).collect::<Vec<_>>(), expected);
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "");
+    assert!(words(before).contains(&words(HOW_IT_ASKS)), "the README does not say how it asks");
+    let help = words(&Identity::new("--help").run().exits(0).stdout);
+    assert!(help.contains(&words(HOW_IT_ASKS)), "{help}");
+    for (what, answer, without) in QUESTIONS {
+        assert!(help.contains(&format!("{what} {answer} {without}")), "{what}: {help}");
+    }
 }
 
 /// `docs/PROMISES.md` names a test for each promise, as `FILE::TEST`.

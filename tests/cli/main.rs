@@ -18,6 +18,7 @@ mod kill;
 mod map;
 mod places;
 mod power;
+mod questions;
 mod read;
 mod records;
 mod repair;

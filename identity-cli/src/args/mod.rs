@@ -16,7 +16,7 @@ pub use write::*;
 
 /// Give each SD card an identity that survives re-imaging: one image, twenty boards, twenty MAC addresses.
 #[derive(Debug, Parser)]
-#[command(name = "identity", version, max_term_width = 110, after_help = EXIT_CODES)]
+#[command(name = "identity", version, max_term_width = 110, after_help = after_help())]
 pub struct Cli {
     /// The verb
     #[command(subcommand)]
@@ -34,6 +34,26 @@ Exit codes:
   6    refused: unsafe target, identity present, no free slot
   7    the device failed: not found, not readable, not writable, read-back differs
   130  interrupted";
+
+/// What `--help` has at its end. A reader asks nothing.
+fn after_help() -> String {
+    #[cfg(feature = "stamp")]
+    return format!("{EXIT_CODES}\n\n{}", questions());
+    #[cfg(not(feature = "stamp"))]
+    EXIT_CODES.to_owned()
+}
+
+/// `identity_ui::confirm::QUESTIONS` as text.
+#[cfg(feature = "stamp")]
+fn questions() -> String {
+    use identity_ui::confirm::{HOW_IT_ASKS, QUESTIONS};
+    let mut text = format!("Questions:\n{HOW_IT_ASKS}\n");
+    let head = ("before", "answered by", "without a terminal");
+    for (before, answer, without) in [head].into_iter().chain(QUESTIONS) {
+        text.push_str(&format!("\n  {before:<35}  {answer:<15}  {without}"));
+    }
+    text
+}
 
 /// The verbs of a reader, and with the feature `stamp` all others.
 #[derive(Debug, Subcommand)]

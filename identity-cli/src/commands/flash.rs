@@ -68,7 +68,8 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     if let Some(file) = &args.restore
         && let (_, Some(card)) = record::read_identity(file)?
     {
-        writing::consent_to_card(file, &card, &target, &args.target, args.force)?;
+        let terminal = Terminal::find(is_stdin(args));
+        writing::consent_to_card(file, &card, &target, &args.target, args.force, terminal)?;
     }
     confirm(args, &summary, &target)?;
 
@@ -178,8 +179,9 @@ fn confirm(args: &FlashArgs, summary: &FlashSummary<'_>, target: &Target) -> Res
         if !target.is_block_device() {
             return Ok(());
         }
+        let reason = if is_stdin(args) { "there is no terminal" } else { "standard input is not a terminal" };
         return Err(Failure::refused(format!(
-            "this would overwrite {shown}, and there is no terminal to ask on; give --yes"
+            "this would overwrite {shown}, and {reason} to ask on; give --yes"
         )));
     };
     confirm::ask_on(terminal, &show::facts(summary), &format!("Overwrite everything on {shown}?"))

@@ -12,6 +12,7 @@ use identity_host::scan::Scan;
 use identity_host::stamp::{self, Effect, Request, Values};
 use identity_host::surroundings::Surroundings;
 use identity_host::{record, update};
+use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Failure, Result};
 
@@ -48,7 +49,8 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     }
     writing::consent(plan, &args.target, args.force)?;
     if let (Some(file), Some(card)) = (&args.restore, &recorded_of) {
-        writing::consent_to_card(file, card, &target, &args.target, args.force)?;
+        let terminal = Terminal::find(false);
+        writing::consent_to_card(file, card, &target, &args.target, args.force, terminal)?;
     }
     if prepared.effect == Effect::Replacement {
         writing::retire(&prepared.card.scan, &target, Undo::Replace)?;

@@ -12,6 +12,7 @@ use identity_host::plan::Plan;
 use identity_host::record::{self, CardKey, Record};
 use identity_host::scan::Scan;
 use identity_host::whole_card::check_consent;
+use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, print_for_certain, say};
 use identity_ui::{Exit, Failure, Result, confirm, wording};
 
@@ -59,7 +60,7 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
 }
 
 /// Lets a person, or `force`, agree to an identity on another card than the one that the record `file` is of: two cards
-/// would share it. `path` is the target's name in messages.
+/// would share it. `terminal` is where the person is asked; `path` is the target's name in messages.
 ///
 /// # Errors
 /// Exit 6 without either.
@@ -69,6 +70,7 @@ pub fn consent_to_card(
     target: &Target,
     path: &Path,
     force: bool,
+    terminal: Option<Terminal>,
 ) -> Result<()> {
     if force || recorded_of.may_be(&CardKey::of_target(target)) {
         return Ok(());
@@ -79,10 +81,12 @@ pub fn consent_to_card(
         card: recorded_of.clone(),
         sectors: target.sectors(),
     };
-    if confirm::can_ask() {
-        return confirm::ask(&format!("{}\n", wording::error(&error)), "Give it this identity?");
+    match terminal {
+        Some(terminal) => {
+            confirm::ask_on(terminal, &format!("{}\n", wording::error(&error)), "Give it this identity?")
+        }
+        None => Err(error.into()),
     }
-    Err(error.into())
 }
 
 /// What a person runs to get back what is destroyed.
