@@ -13,6 +13,9 @@ use crate::device::{Card, SECTOR_LEN, Sector, plain};
 use crate::first_sectors::FirstSectors;
 use crate::surroundings::Surroundings;
 
+/// The label of a copy of another identity than the card's.
+pub const OTHER: &str = "other";
+
 /// One sector that was looked at.
 #[derive(Clone, Debug)]
 pub struct ScannedSector {
@@ -80,7 +83,11 @@ impl Scan {
             }
             sectors.push(sector);
         }
-        Self { sectors, state: search.state(), surroundings: Surroundings::unknown("not looked for") }
+        Self {
+            sectors,
+            state: search.state(),
+            surroundings: Surroundings::unknown("nobody has asked for the CID"),
+        }
     }
 
     /// The same, judged by the card and the board where it was read: the state may become cloned or moved.
@@ -178,7 +185,7 @@ impl Scan {
     /// identity, or `older`.
     pub fn label(&self, sector: &ScannedSector) -> &'static str {
         match (&sector.copy, self.identity(), self.latest()) {
-            (Some((identity, _)), Some(primary), _) if identity.uuid() != primary.uuid() => "other",
+            (Some((identity, _)), Some(primary), _) if identity.uuid() != primary.uuid() => OTHER,
             (Some((identity, _)), _, Some(latest)) if identity.generation() < latest.generation() => "older",
             _ => sector.condition.name(),
         }

@@ -47,7 +47,7 @@ impl Exit {
         (Self::Usage, "wrong usage"),
         (Self::Blank, "blank: no identity"),
         (Self::Corrupt, "corrupt, or newer than this program"),
-        (Self::Doubtful, "degraded (`verify`), conflict, cloned or moved"),
+        (Self::Doubtful, "conflict, cloned or moved; `verify`: not in order; `list`: one identity twice"),
         (Self::Refused, "refused: unsafe target, identity present, no free slot"),
         (Self::Device, "the device failed: not found, not readable, not writable, read-back differs"),
         (Self::Interrupted, "interrupted"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Facts as sentences: what was found, where, and what to do.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -25,6 +26,8 @@ use identity_host::record::RecordProblem;
 use identity_host::scan::{Reason, Scan, ScannedSector};
 use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
 use identity_layout::table::TableProblem;
+
+use crate::lines::escaped;
 
 #[cfg(feature = "flash")]
 mod image;
@@ -86,10 +89,10 @@ pub fn error(error: &Error) -> String {
             path.display()
         ),
         Error::NothingToKeep { path, scan } => {
+            let copies = if has_versions(scan) { versions(scan) } else { valid_copies(scan) };
             format!(
-                "{} holds no such identity, or two versions of it ({}); give --keep the LBA of the copy to keep",
-                path.display(),
-                valid_copies(scan)
+                "{} holds no such identity, or two versions of it ({copies}); give --keep the LBA of the copy to keep",
+                path.display()
             )
         }
         Error::Value(error) => value(*error),
@@ -145,8 +148,8 @@ pub fn error(error: &Error) -> String {
             path.display()
         ),
         Error::NoCid { path, reason } => format!(
-            "{}: the card's CID is not known ({reason}); bind the card in a native slot, or give --cid HEX: with the card in a \
-             native slot, Linux shows it in /sys/block/mmcblkN/device/cid",
+            "{}: {reason}; bind the card in a native slot (/dev/mmcblkN), or give --cid HEX, which Linux shows there in \
+             /sys/block/mmcblkN/device/cid",
             path.display()
         ),
         Error::NoBoard { path } => format!(
@@ -253,18 +256,75 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
 /// Two identities, or two versions of one that cannot both be right: which can be kept, and how.
 fn conflict(scan: &Scan, path: &Path) -> String {
     let shown = path.display();
-    let mut uuids: Vec<_> = scan.valid().map(|(_, identity, _)| identity.uuid()).collect();
-    uuids.sort_unstable();
-    uuids.dedup();
-    let (what, keep) = match uuids[..] {
-        [_] => ("two versions of one identity", "LBA"),
-        _ => ("two identities", "UUID"),
+    let uuid = scan.valid().next().map(|(_, identity, _)| identity.uuid()).filter(|_| has_versions(scan));
+    let (what, copies, keep) = match uuid {
+        Some(uuid) => (format!("two versions of one identity {uuid}"), versions(scan), "LBA"),
+        None => ("two identities".to_owned(), valid_copies(scan), "UUID"),
     };
     format!(
-        "{shown} is in conflict: it holds {what} ({}); keep one with `identity repair --keep {keep} {shown}`, or replace \
-         all with `identity stamp --force --profile NAME {shown}`",
-        valid_copies(scan)
+        "{shown} is in conflict: it holds {what} ({copies}); keep one with `identity repair --keep {keep} {shown}`, or \
+         replace all with `identity stamp --force --profile NAME {shown}`"
     )
+}
+
+/// Whether all valid copies have one UUID.
+fn has_versions(scan: &Scan) -> bool {
+    let mut uuids = scan.valid().map(|(_, identity, _)| identity.uuid());
+    let first = uuids.next();
+    first.is_some() && uuids.all(|uuid| Some(uuid) == first)
+}
+
+/// Where the versions of one identity are, and the fields in which they differ.
+fn versions(scan: &Scan) -> String {
+    let copies: Vec<_> = scan.valid().map(|(lba, identity, _)| (lba, fields(identity))).collect();
+    let is_same = |name: &String| {
+        let mut values = copies.iter().map(|(_, fields)| fields.get(name));
+        let first = values.next();
+        values.all(|value| Some(value) == first)
+    };
+    let names: BTreeSet<_> =
+        copies.iter().flat_map(|(_, fields)| fields.keys()).filter(|name| !is_same(name)).collect();
+    let value = |fields: &BTreeMap<String, String>, name: &String| match fields.get(name) {
+        Some(value) => format!("{name} {value}"),
+        None => format!("no {name}"),
+    };
+    let line = |(lba, fields): &(u32, BTreeMap<String, String>)| {
+        let values: Vec<_> = names.iter().map(|name| value(fields, name)).collect();
+        format!("LBA {lba}: {}", values.join(", "))
+    };
+    copies.iter().map(line).collect::<Vec<_>>().join("; ")
+}
+
+/// Every field of an identity, and its generation, by a name that a person knows.
+fn fields(identity: &Identity) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::from([("generation".to_owned(), identity.generation().to_string())]);
+    for field in identity.fields().iter() {
+        let text = || escaped(&String::from_utf8_lossy(field.value));
+        let (name, value) = match (field.kind, field.value) {
+            (kind::MAC, [index, ..]) => {
+                (format!("mac {index}"), identity.mac(u32::from(*index)).0.to_string())
+            }
+            (kind::VARIABLE, _) => {
+                let text = text();
+                let (key, value) = text.split_once('=').unwrap_or((&text, ""));
+                (format!("variable {key}"), value.to_owned())
+            }
+            (kind::CARD, _) => {
+                let cid = identity.fields().card().map(Cid::new);
+                ("card".to_owned(), cid.map_or_else(String::new, |cid| cid.to_string()))
+            }
+            (kind, _) => match identity_core::field::name(kind) {
+                Some(name) => (name.to_owned(), text()),
+                None => (format!("field {kind:#04x}"), hex(field.value)),
+            },
+        };
+        fields.insert(name, value);
+    }
+    fields
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `/dev/sdb has the identity UUID (PROFILE)`.

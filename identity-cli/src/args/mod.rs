@@ -30,7 +30,7 @@ Exit codes:
   2    wrong usage
   3    blank: no identity
   4    corrupt, or newer than this program
-  5    degraded (`verify`), conflict, cloned or moved
+  5    conflict, cloned or moved; `verify`: not in order; `list`: one identity twice
   6    refused: unsafe target, identity present, no free slot
   7    the device failed: not found, not readable, not writable, read-back differs
   130  interrupted";
@@ -70,7 +70,8 @@ pub enum Verb {
     /// Show every card of this machine: native slots and USB readers
     #[command(
         display_order = 4,
-        after_help = "Examples:\n  identity list\n  identity list --format json --loops"
+        after_help = "Examples:\n  identity list\n  identity list --format json --loops\n\nThe exit code is 5 if two cards have one identity, \
+            and else 0, whatever the cards' states are."
     )]
     List(Late<ListArgs>),
     /// Compute the MAC addresses and the machine-id that follow from a UUID

@@ -79,6 +79,17 @@ fn warn(scan: &Scan, path: &Path) {
     }
 }
 
+/// Says on standard error which copies lie in a partition.
+fn warn_in_partition(lbas: &[u32], path: &Path) {
+    let shown = path.display();
+    for lba in lbas {
+        say(&format!(
+            "{shown}: the copy at LBA {lba} lies in a partition, whose file system will overwrite it; move it with `identity \
+             repair --force {shown}`"
+        ));
+    }
+}
+
 /// Says on standard error that a flash was not finished.
 fn warn_unfinished(mark: Option<&Mark>, path: &Path) {
     if let Some(mark) = mark {

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 
 use identity_core::Identity;
+use identity_host::device::Target;
 use identity_host::device::safety::InUse;
 use identity_host::document::Document;
 use identity_host::new_image::NewImage;
 use identity_host::plan::Plan;
+use identity_host::record::CardKey;
 use identity_host::scan::Scan;
 use identity_host::stamp::{self, Effect, Request, Values};
 use identity_host::surroundings::Surroundings;
@@ -42,7 +44,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     let prepared = stamp::prepare(&request, fresh, &target, &args.target, surroundings.clone())?;
     let (identity, plan) = (&prepared.identity, &prepared.plan);
     if let Some(reason) = prepared.unbound {
-        say(&format!("{}: not bound: the card's CID is {reason}", args.target.display()));
+        say(&format!("{}: not bound: {reason}", args.target.display()));
     }
     if args.dry_run {
         return writing::show_plan(Document::of_planned(identity, plan), plan, args.format);
@@ -57,24 +59,59 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     }
     let hint_lba = args.at.first().copied();
     let after = update::write(plan, identity, &mut target, &args.target, hint_lba, surroundings)?;
+    let first_card = FirstCard::of(recorded_of.as_ref(), &target);
     drop(target);
     if let Some(new_image) = new_image {
         new_image.keep(&args.target)?;
     }
-    finish_restore(&args)?;
+    finish_restore(&args, first_card)?;
     report(&args, &after, plan)?;
     Ok(Exit::Done)
 }
 
 /// When the identity is on the card for certain, and the card has its name: the record of an unfinished flash goes.
-fn finish_restore(args: &StampArgs) -> Result<()> {
+fn finish_restore(args: &StampArgs, first_card: FirstCard) -> Result<()> {
     let Some(file) = &args.restore else { return Ok(()) };
     record::remove_if_kept(file)?;
-    say(
-        "the card that had this identity before must not be used again, or two boards share it: erase that card, or destroy \
-         it",
-    );
+    match first_card {
+        FirstCard::This => (),
+        FirstCard::Unknown => {
+            say(
+                "if another card had this identity before, erase or destroy that card, or two boards share one identity",
+            );
+        }
+        FirstCard::Another => say(
+            "the card that had this identity before must not be used again, or two boards share one identity: erase or \
+             destroy that card",
+        ),
+    }
     Ok(())
+}
+
+/// Which card had the identity that is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstCard {
+    /// The target.
+    This,
+    /// The target, or one like it in the same reader.
+    Unknown,
+    /// Another one, or nothing says which.
+    Another,
+}
+
+impl FirstCard {
+    fn of(recorded_of: Option<&CardKey>, target: &Target) -> Self {
+        let key = CardKey::of_target(target);
+        match recorded_of.filter(|card| card.may_be(&key)) {
+            None => Self::Another,
+            // Through one reader twenty cards have one path and one size.
+            Some(card) if target.is_block_device() && card.cid.as_ref().or(key.cid.as_ref()).is_none() => {
+                Self::Unknown
+            }
+            Some(card) if card.cid.is_some() != key.cid.is_some() => Self::Unknown,
+            Some(_) => Self::This,
+        }
+    }
 }
 
 /// What the command line asks for.

@@ -109,6 +109,10 @@ fn slots(chart: &Chart) -> String {
     };
     let mut text = format!("\nidentity: {}\n", identity_ui::lines::state(chart.state));
     text.push_str(&format!("slots with a copy: {}\n", names(&of("copy"))));
+    if !chart.in_partition.is_empty() {
+        let lbas: Vec<_> = chart.in_partition.iter().map(u32::to_string).collect();
+        text.push_str(&format!("in a partition:    {}\n", lbas.join(", ")));
+    }
     text.push_str(&format!("slots free:        {}\n", names(&of("free"))));
     for slot in of("busy") {
         let reason = slot.reason.as_deref().unwrap_or_default();

@@ -31,6 +31,8 @@ pub struct Chart {
     pub spans: Vec<Span>,
     /// Slots, ordered by LBA.
     pub slots: Vec<Slot>,
+    /// LBAs of valid copies behind the start of a partition.
+    pub in_partition: Vec<u32>,
 }
 
 /// A partition as the table names it.
@@ -149,6 +151,7 @@ impl Chart {
             partitions: map.table.partitions.iter().map(partition).collect(),
             spans: spans(map),
             slots,
+            in_partition: Vec::new(),
             target,
         }
     }
