@@ -259,5 +259,10 @@ fn map_agrees() {
         let outcome = ask(files, card, "map --format json");
         exits(reader, card, &outcome, 0);
         reader.says(card, &Answer { state: text(&outcome.json()["state"]), ..Answer::default() });
+        let outcome = ask(files, card, "map");
+        exits(reader, card, &outcome, 0);
+        let state =
+            outcome.stdout.lines().find_map(|line| line.strip_prefix("identity: ")).unwrap_or("(no line)");
+        reader.says(card, &Answer { state: Some(state.to_owned()), ..Answer::default() });
     });
 }
