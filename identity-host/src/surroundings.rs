@@ -100,6 +100,7 @@ mod tests {
             sectors: 0,
             partitions: vec![],
             cid,
+            part_of: None,
         };
         Surroundings::new(&Host::at(root.path()), &info)
     }

@@ -131,7 +131,7 @@ impl Exit {
             #[cfg(feature = "flash")]
             Error::Flash { problem: FlashProblem::Unfinished { cause, .. }, .. } => Self::of_error(cause),
             #[cfg(feature = "flash")]
-            Error::Flash { problem: FlashProblem::NoPlace(cause), .. } => Self::of_error(cause),
+            Error::Flash { problem: FlashProblem::NoPlace { cause, .. }, .. } => Self::of_error(cause),
             #[cfg(feature = "flash")]
             Error::Flash {
                 problem: FlashProblem::Medium { .. } | FlashProblem::Flush(_) | FlashProblem::ReaderGone,

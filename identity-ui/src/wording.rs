@@ -17,6 +17,8 @@ use identity_host::device::{Cid, plain};
 use identity_host::error::{Action, Binding, Error, PlacesProblem, StepProblem};
 #[cfg(feature = "flash")]
 use identity_host::flash::{FlashProblem, MediumProblem, Note, leftover::Leftover};
+#[cfg(feature = "flash")]
+use identity_host::image::problem::ImageProblem;
 #[cfg(feature = "stamp")]
 use identity_host::new_image::NewImageProblem;
 #[cfg(feature = "stamp")]
@@ -215,15 +217,7 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
             format!("{shown} is blank, and too short for any slot; give the whole card or its whole image")
         }
         State::Blank => {
-            let misplaced: Vec<_> = scan
-                .misplaced()
-                .map(|(lba, own_lba)| format!("LBA {lba} holds {}", misplaced(own_lba)))
-                .collect();
-            let seen =
-                if misplaced.is_empty() { String::new() } else { format!(" ({})", misplaced.join("; ")) };
-            format!(
-                "{shown} is blank: no slot holds an identity{seen}; give it one with `identity stamp --profile NAME {shown}`"
-            )
+            format!("{}; give it one with `identity stamp --profile NAME {shown}`", blank(scan, path))
         }
         State::Degraded => match scan.lone_copy() {
             Some(lba) => format!(
@@ -251,6 +245,58 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
         State::Unreadable => format!("{shown}: {}", unreadable(scan)),
         State::Cloned | State::Moved => format!("{shown} {}", elsewhere(scan, path)?),
     })
+}
+
+/// That a card is blank.
+fn blank(scan: &Scan, path: &Path) -> String {
+    let misplaced: Vec<_> =
+        scan.misplaced().map(|(lba, own_lba)| format!("LBA {lba} holds {}", misplaced(own_lba))).collect();
+    let seen = if misplaced.is_empty() { String::new() } else { format!(" ({})", misplaced.join("; ")) };
+    format!("{} is blank: no slot holds an identity{seen}", path.display())
+}
+
+/// Why a blank card cannot be stamped as it is.
+pub enum NotReady<'a> {
+    /// A flash was not finished; that is said elsewhere.
+    Unfinished,
+    /// LBA 0 has no signature of a partition table.
+    NoTable,
+    /// No two slots are free.
+    NoSlots(&'a [SlotVerdict]),
+    /// It is a loop device that begins at this byte of this file.
+    Part(&'a Path, u64),
+}
+
+/// That a card is blank, and what to do before it can be stamped.
+pub fn blank_and_not_ready(scan: &Scan, path: &Path, why: &NotReady<'_>) -> String {
+    let (blank, shown) = (blank(scan, path), path.display());
+    match why {
+        NotReady::Unfinished => blank,
+        NotReady::NoTable => format!("{blank}, and it has no partition table; {}", make_table(path)),
+        NotReady::NoSlots(verdicts) => {
+            let reason = no_slots(path, verdicts);
+            format!("{blank}; {}", reason.trim_start_matches(&format!("{shown}: ")))
+        }
+        NotReady::Part(file, offset) => format!("{blank}; {}", part(path, file, *offset)),
+    }
+}
+
+/// A loop device that begins at this byte of its file, and what to do about it.
+pub fn part(path: &Path, file: &Path, offset: u64) -> String {
+    let (shown, file) = (path.display(), file.display());
+    format!(
+        "{shown} is only the part of {file} from byte {offset} on; detach it with `losetup -d {shown}`, and give the whole \
+         image, {file}"
+    )
+}
+
+/// What gives a card without a table one.
+fn make_table(path: &Path) -> String {
+    let shown = path.display();
+    format!(
+        "if it is a whole card and empty, make one with `echo 'start=8192' | sfdisk --label dos {shown}` and stamp it, or write an \
+         image with `identity flash IMAGE {shown}`"
+    )
 }
 
 /// Two identities, or two versions of one that cannot both be right: which can be kept, and how.
@@ -544,10 +590,15 @@ fn no_slots(path: &Path, verdicts: &[SlotVerdict]) -> String {
             Some(SlotBusy::Table(Some(TableProblem::TooShort))) => {
                 "; give the whole card or its whole image".into()
             }
-            Some(SlotBusy::Table(problem)) if problem.as_ref().is_none_or(TableProblem::is_absence) => format!(
-                "; if this is a whole card and empty, make a table with `echo 'start=8192' | sfdisk --label dos {shown}`, or write an \
-                 image with `identity flash IMAGE {shown}`; or name two sectors with --at"
-            ),
+            Some(SlotBusy::Table(Some(TableProblem::UnfinishedFlash))) => {
+                format!("; finish it with `identity flash IMAGE {shown}`")
+            }
+            Some(SlotBusy::Table(problem)) if problem.as_ref().is_none_or(TableProblem::is_absence) => {
+                format!("; {}; or name two sectors with --at", make_table(path))
+            }
+            Some(SlotBusy::Table(Some(TableProblem::WholeDevice(_)))) => {
+                "; if this is the image of one partition, give the image of the whole card".into()
+            }
             // The problem names what mends it.
             Some(SlotBusy::Table(_)) => String::new(),
             Some(SlotBusy::CutOff { .. }) => "; give the whole card or its whole image".into(),
@@ -691,16 +742,18 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
              this card, give its identity back with --restore FILE, else ignore the records with --no-restore:{}",
             list(records)
         ),
-        FlashProblem::NoPlace(cause) => {
-            format!(
-                "{}; or give --force: the image is written, and the card loses its identity, of which this host keeps a \
-                 record",
-                error(cause)
-            )
+        FlashProblem::NoPlace { cause, is_new } => {
+            let way_out = if *is_new {
+                "leave out --profile to write it without an identity"
+            } else {
+                "give --force to write it all the same: the card loses its identity, and this host keeps a record of it"
+            };
+            format!("{}; name two sectors with --at, or {way_out}", no_place(cause))
         }
         FlashProblem::TooLong { image_len, card_len } => {
             format!(
-                "the image is {image_len} bytes long or longer, {shown} only {card_len}; use a larger card"
+                "the image has at least {image_len} bytes, but {shown} has only {card_len}; use a larger card, or a smaller \
+                 image"
             )
         }
         FlashProblem::SameStorage => {
@@ -719,7 +772,56 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
                 (Some(uuid), false, Some(file)) => format!("; its identity {uuid} is in {}", file.display()),
                 (Some(_), false, None) => "; it has no identity".into(),
             };
-            format!("{}; {shown} is unfinished{place}; run the same command again", error(cause))
+            let way_out = if is_final(cause) {
+                format!("then write an image to it with `identity flash IMAGE {shown}`")
+            } else {
+                "run the same command again".to_owned()
+            };
+            format!("{}; {shown} is unfinished{place}; {way_out}", error(cause))
+        }
+    }
+}
+
+/// Whether the same command would end in the same way: it is the image's fault, and another download changes nothing.
+#[cfg(feature = "flash")]
+fn is_final(cause: &Error) -> bool {
+    match cause {
+        Error::Flash { problem: FlashProblem::TooLong { .. }, .. } => true,
+        Error::Image { problem, .. } => matches!(
+            problem,
+            ImageProblem::Foreign(_)
+                | ImageProblem::ForeignInside { .. }
+                | ImageProblem::PackedTwice { .. }
+                | ImageProblem::Unsupported(..)
+                | ImageProblem::Memory { .. }
+                | ImageProblem::Archive(_)
+        ),
+        _ => false,
+    }
+}
+
+/// Why the layout of an image has no place for an identity.
+#[cfg(feature = "flash")]
+fn no_place(cause: &Error) -> String {
+    let Error::NoSlots { path, verdicts } = cause else { return error(cause) };
+    let reasons: Vec<_> = verdicts.iter().filter_map(|slot| slot.verdict.as_ref().err()).collect();
+    match reasons.first() {
+        Some(SlotBusy::Table(None)) if reasons.len() == verdicts.len() => {
+            "the image leaves no place for an identity: it has no partition table".into()
+        }
+        Some(first) if reasons.len() == verdicts.len() && reasons.iter().all(|reason| reason == first) => {
+            format!("the image leaves no place for an identity: {}", busy(first, path))
+        }
+        _ => {
+            let reason = |slot: &SlotVerdict| match &slot.verdict {
+                Ok(()) => "free".to_owned(),
+                Err(why) => busy(why, path),
+            };
+            let lines = verdicts.iter().map(|slot| format!("\n  LBA {:<5} {}", slot.lba, reason(slot)));
+            format!(
+                "the image leaves no place for an identity, no two of the {COUNT} slots are free:{}\n",
+                lines.collect::<String>()
+            )
         }
     }
 }
@@ -747,7 +849,7 @@ pub fn note(note: &Note, path: &Path) -> String {
             format!("{shown} gets back the identity {} from {}", named(identity), file.display())
         }
         Note::BrokenRecord(cause) | Note::RecordStays(cause) => error(cause),
-        Note::GivenUp(cause) => format!("{shown} will be without identity: {}", error(cause)),
+        Note::GivenUp(cause) => format!("{shown} will have no identity: {}", no_place(cause)),
         Note::Ignored { format, len } => format!(
             "the image is complete; {len} bytes after its {} data were ignored, as {} does",
             format.name(),

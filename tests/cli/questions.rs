@@ -10,7 +10,7 @@ use crate::{OTHER, UUID};
 
 /// Runs a command line of bash in a terminal, with `answer` typed. IDENTITY and CARD in it are filled in; `None` where there
 /// is no terminal to be had. What takes longer than 10 s hangs.
-fn in_a_terminal(card: &Image, answer: &str, line: &str) -> Option<(Option<i32>, String)> {
+pub fn in_a_terminal(card: &Image, answer: &str, line: &str) -> Option<(Option<i32>, String)> {
     if tool("script").arg("--version").output().is_err() {
         skipped("a terminal needs script, of bsdutils");
         return None;

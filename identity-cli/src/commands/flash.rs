@@ -100,6 +100,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         verified: !args.no_verify,
         identity: plan.identity.is_some().then(|| Document::of_scan(&done.scan, None, 1)),
         why: plan.copies.why.map(wording::why),
+        no_place: plan.given_up.is_some(),
         replaced,
     };
     print(&match args.format {

@@ -4,8 +4,8 @@
 use identity_host::device::{Access, Card, Target};
 use identity_host::surroundings::Surroundings;
 use identity_host::whole_card::WholeCard;
-use identity_ui::output::{json, print};
-use identity_ui::{Exit, Result};
+use identity_ui::output::{json, print, say};
+use identity_ui::{Exit, Result, wording};
 
 use super::{warn_in_partition, warn_unfinished};
 use crate::args::{MapArgs, MapFormat};
@@ -23,6 +23,9 @@ pub fn run(args: &MapArgs) -> Result<Exit> {
         MapFormat::Json => json(&chart),
         MapFormat::Svg => map_svg::map(&chart),
     })?;
+    if let Some((file, offset)) = target.info().and_then(|info| info.part_of.as_ref()) {
+        say(&wording::part(&args.target, file, *offset));
+    }
     warn_in_partition(&chart.in_partition, &args.target);
     warn_unfinished(card.mark().as_ref(), &args.target);
     Ok(Exit::Done)

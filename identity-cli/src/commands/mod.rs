@@ -26,11 +26,16 @@ mod writing;
 
 use std::path::Path;
 
+use identity_core::State;
+use identity_core::search::Condition;
+use identity_host::device::{Sector, Target};
 use identity_host::scan::Scan;
 #[cfg(feature = "stamp")]
 use identity_host::size_limit;
 use identity_layout::mark::Mark;
+use identity_layout::slot_rules::SlotVerdict;
 use identity_ui::output::say;
+use identity_ui::wording::NotReady;
 use identity_ui::{Exit, Result, wording};
 
 #[cfg(feature = "stamp")]
@@ -76,6 +81,26 @@ fn run_writing(verb: WriteVerb) -> Result<Exit> {
 fn warn(scan: &Scan, path: &Path) {
     if let Some(text) = wording::state(scan, path) {
         say(&text);
+    }
+}
+
+/// The same of a card whose LBA 0 is known, and of whose slots perhaps more: a stamp that would be refused is not advised.
+fn warn_with(scan: &Scan, path: &Path, target: &Target, lba0: Option<&Sector>, verdicts: &[SlotVerdict]) {
+    let is_too_short = scan.sectors().iter().all(|sector| sector.condition == Condition::Absent);
+    let is_free = |slot: &&SlotVerdict| slot.verdict.is_ok();
+    let part_of = target.info().and_then(|info| info.part_of.as_ref());
+    let why = match (part_of, lba0) {
+        _ if scan.state() != State::Blank || is_too_short => None,
+        (Some((file, offset)), _) => Some(NotReady::Part(file, *offset)),
+        (None, Some(lba0)) if Mark::parse(lba0).is_some() => Some(NotReady::Unfinished),
+        (None, Some([.., 0x55, 0xaa])) | (None, None) => (!verdicts.is_empty()
+            && verdicts.iter().filter(is_free).count() < 2)
+            .then_some(NotReady::NoSlots(verdicts)),
+        (None, Some(_)) => Some(NotReady::NoTable),
+    };
+    match why {
+        Some(why) => say(&wording::blank_and_not_ready(scan, path, &why)),
+        None => warn(scan, path),
     }
 }
 

@@ -2,11 +2,13 @@
 //! `identity stamp`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use identity_core::Identity;
 use identity_host::device::Target;
 use identity_host::device::safety::InUse;
 use identity_host::document::Document;
+use identity_host::error::Error;
 use identity_host::new_image::NewImage;
 use identity_host::plan::Plan;
 use identity_host::record::CardKey;
@@ -16,7 +18,7 @@ use identity_host::surroundings::Surroundings;
 use identity_host::{record, update};
 use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, say};
-use identity_ui::{Exit, Failure, Result};
+use identity_ui::{Exit, Failure, Result, wording};
 
 use super::writing::{self, Undo};
 use crate::args::{Format, StampArgs};
@@ -41,7 +43,8 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     let path = new_image.as_ref().map_or(args.target.as_path(), NewImage::path);
     let mut target = writing::open(path, args.safety, InUse::Refuse, args.dry_run)?;
     let surroundings = Surroundings::of_target(&target);
-    let prepared = stamp::prepare(&request, fresh, &target, &args.target, surroundings.clone())?;
+    let prepared = stamp::prepare(&request, fresh, &target, &args.target, surroundings.clone())
+        .map_err(|error| refused(error, &target, &args.target))?;
     let (identity, plan) = (&prepared.identity, &prepared.plan);
     if let Some(reason) = prepared.unbound {
         say(&format!("{}: not bound: {reason}", args.target.display()));
@@ -67,6 +70,18 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     finish_restore(&args, first_card)?;
     report(&args, &after, plan)?;
     Ok(Exit::Done)
+}
+
+/// The sentence; of a part of an image, that it is one.
+fn refused(error: Error, target: &Target, path: &Path) -> Failure {
+    match target.info().and_then(|info| info.part_of.as_ref()) {
+        Some((file, offset)) if matches!(error, Error::NoSlots { .. }) => Failure::refused(format!(
+            "{}: no slot is free: {}",
+            path.display(),
+            wording::part(path, file, *offset)
+        )),
+        _ => error.into(),
+    }
 }
 
 /// When the identity is on the card for certain, and the card has its name: the record of an unfinished flash goes.

@@ -21,7 +21,7 @@ use identity_ui::lines::{Lines, escaped, state};
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Result, wording};
 
-use super::{warn, warn_in_partition, warn_unfinished};
+use super::{warn_in_partition, warn_unfinished, warn_with};
 use crate::args::{Format, VerifyArgs};
 use crate::render::text;
 
@@ -110,7 +110,8 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
     })?;
     // Of a card that is blank but for such a copy, the advice to stamp it would be refused.
     if elsewhere.is_none() || scan.state() != State::Blank {
-        warn(scan, &path);
+        let lba0 = card.first_sectors.sector(0).and_then(Result::ok);
+        warn_with(scan, &path, &target, lba0, &card.first_sectors.verdicts());
     }
     warn_unfinished(mark.as_ref(), &path);
     warn_in_partition(&in_partition, &path);

@@ -19,8 +19,26 @@ pub fn problem(name: &str, problem: &ImageProblem) -> String {
             foreign(name, inside.name, inside)
         }
         ImageProblem::ForeignInside { outer, inside } => {
-            let what = format!("a {} file with {} in it", outer.name(), inside.name);
-            foreign(name, &what, inside)
+            let unpack = unpack(outer.name(), name);
+            let way_out = match inside.kind {
+                ForeignKind::VirtualDisk => {
+                    format!(
+                        "unpack it, then convert it: `{unpack} > disk; qemu-img convert -O raw disk card.img`"
+                    )
+                }
+                ForeignKind::AndroidSparse => {
+                    format!("unpack it, then convert it: `{unpack} > sparse; simg2img sparse card.img`")
+                }
+                ForeignKind::Packed(tool) => {
+                    format!("unpack it, then use the tool for what is in it: `{tool}`")
+                }
+                _ => way_out(name, inside.kind),
+            };
+            let article = if outer.name() == "xz" { "an" } else { "a" };
+            let (outer, inside) = (outer.name(), inside.name);
+            format!(
+                "{name} is {article} {outer} file with {inside} in it, not the image of a card; {way_out}"
+            )
         }
         ImageProblem::PackedTwice { outer, inner } => format!(
             "{name} is packed twice: a {} file with a {} file in it; unpack it once and pipe it: \
@@ -101,7 +119,12 @@ fn unpack(format: &str, name: &str) -> String {
 }
 
 fn foreign(name: &str, what: &str, foreign: &Foreign) -> String {
-    let way_out = match foreign.kind {
+    format!("{name} is {what}, not the image of a card; {}", way_out(name, foreign.kind))
+}
+
+/// What to do with a file that is not the image of a card.
+fn way_out(name: &str, kind: ForeignKind) -> String {
+    match kind {
         ForeignKind::Packed(tool) => format!("unpack it first: `{tool}`"),
         ForeignKind::Archive => "take the image out of it first".into(),
         ForeignKind::VirtualDisk => format!("convert it first: `qemu-img convert -O raw {} card.img`", file(name)),
@@ -112,8 +135,7 @@ fn foreign(name: &str, what: &str, foreign: &Foreign) -> String {
                 .into()
         }
         ForeignKind::Document => "the download failed; fetch it again".into(),
-    };
-    format!("{name} is {what}, not the image of a card; {way_out}")
+    }
 }
 
 fn archive(name: &str, problem: &ArchiveProblem) -> String {
