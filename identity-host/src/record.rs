@@ -190,29 +190,6 @@ impl Record {
         }
     }
 
-    /// Of what goes when `kept` stays: the other identities, and other versions of `kept`.
-    pub fn removed(scan: &Scan, card: &CardKey, kept: &Identity) -> Vec<Self> {
-        let is_version = |identity: &Identity| identity.uuid() == kept.uuid();
-        let is_kept =
-            |identity: &Identity| is_version(identity) && identity.fields().bytes() == kept.fields().bytes();
-        let versions = scan.valid().map(|(_, identity, _)| identity);
-        let removed = versions.filter(|identity| is_version(identity) && !is_kept(identity));
-        let removed = removed.max_by_key(|identity| identity.generation());
-        let mut records = Self::retired(scan, card);
-        records.retain_mut(|record| match (&record.identity, removed) {
-            (Some(identity), None) => !is_version(identity),
-            (Some(identity), Some(removed)) if is_version(identity) => {
-                record.identity = Some(removed.clone());
-                // Whoever reads the record takes the version that its sectors hold.
-                let kept_at = |lba| scan.valid().any(|(at, identity, _)| at == lba && is_kept(identity));
-                record.sectors.retain(|(lba, _)| !kept_at(*lba));
-                true
-            }
-            _ => true,
-        });
-        records
-    }
-
     /// The record in one line of JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string(&self.stored()).unwrap_or_default()

@@ -10,6 +10,7 @@ use identity_core::{Identity, State, Uuid};
 use crate::device::Card;
 use crate::error::{Error, Result};
 use crate::plan::{self, Pair, Plan};
+use crate::record::{CardKey, Record};
 use crate::surroundings::Surroundings;
 use crate::whole_card::{WholeCard, no_slots};
 
@@ -51,6 +52,30 @@ impl Prepared {
     /// Whether there is nothing to repair.
     pub fn is_whole(&self) -> bool {
         self.plan.steps.is_empty()
+    }
+
+    /// Records of what goes when the identity stays: the other identities, and other versions of it.
+    pub fn retired(&self, key: &CardKey) -> Vec<Record> {
+        let (kept, scan) = (&self.identity, &self.card.scan);
+        let is_version = |identity: &Identity| identity.uuid() == kept.uuid();
+        let is_kept =
+            |identity: &Identity| is_version(identity) && identity.fields().bytes() == kept.fields().bytes();
+        let versions = scan.valid().map(|(_, identity, _)| identity);
+        let removed = versions.filter(|identity| is_version(identity) && !is_kept(identity));
+        let removed = removed.max_by_key(|identity| identity.generation());
+        let mut records = Record::retired(scan, key);
+        records.retain_mut(|record| match (&record.identity, removed) {
+            (Some(identity), None) => !is_version(identity),
+            (Some(identity), Some(removed)) if is_version(identity) => {
+                record.identity = Some(removed.clone());
+                // Whoever reads the record takes the version that its sectors hold.
+                let kept_at = |lba| scan.valid().any(|(at, identity, _)| at == lba && is_kept(identity));
+                record.sectors.retain(|(lba, _)| !kept_at(*lba));
+                true
+            }
+            _ => true,
+        });
+        records
     }
 }
 

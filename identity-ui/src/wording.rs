@@ -806,11 +806,8 @@ fn no_place(cause: &Error) -> String {
     let Error::NoSlots { path, verdicts } = cause else { return error(cause) };
     let reasons: Vec<_> = verdicts.iter().filter_map(|slot| slot.verdict.as_ref().err()).collect();
     match reasons.first() {
-        Some(SlotBusy::Table(None)) if reasons.len() == verdicts.len() => {
-            "the image leaves no place for an identity: it has no partition table".into()
-        }
         Some(first) if reasons.len() == verdicts.len() && reasons.iter().all(|reason| reason == first) => {
-            format!("the image leaves no place for an identity: {}", busy(first, path))
+            format!("no slot is free in the image: {}", busy(first, path))
         }
         _ => {
             let reason = |slot: &SlotVerdict| match &slot.verdict {
@@ -818,10 +815,7 @@ fn no_place(cause: &Error) -> String {
                 Err(why) => busy(why, path),
             };
             let lines = verdicts.iter().map(|slot| format!("\n  LBA {:<5} {}", slot.lba, reason(slot)));
-            format!(
-                "the image leaves no place for an identity, no two of the {COUNT} slots are free:{}\n",
-                lines.collect::<String>()
-            )
+            format!("no two of the {COUNT} slots are free in the image:{}\n", lines.collect::<String>())
         }
     }
 }

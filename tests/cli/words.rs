@@ -228,8 +228,7 @@ fn an_image_without_room_for_an_identity_says_what_the_card_loses() {
     said.says(&["LBA 0 does not end in 55 AA; name two sectors with --at, or leave out --profile"]);
     let card = stamped();
     let said = card.unchanged_by(|| run(&card, &flash)).exits(6).says_one_sentence();
-    let said =
-        said.says(&["the image leaves no place for an identity", "--force", "the card loses its identity"]);
+    let said = said.says(&["no slot is free in the image", "--force", "the card loses its identity"]);
     assert!(!said.stderr.contains("sfdisk"), "{}", said.stderr);
     let done = run(&card, &format!("flash --no-table --force {image}")).exits(0);
     assert!(!done.stdout.contains("identity stamp --profile"), "{}", done.stdout);
@@ -238,7 +237,7 @@ fn an_image_without_room_for_an_identity_says_what_the_card_loses() {
 #[test]
 fn an_image_that_no_rerun_would_write_names_another_way() {
     let card = stamped();
-    let image = beside(&card, "large.img", &Card::new(2 * SECTORS).mbr(1, 0x0c, 8192, 4096).bytes());
+    let image = beside(&card, "large.img", Card::new(2 * SECTORS).mbr(1, 0x0c, 8192, 4096).bytes());
     for tool in ["gzip", "xz"] {
         let packed = std::process::Command::new(tool).args(["-kf", &image]).status();
         assert!(packed.expect("gzip and xz").success());
@@ -268,7 +267,7 @@ fn a_disk_of_another_program_inside_a_packed_file_is_unpacked_first() {
 fn flash_does_not_say_that_there_are_no_partitions() {
     let image = stamped();
     let Some(device) = Loop::attach_whole(image.path(), &[]) else { return };
-    let os = beside(&image, "os.img", &Card::new(SECTORS).mbr(1, 0x0c, 8192, 4096).bytes());
+    let os = beside(&image, "os.img", Card::new(SECTORS).mbr(1, 0x0c, 8192, 4096).bytes());
     let planned = device.run(format!("flash --dry-run {os}")).exits(0);
     planned.shows(&["partitions  the kernel lists none of this device"]);
 }

@@ -6,7 +6,7 @@ use identity_host::device::safety::InUse;
 use identity_host::device::{Card, Target};
 use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
-use identity_host::record::{CardKey, Record};
+use identity_host::record::CardKey;
 use identity_host::repair::{self, Keep, Prepared, Request};
 use identity_host::surroundings::Surroundings;
 use identity_host::update;
@@ -41,9 +41,8 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
         show_foreign(&target, lba);
     }
     if prepared.is_replacement {
-        let key = CardKey::of_target(&target);
-        let removed = Record::removed(&prepared.card.scan, &key, &prepared.identity);
-        writing::keep(&removed, target.path(), Undo::Replace)?;
+        let retired = prepared.retired(&CardKey::of_target(&target));
+        writing::keep(&retired, target.path(), Undo::Replace)?;
     }
     let after = update::write(plan, &prepared.identity, &mut target, &args.target, args.at, surroundings)?;
     let document = Document::of_scan(&after, None, 1);
