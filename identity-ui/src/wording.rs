@@ -69,11 +69,10 @@ pub fn error(error: &Error) -> String {
             path.display()
         ),
         Error::CopiesInPartition { path, lbas } => format!(
-            "{}: this would clear {} behind the start of a partition, where a smaller gap has left {}; nothing was \
-             written: --dry-run lists the steps, --force carries them out",
+            "{}: this would clear {} in a partition (the first partition starts earlier than when the card was stamped); \
+             nothing was written: --dry-run lists the steps, --force runs them",
             path.display(),
-            copies_at(lbas),
-            if lbas.len() == 1 { "it" } else { "them" }
+            copies_at(lbas)
         ),
         Error::CopyElsewhere { path, lba } => format!(
             "{}: LBA {lba} is not a slot, but holds a valid copy, which readers find only with --at; give --at {lba}",
@@ -114,14 +113,16 @@ pub fn error(error: &Error) -> String {
             let way_out = if *by_force {
                 format!("`identity repair --force {shown}` prints that sector and writes over it")
             } else {
-                format!("the data around it forbid even --force; `identity map {shown}` shows whose they are")
+                format!(
+                    "--force does not write there either, because of the data around it; `identity map {shown}` shows whose data it is"
+                )
             };
             format!(
                 "{shown}: LBA {lba}, the place of the second copy, holds other data, and no other slot is free; {way_out}"
             )
         }
         Error::Step { path, lba, problem } => format!(
-            "{}: LBA {lba}: {}; the steps after this one were not begun: run the command again, or replace the card",
+            "{}: LBA {lba} {}; the later steps were not run: run the command again, or replace the card",
             path.display(),
             step_problem(problem)
         ),
@@ -163,8 +164,8 @@ pub fn error(error: &Error) -> String {
         Error::OtherCard { path, record, card, sectors } => {
             let cid = card.cid.as_ref().map_or_else(String::new, |cid| format!(", CID {cid}"));
             format!(
-                "{} is the record of {} ({} sectors{cid}), but {} ({sectors} sectors) is another card, or may be; if both are \
-                 used, two boards share one identity; if the first one will never be used again, give --force",
+                "{} is the record of {} ({} sectors{cid}), but {} ({sectors} sectors) may be another card; if both are \
+                 used, two boards share one identity; if the first card will never be used again, give --force",
                 record.display(),
                 card.path.display(),
                 card.sectors,
@@ -275,7 +276,12 @@ pub fn blank_and_not_ready(scan: &Scan, path: &Path, why: &NotReady<'_>) -> Stri
         NotReady::NoTable => format!("{blank}, and it has no partition table; {}", make_table(path)),
         NotReady::NoSlots(verdicts) => {
             let reason = no_slots(path, verdicts);
-            format!("{blank}; {}", reason.trim_start_matches(&format!("{shown}: ")))
+            match reason.trim_start_matches(&format!("{shown}: ")) {
+                several if several.contains('\n') => format!(
+                    "{blank}; no two of the {COUNT} slots are free for one, and `identity map {shown}` shows why"
+                ),
+                one => format!("{blank}; {one}"),
+            }
         }
         NotReady::Part(file, offset) => format!("{blank}; {}", part(path, file, *offset)),
     }
@@ -401,8 +407,8 @@ fn copies_at(lbas: &[u32]) -> String {
 /// Why a sector that is not blank is no valid copy.
 pub fn reason(sector: &ScannedSector) -> Option<String> {
     Some(match sector.reason.as_ref()? {
-        Reason::Foreign => "data of something else".into(),
-        Reason::Misplaced { own_lba } => format!("data of something else: {}", misplaced(*own_lba)),
+        Reason::Foreign => "data of another program".into(),
+        Reason::Misplaced { own_lba } => format!("data of another program: {}", misplaced(*own_lba)),
         Reason::Corrupt(defect) => defect.to_string(),
         Reason::Newer(newer) => newer.to_string(),
         Reason::Unreadable(error) => error.clone(),
@@ -411,7 +417,7 @@ pub fn reason(sector: &ScannedSector) -> Option<String> {
 
 /// An intact copy that was written for another LBA.
 fn misplaced(own_lba: u32) -> String {
-    format!("a copy that was written for LBA {own_lba}, so a piece of a card's image")
+    format!("a copy that was written for LBA {own_lba}: part of an image of a card")
 }
 
 /// Sectors of ours, and the pair's, whose label is wanted.
@@ -431,7 +437,7 @@ fn sectors(scan: &Scan, wanted: impl Fn(&str) -> bool) -> String {
     lines.sort();
     lines.dedup();
     if lines.is_empty() {
-        return "it holds a copy too many".into();
+        return "it holds a third copy".into();
     }
     lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>().join("; ")
 }
@@ -622,7 +628,7 @@ fn no_default_card(problem: &NoDefaultCard) -> String {
     let list = |all: &[Candidate]| all.iter().map(candidate).collect::<Vec<_>>().join(", ");
     match problem {
         NoDefaultCard::None => {
-            "there is no card: this machine has no SD or MMC device, and its system runs from no local disk; give the card's \
+            "there is no card: this machine has no SD or MMC device, and its root is not on a local disk; give the card's \
              block device"
                 .into()
         }
@@ -645,12 +651,11 @@ fn not_booted(candidates: &[Candidate], problem: &NotBooted) -> String {
     let found = candidates.iter().map(candidate).collect::<Vec<_>>().join(", ");
     match problem {
         NotBooted::Absent { booted } => format!(
-            "the card that the bootloader has read, {booted}, is not there, only {found}; put that card back and restart, or \
-             set CARD in /etc/default/identity"
+            "the bootloader has read the card {booted}, but Linux finds only {found}; put that card back and restart, or set \
+             CARD in /etc/default/identity"
         ),
         NotBooted::Doubtful { state } => format!(
-            "the bootloader has found its card {state}, which does not fit {found}; restart, or set CARD in \
-             /etc/default/identity"
+            "the bootloader has found its card {state}, but Linux finds {found}; restart, or set CARD in /etc/default/identity"
         ),
     }
 }
@@ -688,7 +693,7 @@ fn record(path: &Path, problem: &RecordProblem) -> String {
     let shown = path.display();
     let what = match problem {
         RecordProblem::NoPlace => {
-            return "neither XDG_STATE_HOME nor HOME says where a record of the identity can be kept; set one".into();
+            return "there is no place for a record of the identity, because neither XDG_STATE_HOME nor HOME is set; set one".into();
         }
         RecordProblem::Syntax(error) => error.clone(),
         RecordProblem::Version(version) => {
@@ -700,7 +705,7 @@ fn record(path: &Path, problem: &RecordProblem) -> String {
                 "{shown} is a record without a valid copy of an identity; what was on the card is in its `sectors`, in hex"
             );
         }
-        RecordProblem::NoFile => "it is no regular file".into(),
+        RecordProblem::NoFile => "it is not a regular file".into(),
         RecordProblem::Document(problem) => problem.to_string(),
     };
     format!("{shown} is neither a record nor what `identity read --format json` prints: {what}")
@@ -862,9 +867,9 @@ pub fn note(note: &Note, path: &Path) -> String {
              {last_lba}; Linux and fdisk may refuse that table: use a larger card"
         ),
         Note::Cleared(leftover) => format!(
-            "{shown}: LBA {} held {}, which was cleared, for the image does not reach it",
-            leftover.sectors.start,
-            self::leftover(leftover)
+            "{shown}: cleared {} at LBA {}, which the image does not reach",
+            self::leftover(leftover),
+            leftover.sectors.start
         ),
     }
 }

@@ -55,7 +55,11 @@ fn what_is_erased_or_replaced_is_kept_with_every_sector() {
         let states = dir.path().join(number.to_string());
         let card = make();
         let sector = card.sector(52);
-        run(&card, &states, &words).exits(0).says(&["a record of what goes", "identity stamp", "--restore"]);
+        run(&card, &states, &words).exits(0).says(&[
+            "a record of what is removed",
+            "identity stamp",
+            "--restore",
+        ]);
         let directory = states.join("identity");
         let names = fs::read_dir(&directory).expect("records").map(|entry| entry.expect("an entry").path());
         let name =

@@ -121,8 +121,8 @@ Examples:
   identity read --format csv --interfaces 2 /dev/sd[b-g] > cards.csv
   identity read --into /run/identity              as files, for other programs
 
-Fields: state, uuid, profile, hostname, serial, generation, machine_id, mac, mac.INDEX, variables.KEY. Only the state \
-is printed of an identity that a board must not use.";
+Fields: state, uuid, profile, hostname, serial, generation, machine_id, mac, mac.INDEX, variables.KEY. For an \
+identity that a board must not use, only the state is printed.";
 
 const DERIVE_EXAMPLES: &str = "\
 Examples:
@@ -147,7 +147,7 @@ pub struct ReadArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub interfaces: u32,
     /// Write identity.json, identity.env, machine-id, hostname (if there is one) and card (the device) to this directory,
-    /// which appears whole or not at all. Without TARGET, take only the card that the bootloader has read
+    /// all in one step. Without TARGET, take only the card that the bootloader has read
     #[arg(long, value_name = "DIR", conflicts_with_all = ["field", "format"])]
     pub into: Option<PathBuf>,
     /// Look at this LBA before the slots

@@ -106,9 +106,9 @@ fn finish_restore(args: &StampArgs, first_card: FirstCard) -> Result<()> {
 /// Which card had the identity that is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FirstCard {
-    /// The target.
+    /// The target itself had it.
     This,
-    /// The target, or one like it in the same reader.
+    /// The target, or another card in the same reader.
     Unknown,
     /// Another one, or nothing says which.
     Another,

@@ -51,7 +51,7 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
             let places = lbas.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
             let shown = path.display();
             let facts = format!(
-                "{shown}: LBA {places} behind the start of a partition: copies that a smaller gap has left there\n"
+                "{shown}: LBA {places} in a partition: copies of an identity (the first partition starts earlier than when the card was stamped)\n"
             );
             confirm::ask(&facts, "Clear them?")
         }
@@ -121,7 +121,7 @@ fn keep_one(record: &Record, path: &Path, undo: Undo) -> Result<Option<PathBuf>>
             let undo = record.identity.as_ref().map_or_else(String::new, |_| {
                 format!("; undo with `identity stamp {force}--restore {} {}`", file.display(), path.display())
             });
-            say(&format!("a record of what goes is kept in {}{undo}", file.display()));
+            say(&format!("a record of what is removed is kept in {}{undo}", file.display()));
             Ok(Some(file))
         }
         Err(error) => {

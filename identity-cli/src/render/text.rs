@@ -60,9 +60,9 @@ pub fn step(step: &Step) -> String {
         Step::Write { lba, .. } => format!("  LBA {lba:<5} a copy\n"),
         Step::Clear { lba } => format!("  LBA {lba:<5} zeros over an old copy\n"),
         Step::ClearInPartition { lba, .. } => {
-            format!("  LBA {lba:<5} zeros over an old copy, behind the start of a partition\n")
+            format!("  LBA {lba:<5} zeros over an old copy, in a partition\n")
         }
-        Step::WriteMark { .. } => "  LBA 0     the mark of the unfinished flash, without its number: no record is given back by itself any more\n".into(),
+        Step::WriteMark { .. } => "  LBA 0     the mark of the unfinished flash, without its number: no record is restored automatically\n".into(),
     }
 }
 

@@ -171,7 +171,7 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
             )
         }
         ArchiveProblem::StoredFromPipe => {
-            "the file in the archive is stored, and its length follows it, where it cannot be found in a pipe; give the \
+            "the archive comes from a pipe, and its file is not compressed, so its length is not known in time; give the \
              archive's name instead"
                 .into()
         }
@@ -216,7 +216,7 @@ pub fn bmap(path: &Path, problem: &BmapProblem) -> String {
         BmapProblem::OwnSum => "its own checksum is wrong".into(),
         BmapProblem::Armour => "it is signed, and the end of the signed text is missing".into(),
         BmapProblem::Signature(SignatureProblem::NotSigned) => {
-            "it is not clear-signed; without --bmap-signed its signature is not asked for".into()
+            "it is not clear-signed; leave out --bmap-signed to use it without a signature".into()
         }
         BmapProblem::Signature(SignatureProblem::NoGpg(reason)) => {
             format!("its signature cannot be checked: gpg does not run ({reason}); install GnuPG")
