@@ -30,6 +30,7 @@ const fn elsewhere(start: &'static str, file: &'static str, text: &'static str) 
 const ELSEWHERE: &[Elsewhere] = &[
     elsewhere("./tests/run", ".ci/run", "tests/run --no-skips"),
     elsewhere("identity-lab serve ", "tests/lab/serve.rs", "$lab serve out"),
+    elsewhere("identity-lab export ", "tests/lab/story.rs", "fn the_document_of_the_lab_does_what_it_says("),
     elsewhere("identity-lab ", "tests/lab/story.rs", "fn the_document_of_network_boot_does_what_it_says("),
     elsewhere("identity flash panda-01.img ", "tests/lab/story.rs", "strip_prefix(\"identity flash \")"),
     elsewhere("./tests/fuzz", ".ci/run", "tests/fuzz 5"),

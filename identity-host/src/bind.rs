@@ -55,7 +55,7 @@ pub fn prepare(
     surroundings: Surroundings,
 ) -> Result<Prepared> {
     let card = WholeCard::read(card, path, request.hint_lba, surroundings)?;
-    card.check_may_write(path, request.force)?;
+    card.check_may_keep(path, request.force)?;
     let scan = &card.scan;
     let latest = match (scan.state(), scan.latest()) {
         (State::Valid | State::Degraded, Some(latest)) => latest,

@@ -36,7 +36,8 @@ pub fn prepare(
     card.check_may_write(path, force)?;
     let state = card.scan.state();
     let plan = card.without_pending_flash(plan::erase(&card.scan, card.partition_lba()));
-    let is_refused = if state == State::Blank { plan.steps.is_empty() } else { !state.is_usable() && !force };
+    let is_doubtful = state != State::Blank && !state.is_usable();
+    let is_refused = plan.steps.is_empty() || is_doubtful && !force;
     if is_refused {
         return Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) });
     }

@@ -4,6 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "stamp")]
+use identity_core::Uuid;
 use identity_core::identity::DraftError;
 use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
 
@@ -67,6 +69,8 @@ pub enum Error {
         lba: u32,
         /// Whether it lies behind the start of a partition, where it is never cleared.
         in_partition: bool,
+        /// Whether force would write over it.
+        by_force: bool,
     },
     /// A place that may hold a copy cannot be read, so that what is erased today could come back.
     UnreadablePlace {
@@ -196,6 +200,24 @@ pub enum Error {
         card: CardKey,
         /// Length of the card at `path`, in sectors.
         sectors: u64,
+    },
+    /// Another program is giving the identity of a record to a card now.
+    #[cfg(feature = "stamp")]
+    RecordInUse {
+        /// Device or image file of the card.
+        path: PathBuf,
+        /// The identity.
+        uuid: Uuid,
+    },
+    /// A record is not what it was any more: another program has given its identity to a card meanwhile.
+    #[cfg(feature = "stamp")]
+    RecordUsed {
+        /// Device or image file of the card.
+        path: PathBuf,
+        /// Path of the record on this host.
+        record: PathBuf,
+        /// The identity.
+        uuid: Uuid,
     },
     /// A record, or the place for it.
     #[cfg(feature = "stamp")]

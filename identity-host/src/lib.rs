@@ -11,7 +11,7 @@
 //!             new_image (a file as a card)           │                                                     ▼
 //!  directory ◀── document (JSON, hex) ◀──────────────┘      record (on the host) ◀── update ◀── execute, flash::write
 //!                                                                                               (the only writers)
-//!  error: the reasons of all of them    new_file: whole or not there    size_limit: `ulimit -f`
+//!  error: the reasons of all of them    new_file: whole or not there    size_limit: `ulimit -f`    patience: waiting
 //!  testing: a card in memory that fails as it is told
 //! ```
 #![forbid(unsafe_code)]
@@ -39,6 +39,7 @@ pub mod image;
 mod new_file;
 #[cfg(feature = "stamp")]
 pub mod new_image;
+mod patience;
 #[cfg(feature = "stamp")]
 pub mod plan;
 #[cfg(feature = "stamp")]

@@ -5,6 +5,9 @@
 //! by itself only to a card with that mark. A *retired* record is written before an identity is erased or replaced; it is
 //! never used by itself, only when a person names it.
 
+mod kept;
+mod matches;
+
 use std::env;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -12,8 +15,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use identity_core::search::Condition;
 use identity_core::{Identity, StoredCopy, Uuid};
-use identity_layout::mark::Mark;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +26,9 @@ use crate::error::{Action, Error, Result};
 use crate::hex;
 use crate::new_file::NewFile;
 use crate::scan::Scan;
+
+pub use kept::{Claim, Kept, read_kept};
+pub use matches::{Matches, find};
 
 /// Version of the file format.
 const VERSION: u32 = 2;
@@ -190,6 +196,30 @@ impl Record {
         }
     }
 
+    /// Of what goes where the identity `stays` is left on a card: a record for each other identity, and one of copies of a
+    /// later version, which this program cannot read.
+    pub fn going(scan: &Scan, card: &CardKey, stays: Uuid) -> Vec<Self> {
+        let mut records = Self::retired(scan, card);
+        records.retain(|record| record.identity.as_ref().is_some_and(|identity| identity.uuid() != stays));
+        if records.is_empty() { Self::newer(scan, card).into_iter().collect() } else { records }
+    }
+
+    /// Of the copies of a later version, if there are any.
+    pub fn newer(scan: &Scan, card: &CardKey) -> Option<Self> {
+        let newer = scan.ours().filter(|sector| sector.condition == Condition::Newer);
+        let sectors: Vec<_> =
+            newer.filter_map(|sector| Some((sector.lba, **sector.bytes.as_ref()?))).collect();
+        let (purpose, card) = (Purpose::Retired, card.clone());
+        (!sectors.is_empty()).then_some(Self {
+            purpose,
+            identity: None,
+            card,
+            number: None,
+            image: None,
+            sectors,
+        })
+    }
+
     /// The record in one line of JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string(&self.stored()).unwrap_or_default()
@@ -290,32 +320,6 @@ fn read_text(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// What a verb has printed: if its first line is an event that carries a record, that record; else all of it.
-fn of_output(text: String) -> String {
-    let first = text.lines().next().and_then(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let record = first.as_ref().and_then(|line| line.get("event").and(line.get("record")));
-    record.map_or(text, ToString::to_string)
-}
-
-/// The identity in a file: a record, or what `identity read --format json` prints. A record also says of which card.
-///
-/// # Errors
-/// If it cannot be read, or is neither.
-pub fn read_identity(path: &Path) -> Result<(Identity, Option<CardKey>)> {
-    let text = of_output(read_text(path)?);
-    let problem = |problem| Error::Record { path: path.to_owned(), problem };
-    let is_record =
-        serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value.get("record").is_some());
-    if is_record {
-        let Record { identity, card, .. } = Record::parse(&text).map_err(problem)?;
-        return Ok((identity.ok_or_else(|| problem(RecordProblem::NoCopy))?, Some(card)));
-    }
-    let document: Document =
-        serde_json::from_str(&text).map_err(|error| problem(RecordProblem::Syntax(error.to_string())))?;
-    let identity = document.identity().map_err(|reason| problem(RecordProblem::Document(reason)))?;
-    Ok((identity, None))
-}
-
 /// Removes a record that is no longer needed; it is as if it had never been there.
 ///
 /// # Errors
@@ -332,9 +336,13 @@ pub fn remove(path: &Path) -> Result<()> {
 /// If it stays.
 pub fn remove_if_kept(file: &Path) -> Result<()> {
     let is_pending = Record::read(file).is_ok_and(|record| record.purpose == Purpose::Pending);
+    if is_pending && is_in(file, &directory()?) { remove(file) } else { Ok(()) }
+}
+
+/// Whether a file lies in this directory.
+fn is_in(file: &Path, directory: &Path) -> bool {
     let parent = file.canonicalize().ok().and_then(|file| file.parent().map(Path::to_owned));
-    let is_kept = is_pending && parent.is_some() && parent == directory()?.canonicalize().ok();
-    if is_kept { remove(file) } else { Ok(()) }
+    parent.is_some() && parent == directory.canonicalize().ok()
 }
 
 /// Removes the pending records of an identity that is on this card for certain: those of this card, by all that is known of
@@ -368,47 +376,6 @@ fn pending_paths(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Pending records that may be about a card.
-#[derive(Debug, Default)]
-pub struct Matches {
-    /// About this card: the mark on it has the record's number, and nothing else speaks against it.
-    pub certain: Vec<(PathBuf, Record)>,
-    /// Perhaps: the CID is the same, or path and size are, or the mark is of another card.
-    pub possible: Vec<(PathBuf, Record)>,
-    /// Not to be read.
-    pub broken: Vec<Error>,
-}
-
-/// Looks for pending records about a card; `mark` is that in its LBA 0.
-pub fn find(directory: &Path, card: &CardKey, mark: Option<&Mark>) -> Matches {
-    let mut matches = Matches::default();
-    for path in pending_paths(directory) {
-        match Record::read(&path) {
-            Err(error) => matches.broken.push(error),
-            Ok(record) if record.purpose == Purpose::Retired => (),
-            Ok(record) => match compare(&record, card, mark) {
-                Some(true) => matches.certain.push((path, record)),
-                Some(false) => matches.possible.push((path, record)),
-                None => (),
-            },
-        }
-    }
-    matches
-}
-
-/// Whether a record is about a card for certain, or possibly, or not.
-fn compare(record: &Record, card: &CardKey, mark: Option<&Mark>) -> Option<bool> {
-    let same_number = record.number.is_some() && mark.and_then(Mark::number) == record.number;
-    let cids = record.card.cid.as_ref().zip(card.cid.as_ref());
-    match cids {
-        Some((one, other)) if one == other => Some(same_number),
-        // The mark was copied to another card.
-        Some(_) => same_number.then_some(false),
-        None if same_number => Some(true),
-        None => record.card.may_be(card).then_some(false),
-    }
-}
-
 /// A number for a mark.
 pub fn new_number() -> u128 {
     Uuid::new_v4().as_u128()
@@ -420,7 +387,7 @@ mod tests {
     use identity_core::Draft;
     use identity_core::field::kind;
 
-    fn record(uuid: u128, cid: Option<&str>) -> Record {
+    pub fn record(uuid: u128, cid: Option<&str>) -> Record {
         let mut draft = Draft::new(Uuid::from_u128(uuid)).unwrap();
         draft.set_text(kind::PROFILE, "panda").unwrap();
         draft.set_generation(7);
@@ -459,31 +426,5 @@ mod tests {
         let link = state.path().join("link.json");
         symlink(&path, &link).unwrap();
         assert!(Record::read(&link).is_err());
-    }
-
-    #[test]
-    fn whose_record() {
-        let (own, other) = (Mark::new("x", Some(5)), Mark::new("x", Some(6)));
-        let card = |cid: Option<&str>| record(1, cid).card;
-        let elsewhere = CardKey { path: "/dev/sdy".into(), ..card(None) };
-        for (record_cid, card, mark, result) in [
-            (Some("aa"), card(Some("aa")), Some(&own), Some(true)),
-            (Some("aa"), card(Some("aa")), None, Some(false)),
-            (Some("aa"), card(Some("aa")), Some(&other), Some(false)),
-            (Some("aa"), card(Some("bb")), Some(&own), Some(false)),
-            (Some("aa"), card(Some("bb")), None, None),
-            (Some("aa"), card(None), Some(&own), Some(true)),
-            (None, card(None), None, Some(false)),
-            (None, card(None), Some(&other), Some(false)),
-            (None, elsewhere.clone(), None, None),
-            (None, elsewhere.clone(), Some(&other), None),
-            (None, elsewhere, Some(&own), Some(true)),
-        ] {
-            assert_eq!(
-                compare(&record(1, record_cid), &card, mark),
-                result,
-                "{record_cid:?} {card:?} {mark:?}"
-            );
-        }
     }
 }

@@ -54,7 +54,8 @@ impl Prepared {
         self.plan.steps.is_empty()
     }
 
-    /// Records of what goes when the identity stays: the other identities, and other versions of it.
+    /// What has to be kept elsewhere before the plan is carried out: the other identities, other versions of the one that stays,
+    /// and copies of a later version.
     pub fn retired(&self, key: &CardKey) -> Vec<Record> {
         let (kept, scan) = (&self.identity, &self.card.scan);
         let is_version = |identity: &Identity| identity.uuid() == kept.uuid();
@@ -63,18 +64,16 @@ impl Prepared {
         let versions = scan.valid().map(|(_, identity, _)| identity);
         let removed = versions.filter(|identity| is_version(identity) && !is_kept(identity));
         let removed = removed.max_by_key(|identity| identity.generation());
+        let Some(removed) = removed.filter(|_| self.is_replacement) else {
+            return Record::going(scan, key, kept.uuid());
+        };
         let mut records = Record::retired(scan, key);
-        records.retain_mut(|record| match (&record.identity, removed) {
-            (Some(identity), None) => !is_version(identity),
-            (Some(identity), Some(removed)) if is_version(identity) => {
-                record.identity = Some(removed.clone());
-                // Whoever reads the record takes the version that its sectors hold.
-                let kept_at = |lba| scan.valid().any(|(at, identity, _)| at == lba && is_kept(identity));
-                record.sectors.retain(|(lba, _)| !kept_at(*lba));
-                true
-            }
-            _ => true,
-        });
+        for record in records.iter_mut().filter(|record| record.identity.as_ref().is_some_and(is_version)) {
+            record.identity = Some(removed.clone());
+            // Whoever reads the record takes the version that its sectors hold.
+            let kept_at = |lba| scan.valid().any(|(at, identity, _)| at == lba && is_kept(identity));
+            record.sectors.retain(|(lba, _)| !kept_at(*lba));
+        }
         records
     }
 }
@@ -91,7 +90,7 @@ pub fn prepare(
     surroundings: Surroundings,
 ) -> Result<Prepared> {
     let card = WholeCard::read(card, path, request.hint_lba, surroundings)?;
-    card.check_may_write(path, request.force)?;
+    card.check_may_keep(path, request.force)?;
     match (card.scan.state(), request.keep) {
         (State::Conflict, Some(keep)) => keep_one(card, keep, request, path),
         (State::Valid | State::Degraded, keep) => {
@@ -115,7 +114,6 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
     if let Some(lba) = scan.lone_copy()
         && request.keep.is_none()
         && !request.force
-        && !is_bound_here(&card, &latest)
     {
         return Err(Error::LoneCopy { path: path.to_owned(), lba });
     }
@@ -127,12 +125,6 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
 
 fn prepared(card: WholeCard, identity: Identity, plan: Plan, foreign: Option<u32>) -> Prepared {
     Prepared { card, identity, plan, is_replacement: false, foreign }
-}
-
-/// A card that is bound, and is the one: its lone copy is no piece of another card.
-fn is_bound_here(card: &WholeCard, identity: &Identity) -> bool {
-    let bound = identity.fields().card();
-    bound.is_some_and(|bound| card.scan.surroundings().card.is_ok_and(|cid| *cid.bytes() == bound))
 }
 
 /// Where the copies go, and whose sector is written over by force.
@@ -166,16 +158,11 @@ fn choose(
 
 /// The identity that is named, in its latest version; `None` if there is none, or two that cannot both be right.
 fn find(card: &WholeCard, keep: Keep) -> Option<Identity> {
-    let valid = || card.scan.valid().map(|(lba, identity, _)| (lba, identity));
     match keep {
-        Keep::Lba(wanted) => valid().find(|(lba, _)| *lba == wanted).map(|(_, identity)| identity.clone()),
-        Keep::Uuid(uuid) => {
-            let versions =
-                || valid().map(|(_, identity)| identity).filter(|identity| identity.uuid() == uuid);
-            let latest = versions().max_by_key(|identity| identity.generation())?;
-            let same = |other: &&Identity| other.generation() == latest.generation();
-            versions().filter(same).all(|other| other == latest).then(|| latest.clone())
+        Keep::Lba(wanted) => {
+            card.scan.valid().find(|(lba, ..)| *lba == wanted).map(|(_, identity, _)| identity.clone())
         }
+        Keep::Uuid(uuid) => card.scan.version(uuid).cloned(),
     }
 }
 

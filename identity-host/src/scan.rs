@@ -7,7 +7,7 @@
 use identity_core::copy::{Defect, Newer, NotACopy};
 use identity_core::search::{Condition, Reading};
 use identity_core::slot::reading_position;
-use identity_core::{Identity, Search, State, StoredCopy};
+use identity_core::{Identity, Search, State, StoredCopy, Uuid};
 
 use crate::device::{Card, SECTOR_LEN, Sector, plain};
 use crate::first_sectors::FirstSectors;
@@ -55,6 +55,8 @@ pub struct Scan {
     sectors: Vec<ScannedSector>,
     state: State,
     surroundings: Surroundings,
+    /// Start of the first partition, where that was looked for and there is one.
+    partition_lba: Option<u64>,
 }
 
 impl Scan {
@@ -83,11 +85,15 @@ impl Scan {
             }
             sectors.push(sector);
         }
-        Self {
-            sectors,
-            state: search.state(),
-            surroundings: Surroundings::unknown("nobody has asked for the CID"),
-        }
+        let surroundings = Surroundings::unknown("nobody has asked for the CID");
+        Self { sectors, state: search.state(), surroundings, partition_lba: None }
+    }
+
+    /// The same of a card whose first partition starts at `partition_lba`, if it has one. The state is the search's alone;
+    /// but what can be done about it depends on where the copies lie.
+    #[must_use]
+    pub fn with_partition(self, partition_lba: Option<u64>) -> Self {
+        Self { partition_lba, ..self }
     }
 
     /// The same, judged by the card and the board where it was read: the state may become cloned or moved.
@@ -144,6 +150,34 @@ impl Scan {
         })
     }
 
+    /// Whether a sector lies behind the start of the first partition, as far as that is known.
+    pub fn is_in_partition(&self, lba: u32) -> bool {
+        self.partition_lba.is_some_and(|first| u64::from(lba) >= first)
+    }
+
+    /// Sectors in this condition behind the start of the first partition.
+    pub fn in_partition(&self, condition: Condition) -> impl Iterator<Item = u32> {
+        self.lbas(condition).filter(|&lba| self.is_in_partition(lba))
+    }
+
+    /// Whether nothing is wrong but damaged or newer copies behind the start of a partition, which are left there.
+    pub fn is_whole_beside_partition(&self) -> bool {
+        let mut valid = self.valid();
+        let (Some(one), Some(other), None) = (valid.next(), valid.next(), valid.next()) else { return false };
+        let is_pair = (one.0, one.2) == (other.2, other.0) && one.1 == other.1;
+        let is_left = |sector: &ScannedSector| sector.copy.is_some() || self.is_in_partition(sector.lba);
+        is_pair && self.ours().all(is_left)
+    }
+
+    /// The identity with this UUID in its latest version; `None` if there is none, or two that cannot both be right.
+    pub fn version(&self, uuid: Uuid) -> Option<&Identity> {
+        let versions =
+            || self.valid().map(|(_, identity, _)| identity).filter(|identity| identity.uuid() == uuid);
+        let latest = versions().max_by_key(|identity| identity.generation())?;
+        let same = |other: &&Identity| other.generation() == latest.generation();
+        versions().filter(same).all(|other| other == latest).then_some(latest)
+    }
+
     /// Copies that were written for another LBA than theirs: (LBA, LBA that it was written for).
     pub fn misplaced(&self) -> impl Iterator<Item = (u32, u32)> {
         self.sectors.iter().filter_map(|sector| match sector.reason {
@@ -171,14 +205,20 @@ impl Scan {
         self.lbas(Condition::Unreadable).filter(move |&lba| is_named(lba))
     }
 
-    /// The only copy on the card, if it is a valid one of which no other one can have been: it may have
-    /// come here as a piece of another card.
+    /// The only valid copy, if nothing says that it is this card's: it may have come here as a piece of another card. What
+    /// says so is a damaged or unreadable sector where the other copy belongs, or a binding to this card; a damaged copy
+    /// in another slot may have come along.
     pub fn lone_copy(&self) -> Option<u32> {
-        let mut ours = self.ours();
-        let (Some(one), None) = (ours.next(), ours.next()) else { return None };
-        let (_, peer_lba) = one.copy.as_ref()?;
-        let is_lost = self.at(*peer_lba).is_some_and(|peer| peer.condition == Condition::Unreadable);
-        (!is_lost).then_some(one.lba)
+        let mut valid = self.valid();
+        let (Some((lba, identity, peer_lba)), None) = (valid.next(), valid.next()) else { return None };
+        let was_copy = |peer: &ScannedSector| {
+            matches!(peer.condition, Condition::Corrupt | Condition::Newer | Condition::Unreadable)
+        };
+        let is_bound_here = identity
+            .fields()
+            .card()
+            .is_some_and(|bound| self.surroundings.card.is_ok_and(|cid| *cid.bytes() == bound));
+        (!is_bound_here && !self.at(peer_lba).is_some_and(was_copy)).then_some(lba)
     }
 
     /// What a sector is worth beside the copy that readers use: its condition's name, `other` for a copy of another

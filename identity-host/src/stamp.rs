@@ -12,6 +12,8 @@ use identity_core::{Draft, Identity, Mac, State, Uuid};
 use crate::device::Card;
 use crate::error::{Error, Result};
 use crate::plan::{self, Plan};
+use crate::record::{CardKey, Record};
+use crate::scan::Scan;
 use crate::surroundings::Surroundings;
 use crate::whole_card::WholeCard;
 
@@ -67,7 +69,7 @@ pub struct Request {
 pub enum Effect {
     /// It had no identity.
     New,
-    /// The same identity, one generation on.
+    /// The same identity, one generation on; of a conflict, the others go.
     Update,
     /// Whatever copies it had go.
     Replacement,
@@ -85,6 +87,17 @@ pub struct Prepared {
     pub effect: Effect,
     /// Why the identity is not bound to the card although that was asked for.
     pub unbound: Option<&'static str>,
+}
+
+impl Prepared {
+    /// What has to be kept elsewhere before the plan is carried out.
+    pub fn retired(&self, key: &CardKey) -> Vec<Record> {
+        let scan = &self.card.scan;
+        match self.effect {
+            Effect::Replacement => Record::retired(scan, key),
+            Effect::New | Effect::Update => Record::going(scan, key, self.identity.uuid()),
+        }
+    }
 }
 
 impl Request {
@@ -179,7 +192,8 @@ pub fn prepare(
     card.check_may_write(path, request.force)?;
     let (identity, effect) = decide(request, &card, fresh, path)?;
     let (identity, unbound) = bind(request, identity, card.scan.surroundings())?;
-    if effect == Effect::Replacement {
+    let goes = |(_, old, _): (u32, &Identity, u32)| old.uuid() != identity.uuid();
+    if effect == Effect::Replacement || card.scan.valid().any(goes) {
         card.check_may_destroy(path, request.force)?;
     }
     let pair = card.choose(&request.at, request.force, path)?;
@@ -200,14 +214,30 @@ fn decide(
     match (scan.state(), scan.latest()) {
         (State::Blank, _) => fresh(Effect::New),
         (State::Valid | State::Degraded, Some(latest)) if request.uuid == Some(latest.uuid()) => {
-            let mut draft = latest.next().map_err(Error::Generation)?;
-            request.values.put_into(&mut draft)?;
-            Ok((draft.finish().map_err(Error::Value)?, Effect::Update))
+            Ok((update(request, latest)?, Effect::Update))
+        }
+        (State::Conflict, _) if request.force && request.uuid.is_some_and(|uuid| has(scan, uuid)) => {
+            let latest = request.uuid.and_then(|uuid| scan.version(uuid));
+            let latest =
+                latest.ok_or_else(|| Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) })?;
+            Ok((update(request, latest)?, Effect::Update))
         }
         (State::Unreadable, _) => Err(Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) }),
         _ if request.force => fresh(Effect::Replacement),
         _ => Err(Error::IdentityPresent { path: path.to_owned(), scan: Box::new(scan.clone()) }),
     }
+}
+
+/// Whether a valid copy of this identity is on the card.
+fn has(scan: &Scan, uuid: Uuid) -> bool {
+    scan.valid().any(|(_, identity, _)| identity.uuid() == uuid)
+}
+
+/// The next generation, with the values that are named.
+fn update(request: &Request, latest: &Identity) -> Result<Identity> {
+    let mut draft = latest.next().map_err(Error::Generation)?;
+    request.values.put_into(&mut draft)?;
+    draft.finish().map_err(Error::Value)
 }
 
 fn bind(

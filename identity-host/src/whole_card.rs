@@ -40,6 +40,7 @@ impl WholeCard {
         let first_sectors =
             first_sectors.map_err(|error| Error::io(path, Action::ReadFirstSectors, error))?;
         let scan = Scan::with_first_sectors(&first_sectors, card, hint_lba).judged_in(surroundings);
+        let scan = scan.with_partition(first_sectors.first_partition_lba());
         Ok(Self { first_sectors, scan })
     }
 
@@ -83,10 +84,32 @@ impl WholeCard {
         for lba in self.scan.lbas(Condition::Newer) {
             let in_partition = self.first_sectors.is_in_partition(lba);
             if in_partition || !force {
-                return Err(Error::NewerCopy { path: path(), lba, in_partition });
+                return Err(Error::NewerCopy { path: path(), lba, in_partition, by_force: !in_partition });
             }
         }
         Ok(())
+    }
+
+    /// The same for a verb that keeps the identity: where a copy of a later version decides, none is known that could be
+    /// kept, and force does not help. `path` is for messages.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    pub fn check_may_keep(&self, path: &Path, force: bool) -> Result<()> {
+        match self.scan.primary().filter(|primary| primary.condition == Condition::Newer) {
+            Some(newer) => {
+                let in_partition = self.first_sectors.is_in_partition(newer.lba);
+                let path = path.to_owned();
+                Err(Error::NewerCopy { path, lba: newer.lba, in_partition, by_force: false })
+            }
+            None => self.check_may_write(path, force),
+        }
+    }
+
+    /// What is on the card after a write, which moves no partition.
+    #[must_use]
+    pub fn after(&self, scan: Scan) -> Scan {
+        scan.with_partition(self.first_sectors.first_partition_lba())
     }
 
     /// Whether all places can be read that may hold a copy: what is erased or replaced must not come back. `path` is for

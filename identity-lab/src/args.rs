@@ -41,12 +41,23 @@ pub enum Verb {
         after_help = "Examples:\n  identity-lab list\n  identity-lab list --profile panda --format json"
     )]
     List(ListArgs),
+    /// Look for what clashes: two boards with one name, UUID or address, a profile that is not there
+    #[command(
+        after_help = "Examples:\n  identity-lab check\n  identity-lab check --format json\n\nExit code 5 if something was found."
+    )]
+    Check(CheckArgs),
+    /// Print a file for another program: DHCP, Ansible, labgrid, LAVA, SSH
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
     /// Write what boots the boards: a tree for TFTP, HTTP and NBD, and the servers' configuration
     #[command(after_help = NETBOOT_EXAMPLES)]
     Netboot(NetbootArgs),
     /// Make the image of a card: loader, partition table, boot files, and a board's identity
     #[command(after_help = CARD_EXAMPLES)]
     Card(CardArgs),
+    /// Make the root of a profile
+    #[command(after_help = ROOT_EXAMPLES)]
+    Root(RootArgs),
     /// Run dnsmasq and nbdkit on a tree of `netboot`, in the foreground, for a desk or a test
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
@@ -58,6 +69,16 @@ Examples:
   identity-lab add 'panda-[01-20]' --profile panda --location R3
   identity-lab add 'r[1-3]n[01-16]' --profile worker --tags 'poe spare'
   identity-lab add --dry-run 'panda-[01-20]' --profile panda";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  identity-lab export hosts
+  identity-lab export dnsmasq --output /etc/dnsmasq.d/lab.conf
+  identity-lab export kea --check /etc/kea/kea-dhcp4.conf   in a git hook
+  identity-lab export lava panda-03
+  identity-lab export lava --output /etc/lava-server/dispatcher-config/devices
+
+The file is sorted, has no date, and is the same for the same lab.";
 
 const NETBOOT_EXAMPLES: &str = "\
 Examples:
@@ -77,6 +98,16 @@ Examples:
   identity-lab card --dry-run panda-03 -o card.img
 
 The image is as small as it can be: 16, 32 or 64 MiB.";
+
+const ROOT_EXAMPLES: &str = "\
+Examples:
+  identity-lab root build panda                      as [build] in its profile says
+  identity-lab root build panda --from rootfs.tar.xz adapt a released root
+  identity-lab root build panda --dry-run            what would be made of what
+
+mmdebstrap makes a new root; QEMU runs programs of another architecture. The root, its kernel, initramfs and device tree \
+come to images/PROFILE-HASH/, with lists of packages and of changes; the profile names them then. SOURCE_DATE_EPOCH, or \
+the suite's own date, makes the bytes the same each time. Without root it works in a user namespace (uidmap).";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -133,6 +164,55 @@ pub struct ListArgs {
     pub format: Format,
 }
 
+/// `identity-lab check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Whose file it is
+    #[arg(value_name = "FORMAT")]
+    pub kind: ExportFormat,
+    /// The board whose fragment is wanted (lava)
+    pub board: Option<String>,
+    /// Write the file, whole or not at all, instead of printing it; for lava a directory
+    #[arg(short, long, value_name = "FILE", conflicts_with = "check")]
+    pub output: Option<PathBuf>,
+    /// Write nothing; end with 5 if FILE is not up to date
+    #[arg(long, value_name = "FILE")]
+    pub check: Option<PathBuf>,
+}
+
+/// What `export` can print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// dhcp-host lines for a dnsmasq that exists
+    Dnsmasq,
+    /// A configuration of Kea's DHCPv4 server
+    Kea,
+    /// Lines for /etc/hosts
+    Hosts,
+    /// What an inventory script prints
+    Ansible,
+    /// labgrid's exporter: the reader that holds a board's card
+    Labgrid,
+    /// places.yaml of labgrid's coordinator
+    LabgridPlaces,
+    /// One file a board, for its device dictionary
+    Lava,
+    /// SSH host keys
+    SshKnownHosts,
+    /// boards.csv with derived values filled in
+    Csv,
+    /// All boards as JSON
+    Json,
+}
+
 /// `identity-lab netboot`.
 #[derive(Debug, Args)]
 pub struct NetbootArgs {
@@ -144,6 +224,9 @@ pub struct NetbootArgs {
     /// Remove images that no profile uses
     #[arg(long)]
     pub prune: bool,
+    /// Also take files of overlays that others may not read; TFTP gives them to everybody
+    #[arg(long)]
+    pub secrets: bool,
     /// Show what would change, and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -165,6 +248,38 @@ pub struct CardArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `identity-lab root`.
+#[derive(Debug, Args)]
+pub struct RootArgs {
+    /// What to do with it
+    #[command(subcommand)]
+    pub verb: RootVerb,
+}
+
+/// What can be done with roots.
+#[derive(Debug, Subcommand)]
+pub enum RootVerb {
+    /// Make a root from a suite and packages, or adapt one, and name it in the profile
+    #[command(after_help = ROOT_EXAMPLES)]
+    Build(RootBuildArgs),
+}
+
+/// `identity-lab root build`.
+#[derive(Debug, Args)]
+pub struct RootBuildArgs {
+    /// The profile, which has a section [build]
+    pub profile: String,
+    /// A tarball, squashfs or directory to adapt, in place of what the profile names
+    #[arg(long, value_name = "FILE|DIR")]
+    pub from: Option<PathBuf>,
+    /// Show what would be made of what, and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output format; json gives one object a line
     #[arg(long, default_value = "text")]
     pub format: Format,
 }

@@ -160,35 +160,60 @@ impl Boards {
         self.all.is_sorted_by(|one, next| one.hostname <= next.hostname)
     }
 
-    /// Refuses two boards with one hostname, UUID, MAC address (derived ones included), IP address or serial number.
-    ///
-    /// # Errors
-    /// Exit 6 with the line of the second, which names the first.
-    pub fn check_clashes(&self) -> Result<()> {
+    /// The columns, in the order of the file.
+    pub fn columns(&self) -> &[String] {
+        &self.header
+    }
+
+    /// The boards by hostname, in whatever order the file has them.
+    pub fn sorted(&self) -> Vec<&Board> {
+        let mut boards: Vec<_> = self.all.iter().collect();
+        boards.sort_by(|one, other| one.hostname.cmp(&other.hostname));
+        boards
+    }
+
+    /// Boards that share a hostname, UUID, MAC address (derived ones included), IP address or serial number: the second
+    /// one's place, and a sentence that names the first.
+    pub fn clashes(&self) -> impl Iterator<Item = (Place, String)> {
         let mut seen = BTreeMap::new();
-        for board in &self.all {
-            let mut keys = vec![
-                ("hostname".to_owned(), board.hostname.to_ascii_lowercase()),
-                ("uuid".to_owned(), board.uuid.to_string()),
-                ("mac0".to_owned(), board.mac(0).to_string()),
-            ];
-            let others = board.macs.iter().filter(|(index, _)| *index > 0);
-            keys.extend(others.map(|(index, mac)| (format!("mac{index}"), mac.to_string())));
-            keys.extend(board.ip.map(|ip| ("ip".to_owned(), ip.to_string())));
-            keys.extend(board.serial.clone().map(|serial| ("serial".to_owned(), serial)));
-            for (column, value) in keys {
+        self.all.iter().flat_map(move |board| {
+            let mut found = Vec::new();
+            for (column, value) in self.keys(board) {
                 let kind = column.trim_end_matches(|char: char| char.is_ascii_digit()).to_owned();
-                if let Some((line, hostname)) =
-                    seen.insert((kind, value.clone()), (board.line, &board.hostname))
-                {
-                    return Err(board.place(&column).refused(format!(
-                        "{column}: {} has {value}, and so has {hostname} in line {line}; two boards never share one",
-                        board.hostname
-                    )));
+                if let Some((line, hostname)) = seen.insert((kind, value.clone()), (board.line, &board.hostname)) {
+                    found.push((
+                        board.place(&column),
+                        format!(
+                            "{column}: {} has {value}, and so has {hostname} in line {line}; two boards never share one",
+                            board.hostname
+                        ),
+                    ));
                 }
             }
-        }
-        Ok(())
+            found
+        })
+    }
+
+    /// What no other board may have, by column: a MAC address of every interface that the file has a column for.
+    fn keys(&self, board: &Board) -> Vec<(String, String)> {
+        let mut keys = vec![
+            ("hostname".to_owned(), board.hostname.to_ascii_lowercase()),
+            ("uuid".to_owned(), board.uuid.to_string()),
+        ];
+        let columns = self.header.iter().filter_map(|column| interface(column)).filter(|index| *index > 0);
+        let macs = std::iter::once(0).chain(columns);
+        keys.extend(macs.map(|index| (format!("mac{index}"), board.mac(index).to_string())));
+        keys.extend(board.ip.map(|ip| ("ip".to_owned(), ip.to_string())));
+        keys.extend(board.serial.clone().map(|serial| ("serial".to_owned(), serial)));
+        keys
+    }
+
+    /// Refuses what [`Boards::clashes`] finds.
+    ///
+    /// # Errors
+    /// Exit 6 with the first of them.
+    pub fn check_clashes(&self) -> Result<()> {
+        self.clashes().next().map_or(Ok(()), |(place, what)| Err(place.refused(what)))
     }
 
     /// The text with more boards in it, sorted: lines that are there keep their bytes.
@@ -285,7 +310,7 @@ fn header(path: &Path, line: &str) -> Result<Vec<String>> {
 }
 
 /// The number of the interface in a column's name `mac0`, `mac1`, ….
-fn interface(column: &str) -> Option<u8> {
+pub fn interface(column: &str) -> Option<u8> {
     let digits = column.strip_prefix("mac")?;
     digits.parse().ok().filter(|number: &u8| number.to_string() == digits)
 }

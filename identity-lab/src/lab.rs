@@ -44,6 +44,13 @@ pub struct Network {
     pub interface: Option<String>,
 }
 
+impl Network {
+    /// The subnet's mask.
+    pub fn mask(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::MAX << (32 - u32::from(self.subnet.1)))
+    }
+}
+
 /// `[rescue]`: what a board boots that may not boot its profile.
 #[derive(Clone, Debug)]
 pub struct Rescue {

@@ -6,9 +6,11 @@
 //! lab.toml, profiles/*.toml ──▶ toml ──▶ profile ──┐
 //! boards.csv ──▶ cells ──▶ boards ─────────────────┴──▶ lab ──▶ commands (one verb, one file)
 //!                                                           ├──▶ netboot (a tree of files, planned, then written)
+//!                                                           ├──▶ export (other programs' files), check (findings)
 //!                                                           ├──▶ card_image (loader, partition, identity)
+//!                                                           ├──▶ root (mmdebstrap, mksquashfs; sets the profile's files)
 //!                                                           └──▶ serve (runs dnsmasq and nbdkit)
-//! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)
+//! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -16,13 +18,17 @@ pub mod args;
 pub mod boards;
 pub mod card_image;
 mod cells;
+pub mod check;
 pub mod commands;
+pub mod export;
 pub mod hostlist;
 pub mod lab;
 pub mod netboot;
 mod place;
 pub mod profile;
 mod replace;
+pub mod root;
+pub mod row;
 pub mod serve;
 mod toml;
 

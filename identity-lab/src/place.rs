@@ -4,24 +4,43 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use identity_host::device::plain;
 use identity_ui::{Exit, Failure, Result};
 
 /// A place in a file: `profiles/panda.toml:7`, or `boards.csv:3:14`. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place(String);
+pub struct Place {
+    file: PathBuf,
+    line: usize,
+    column: Option<usize>,
+}
 
 impl Place {
     /// A whole line of a file.
     pub fn line(file: &Path, line: usize) -> Self {
-        Self(format!("{}:{line}", file.display()))
+        Self { file: file.to_owned(), line, column: None }
     }
 
     /// A character of a line.
     pub fn column(file: &Path, line: usize, column: usize) -> Self {
-        Self(format!("{}:{line}:{column}", file.display()))
+        Self { file: file.to_owned(), line, column: Some(column) }
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Number of the line, from 1.
+    pub fn line_number(&self) -> usize {
+        self.line
+    }
+
+    /// Number of the column in characters, from 1, if it is not the whole line.
+    pub fn column_number(&self) -> Option<usize> {
+        self.column
     }
 
     /// The file, or part of it, cannot be read as what it should be: exit 4.
@@ -37,7 +56,8 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{}:{}", self.file.display(), self.line)?;
+        self.column.map_or(Ok(()), |column| write!(f, ":{column}"))
     }
 }
 

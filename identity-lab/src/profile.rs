@@ -119,6 +119,30 @@ pub struct Card {
     pub has_kernel: bool,
 }
 
+/// `[build]`: what `identity-lab root build` makes the root of.
+#[derive(Clone, Debug)]
+pub struct Build {
+    /// Debian's name of the architecture.
+    pub arch: Placed<String>,
+    /// Debian's suite, for a new root.
+    pub suite: Option<Placed<String>>,
+    /// The mirror; without one, that of this machine's apt.
+    pub mirror: Option<Placed<String>>,
+    /// Packages beside those that a root from the network needs; one that ends in `.deb` is a file of the lab.
+    pub packages: Vec<Placed<String>>,
+    /// A tarball, squashfs or directory of the lab to adapt, in place of a new root.
+    pub from: Option<LabPath>,
+}
+
+/// `[hardware]`: what belongs to a family of boards, apart from the root.
+#[derive(Clone, Debug, Default)]
+pub struct Hardware {
+    /// A directory with a kernel's packages, or with their files.
+    pub pack: Option<LabPath>,
+    /// The image of the kernel's modules, which is laid over the root.
+    pub modules: Option<LabPath>,
+}
+
 /// A profile.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -134,6 +158,12 @@ pub struct Profile {
     pub loader: Option<SecondStage>,
     /// What lies on a card.
     pub card: Card,
+    /// What belongs to its family of boards.
+    pub hardware: Hardware,
+    /// What the root is made of, if it is made here.
+    pub build: Option<Build>,
+    /// The line of a file that `root build` has still to make.
+    unbuilt: Option<Placed<&'static str>>,
 }
 
 impl Profile {
@@ -158,15 +188,35 @@ impl Profile {
     pub fn from_toml(name: String, file: &Path, toml: &TomlFile) -> Result<Self> {
         let top = toml.top();
         top.only(&["boot", "root", "hardware", "loader", "card", "build"])?;
-        check_others(&top)?;
+        let build = build(&top.section("build")?)?;
+        let mut unbuilt = None;
+        let root = root(&top.section("root")?, build.is_some(), &mut unbuilt)?;
+        let hardware = hardware(&top.section("hardware")?, root.as_ref())?;
         Ok(Self {
             name,
             file: file.to_owned(),
-            boot: boot(&top.section("boot")?)?,
-            root: root(&top.section("root")?)?,
+            boot: boot(&top.section("boot")?, build.is_some(), &mut unbuilt)?,
+            root,
             loader: second_stage(&top.section("loader")?)?,
             card: card(&top.section("card")?)?,
+            hardware,
+            build,
+            unbuilt,
         })
+    }
+
+    /// Refuses a profile whose root has still to be built.
+    ///
+    /// # Errors
+    /// Exit 4 with the line of what is missing.
+    pub fn check_built(&self) -> Result<()> {
+        match &self.unbuilt {
+            Some(Placed { value: key, place }) => Err(place.unreadable(format!(
+                "{key} is missing; `identity-lab root build {}` makes and sets it",
+                self.name
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Its first line, for messages about the whole of it.
@@ -244,13 +294,32 @@ pub fn addresses(section: &Section) -> Result<Vec<(&'static str, u64)>> {
     Ok(addresses)
 }
 
-fn boot(section: &Section) -> Result<Boot> {
+/// A file that a profile must name, unless `root build` has still to make it.
+fn built_path(
+    section: &Section,
+    key: &str,
+    shown: &'static str,
+    is_built_here: bool,
+    unbuilt: &mut Option<Placed<&'static str>>,
+) -> Result<LabPath> {
+    let text = if is_built_here { section.text(key)? } else { Some(section.needed_text(key)?) };
+    match text {
+        Some(text) => lab_path(text),
+        None => {
+            let place = section.place().clone();
+            *unbuilt = Some(Placed { value: shown, place: place.clone() });
+            Ok(Placed { value: PathBuf::from("not-built-yet"), place })
+        }
+    }
+}
+
+fn boot(section: &Section, is_built_here: bool, unbuilt: &mut Option<Placed<&'static str>>) -> Result<Boot> {
     section.only(&["kernel", "initrd", "fdt", "args", "addresses"])?;
     let addresses = addresses(section)?;
     let args = section.list("args")?;
     check_args(&args)?;
     Ok(Boot {
-        kernel: lab_path(section.needed_text("kernel")?)?,
+        kernel: built_path(section, "kernel", "[boot] kernel", is_built_here, unbuilt)?,
         initrd: section.list("initrd")?.into_iter().map(lab_path).collect::<Result<_>>()?,
         fdt: section.text("fdt")?.map(lab_path).transpose()?,
         args,
@@ -258,12 +327,16 @@ fn boot(section: &Section) -> Result<Boot> {
     })
 }
 
-fn root(section: &Section) -> Result<Option<Root>> {
+fn root(
+    section: &Section,
+    is_built_here: bool,
+    unbuilt: &mut Option<Placed<&'static str>>,
+) -> Result<Option<Root>> {
     section.only(&["image", "transport", "writes", "lost", "lost_after", "keep"])?;
     if !section.is_there() {
         return Ok(None);
     }
-    let image = lab_path(section.needed_text("image")?)?;
+    let image = built_path(section, "image", "[root] image", is_built_here, unbuilt)?;
     let transport = section.one_of("transport", &TRANSPORTS)?;
     let transport = transport.ok_or_else(|| section.place().unreadable("[root] transport is missing"))?;
     let writes =
@@ -338,15 +411,47 @@ fn card(section: &Section) -> Result<Card> {
     })
 }
 
-/// What other verbs will use; here only its form is checked.
-fn check_others(top: &Section) -> Result<()> {
-    let hardware = top.section("hardware")?;
-    hardware.only(&["pack"])?;
-    hardware.text("pack")?.map(lab_path).transpose()?;
-    let build = top.section("build")?;
-    build.only(&["arch", "suite", "packages", "mirror", "from"])?;
-    for key in ["arch", "suite", "mirror", "from"] {
-        build.text(key)?;
+fn hardware(section: &Section, root: Option<&Root>) -> Result<Hardware> {
+    section.only(&["pack", "modules"])?;
+    let has_layers = |root: &Root| root.transport == Transport::Nbd && root.writes != Writes::Server;
+    if section.is_there() && !root.is_some_and(has_layers) {
+        return Err(section.place().unreadable(
+            "[hardware] is laid over a root with transport = \"nbd\" and writes = \"discard\" or \"keep\"",
+        ));
     }
-    build.list("packages").map(|_| ())
+    Ok(Hardware {
+        pack: section.text("pack")?.map(lab_path).transpose()?,
+        modules: section.text("modules")?.map(lab_path).transpose()?,
+    })
+}
+
+fn build(section: &Section) -> Result<Option<Build>> {
+    section.only(&["arch", "suite", "packages", "mirror", "from"])?;
+    if !section.is_there() {
+        return Ok(None);
+    }
+    // Each becomes a word of a command.
+    let plain = |text: Placed<String>, key: &str, more: &str| {
+        let bad = text.value.chars().find(|char| !char.is_ascii_alphanumeric() && !more.contains(*char));
+        match bad.or(text.value.chars().next().filter(|char| "-+".contains(*char))) {
+            Some(bad) => {
+                let what = format!("[build] {key}: \"{}\" has `{}`", text.value, bad.escape_debug());
+                Err(text.place.unreadable(format!("{what}, which cannot stand there")))
+            }
+            None => Ok(text),
+        }
+    };
+    let packages = section.list("packages")?;
+    let suite = section.text("suite")?.map(|suite| plain(suite, "suite", "-.")).transpose()?;
+    let from = section.text("from")?.map(lab_path).transpose()?;
+    Ok(Some(Build {
+        arch: plain(section.needed_text("arch")?, "arch", "")?,
+        suite,
+        mirror: section.text("mirror")?.map(|mirror| plain(mirror, "mirror", ":/._-+~%@")).transpose()?,
+        packages: packages
+            .into_iter()
+            .map(|package| plain(package, "packages", ".+-:=~/_"))
+            .collect::<Result<_>>()?,
+        from,
+    }))
 }

@@ -49,12 +49,12 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(|error| failure("write", path, &error))
 }
 
-/// Writes a file that must not be there yet.
+/// Writes a file that must not be there yet, with this mode less the umask.
 ///
 /// # Errors
 /// Exit 6 if the name is taken; as [`replace`].
-pub fn create(path: &Path, bytes: &[u8]) -> Result<()> {
-    let written = write_beside(path, bytes, 0o666).and_then(|file| {
+pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let written = write_beside(path, bytes, mode).and_then(|file| {
         file.persist_noclobber(path).map_err(|error| error.error)?;
         sync_directory(parent(path))
     });

@@ -19,7 +19,7 @@ pub const QUESTIONS: [(&str, &str, &str); 6] = [
     ("flash overwrites a device", "--yes", "refused (6)"),
     ("flash overwrites an image file", "--yes", "goes on"),
     ("erase removes an identity", "--force", "goes on"),
-    ("repair completes a lone copy", "--keep, --force", "refused (6)"),
+    ("repair or flash completes a lone copy", "--keep, --force", "refused (6)"),
     ("a card gets another card's identity", "--force", "refused (6)"),
     ("a copy in a partition is cleared", "--force", "refused (6)"),
 ];

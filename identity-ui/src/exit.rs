@@ -112,7 +112,7 @@ impl Exit {
             | Error::NoBoard { .. }
             | Error::NotOurDirectory { .. } => Self::Refused,
             #[cfg(feature = "stamp")]
-            Error::OtherCard { .. } => Self::Refused,
+            Error::OtherCard { .. } | Error::RecordInUse { .. } | Error::RecordUsed { .. } => Self::Refused,
             #[cfg(feature = "stamp")]
             Error::Record { problem: RecordProblem::NoPlace, .. } => Self::Device,
             #[cfg(feature = "stamp")]

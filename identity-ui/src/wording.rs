@@ -52,12 +52,17 @@ pub fn error(error: &Error) -> String {
             ),
             _ => state(scan, path).unwrap_or_default(),
         },
-        Error::NewerCopy { path, lba, in_partition } => {
+        Error::NewerCopy { path, lba, in_partition, by_force } => {
             let shown = path.display();
-            let way_out = if *in_partition {
-                "it lies in a partition, where this program never clears it; update `identity`"
-            } else {
-                "update `identity`, or give --force to write over it"
+            let way_out = match (in_partition, by_force) {
+                (true, _) => {
+                    "it lies in a partition, where this program never clears it; update `identity`".into()
+                }
+                (false, true) => "update `identity`, or give --force to write over it".into(),
+                (false, false) => format!(
+                    "update `identity`, or replace what is there by a new identity with `identity stamp --force --profile \
+                     NAME {shown}`"
+                ),
             };
             format!(
                 "{shown}: LBA {lba} holds a copy of a later format version, which this program cannot read; {way_out}"
@@ -173,6 +178,19 @@ pub fn error(error: &Error) -> String {
             )
         }
         #[cfg(feature = "stamp")]
+        Error::RecordInUse { path, uuid } => format!(
+            "{}: another `identity` is giving the identity {uuid} to a card now; nothing was written: wait for it to end, or two \
+             boards share one identity",
+            path.display()
+        ),
+        #[cfg(feature = "stamp")]
+        Error::RecordUsed { path, record, uuid } => format!(
+            "{}: the identity {uuid} of {} was given to a card meanwhile, and the record is used up or has changed; nothing was \
+             written: run the command again to see what is left",
+            path.display(),
+            record.display()
+        ),
+        #[cfg(feature = "stamp")]
         Error::Record { path, problem } => record(path, problem),
         #[cfg(feature = "stamp")]
         Error::NewImage { path, problem: NewImageProblem::Exists } => {
@@ -220,18 +238,13 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
         State::Blank => {
             format!("{}; give it one with `identity stamp --profile NAME {shown}`", blank(scan, path))
         }
-        State::Degraded => match scan.lone_copy() {
-            Some(lba) => format!(
-                "{shown} is degraded (LBA {lba} holds the only copy, which may come from another card; {}); if it belongs to \
-                 this card, complete it with `identity repair --keep {lba} {shown}`, else remove it with `identity erase \
-                 {shown}`",
-                sectors(scan, |label| label != "valid")
-            ),
-            None => format!(
-                "{shown} is degraded ({}); make it whole with `identity repair {shown}`",
-                sectors(scan, |label| label != "valid")
-            ),
-        },
+        State::Degraded => degraded(scan, path),
+        State::Corrupt if scan.ours().all(|sector| scan.is_in_partition(sector.lba)) => format!(
+            "{shown} holds no identity, but a damaged copy in a partition, for which readers call it corrupt ({}); {}; give \
+             the card an identity with `identity stamp --force --profile NAME {shown}`",
+            sectors(scan, |label| label != "valid"),
+            left_in_partition(scan, path)
+        ),
         State::Corrupt => format!(
             "{shown} is corrupt: it holds copies, but none is valid ({}); with a record of the identity, or what `identity \
              read --format json` printed of it, give it back with `identity stamp --force --restore FILE {shown}`, else \
@@ -305,6 +318,61 @@ fn make_table(path: &Path) -> String {
     )
 }
 
+/// The option that a verb needs which moves or clears the copies: they lie in a partition, or one of a later version is
+/// among them.
+fn force(scan: &Scan) -> &'static str {
+    let needs_force = scan.in_partition(Condition::Valid).chain(scan.lbas(Condition::Newer)).next().is_some();
+    if needs_force { " --force" } else { "" }
+}
+
+/// Whether a copy of a later version is where no verb of this program clears it.
+fn has_newer_in_partition(scan: &Scan) -> bool {
+    scan.in_partition(Condition::Newer).next().is_some()
+}
+
+fn degraded(scan: &Scan, path: &Path) -> String {
+    let (shown, force) = (path.display(), force(scan));
+    let what = sectors(scan, |label| label != "valid");
+    if has_newer_in_partition(scan) {
+        return format!(
+            "{shown} is degraded ({what}); a copy of a later version lies in a partition, where this program never clears it: \
+             update `identity`"
+        );
+    }
+    if scan.is_whole_beside_partition() && scan.in_partition(Condition::Corrupt).next().is_some() {
+        return format!(
+            "{shown} has its identity twice, and readers call it degraded for a damaged copy in a partition ({what}); {}",
+            left_in_partition(scan, path)
+        );
+    }
+    if let Some(lba) = scan.lone_copy() {
+        return format!(
+            "{shown} is degraded (LBA {lba} holds the only copy, which may come from another card; {what}); if it belongs to \
+             this card, complete it with `identity repair{force} --keep {lba} {shown}`, else remove it with `identity \
+             erase{force} {shown}`"
+        );
+    }
+    match scan.lbas(Condition::Newer).next() {
+        Some(lba) => format!(
+            "{shown} is degraded ({what}); update `identity`, or write over what LBA {lba} holds, of which a record is kept, \
+             with `identity repair --force {shown}`"
+        ),
+        None => format!("{shown} is degraded ({what}); make it whole with `identity repair{force} {shown}`"),
+    }
+}
+
+/// What can be done about damaged copies behind the start of a partition, which no verb clears.
+fn left_in_partition(scan: &Scan, path: &Path) -> String {
+    let lbas: Vec<_> = scan.in_partition(Condition::Corrupt).collect();
+    let clear =
+        |lba: &u32| format!("`dd if=/dev/zero of={} bs=512 seek={lba} count=1 conv=notrunc`", path.display());
+    format!(
+        "it may be part of a file, so `identity` leaves it where it is, and the file system overwrites it one day; if no file \
+         is there, clear it with {}",
+        lbas.iter().map(clear).collect::<Vec<_>>().join(" and ")
+    )
+}
+
 /// Two identities, or two versions of one that cannot both be right: which can be kept, and how.
 fn conflict(scan: &Scan, path: &Path) -> String {
     let shown = path.display();
@@ -313,9 +381,17 @@ fn conflict(scan: &Scan, path: &Path) -> String {
         Some(uuid) => (format!("two versions of one identity {uuid}"), versions(scan), "LBA"),
         None => ("two identities".to_owned(), valid_copies(scan), "UUID"),
     };
+    if has_newer_in_partition(scan) {
+        return format!(
+            "{shown} is in conflict: it holds {what} ({}), and a copy of a later version in a partition, where this program \
+             never clears it: update `identity`",
+            valid_copies(scan)
+        );
+    }
     format!(
-        "{shown} is in conflict: it holds {what} ({copies}); keep one with `identity repair --keep {keep} {shown}`, or \
-         replace all with `identity stamp --force --profile NAME {shown}`"
+        "{shown} is in conflict: it holds {what} ({copies}); keep one with `identity repair{} --keep {keep} {shown}`, or replace \
+         all with `identity stamp --force --profile NAME {shown}`",
+        force(scan)
     )
 }
 

@@ -30,8 +30,18 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// With a U-Boot that starts from the network by itself.
+fn unattended() -> Bench {
+    Bench::new("2025.01", Model::Vexpress).with_build(artifact("IDENTITY_TEST_UBOOT_NETBOOT"))
+}
+
 /// A lab with one board of the profile `panda`, and its tree where the bench's board finds it.
 fn serve(bench: &Bench, more: &str, lab: &str) {
+    serve_with(bench, &format!("[boot.addresses]\n{ADDRESSES}{more}"), lab);
+}
+
+/// The same, with all that the profile has behind its arguments.
+fn serve_with(bench: &Bench, more: &str, lab: &str) {
     let dir = tempfile::TempDir::new().expect("a directory");
     let linux = artifact("IDENTITY_TEST_LINUX");
     for directory in ["profiles", "boot"] {
@@ -50,7 +60,7 @@ fn serve(bench: &Bench, more: &str, lab: &str) {
         "profiles/panda.toml",
         format!(
             "[boot]\nkernel = \"boot/zImage\"\ninitrd = [\"boot/initramfs\"]\nfdt = \"boot/vexpress-v2p-ca9.dtb\"\n\
-             args = [\"console=ttyAMA0\", \"place=${{location}}\", \"name=${{identity_hostname}}\"]\n[boot.addresses]\n{ADDRESSES}{more}"
+             args = [\"console=ttyAMA0\", \"place=${{location}}\", \"name=${{identity_hostname}}\"]\n{more}"
         ),
     );
     let out = dir.path().join("out");
@@ -141,4 +151,37 @@ fn a_board_without_identity_boots_the_labs_rescue() {
         said.contains("state blank") && said.contains("command line: console=ttyAMA0 rescue=yes"),
         "{said}"
     );
+}
+
+/// vexpress has no address for scripts and initial RAM disks, nor does this profile.
+#[test]
+fn a_board_that_nobody_touches_starts_what_the_list_says() {
+    let bench = unattended();
+    serve_with(&bench, "", "");
+    bench.image.run(format!("stamp --uuid {KNOWN} --profile panda --hostname on-the-card")).exits(0);
+    let said = bench.start().expect("Unknown kernel command line");
+    assert!(said.contains("command line: console=ttyAMA0 place=b4 name=panda-3"), "{said}");
+}
+
+#[test]
+fn a_board_that_nobody_touches_gets_nothing_of_a_profile_without_an_identity() {
+    let bench = unattended();
+    serve_with(&bench, "", "");
+    let said = bench.start().expect("trying again in 60 s");
+    assert!(said.contains("rescue: UUID , state blank, profile") && !said.contains("zImage"), "{said}");
+}
+
+#[test]
+fn without_a_script_it_says_who_it_is_and_a_key_ends_at_the_prompt() {
+    let bench = unattended();
+    bench.image.run(format!("stamp --uuid {KNOWN} --profile panda")).exits(0);
+    let mut board = bench.start();
+    let said = board.expect("trying again in 60 s; a key ends at the prompt");
+    assert!(said.contains(&format!("rescue: UUID {KNOWN}, state valid, profile panda")), "{said}");
+    board.send(" ");
+    board.expect("=> ");
+    assert_eq!(board.variable("bootcmd").as_deref(), Some("identity netboot"));
+    assert_eq!(board.variable("ramdisk_addr_r").as_deref(), Some("0x66000000"));
+    // The board's own.
+    assert_eq!(board.variable("kernel_addr_r").as_deref(), Some("0x60100000"));
 }

@@ -145,7 +145,10 @@ fn what_another_checkout_has_built_is_not_taken() {
             fs::create_dir_all(path.parent().expect("a directory")).expect("own directory");
             fs::write(path, text).expect("own directory");
         };
-        for other in ["identity-cli", "uboot-patch", "fixtures", "fuzz"] {
+        for other in ["layout", "host", "ui", "cli"] {
+            write(&format!("identity-{other}/empty"), "");
+        }
+        for other in ["uboot-patch", "fixtures", "fuzz"] {
             write(&format!("{other}/empty"), "");
         }
         write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"identity-core\"]\n");

@@ -79,6 +79,33 @@ fn what_is_erased_or_replaced_is_kept_with_every_sector() {
     }
 }
 
+/// What this program cannot read may be worth more than what it can.
+#[test]
+fn a_newer_copy_that_is_written_over_is_kept_in_hex() {
+    let dir = TempDir::new().expect("a directory");
+    let file = identity_tests::workspace().join("fixtures/sectors/newer-version-2.bin");
+    let sector = fs::read(file).expect("a golden sector");
+    let hex: String = sector.iter().map(|byte| format!("{byte:02x}")).collect();
+    let flash = format!("flash --force {}", os(dir.path()).display());
+    let update = format!("stamp --uuid {UUID} --hostname h --force");
+    let verbs = ["repair --force", &update, "bind --board=SN7 --force", &flash, "erase --force"];
+    for (number, verb) in verbs.into_iter().enumerate() {
+        for lba in [2703, 6607] {
+            let (card, states) = (stamped(), dir.path().join(format!("{number}-{lba}")));
+            card.put(lba, &sector);
+            run(&card, &states, verb).exits(0).says(&["a record of what is removed"]);
+            let records = fs::read_dir(states.join("identity")).expect("records");
+            let records = records.map(|entry| fs::read(entry.expect("an entry").path()).expect("a file"));
+            let mut records = records.map(|text| serde_json::from_slice::<Value>(&text).expect("JSON"));
+            let holds = |record: Value| {
+                let sectors = record["sectors"].as_array().expect("sectors");
+                sectors.iter().any(|one| one["lba"] == lba && one["hex"] == hex.as_str())
+            };
+            assert!(records.any(holds), "{verb} {lba}");
+        }
+    }
+}
+
 /// A directory that nobody can make.
 const NOWHERE: &str = "/proc/nowhere";
 

@@ -120,6 +120,20 @@ fn a_first_copy_that_was_copied_over_the_second_is_a_lone_copy() {
     assert!(image.bytes() == whole);
 }
 
+/// What a loader region of another card has brought is no second copy of this identity.
+#[test]
+fn a_damaged_copy_in_a_slot_that_is_not_named_is_no_second_copy() {
+    let image = Image::stamped(format!("--profile panda --uuid {UUID}"));
+    image.put(2703, &image.copy(52).encode(2703, 7)).damage(2703).clear(6607);
+    for verb in ["repair", "bind --board=SN7"] {
+        image.unchanged(verb).exits(6).says(&["LBA 52 holds the only copy", "identity repair --keep 52"]);
+    }
+    image.unchanged("verify").exits(5).says(&["LBA 52 holds the only copy"]);
+    image.run("repair --keep 52").exits(0);
+    image.run("verify").exits(0).is_quiet();
+    assert_eq!(image.copies(), [52, 6607]);
+}
+
 #[test]
 fn no_room_for_the_second_copy_is_refused() {
     let image = Image::stamped("--profile panda");

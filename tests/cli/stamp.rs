@@ -368,3 +368,26 @@ fn colours_are_for_terminals() {
         assert!(shown.contains("\x1b["), "{shown:?}");
     }
 }
+
+/// Of two identities, an update by the UUID of one keeps that one whole.
+#[test]
+fn of_a_conflict_the_one_that_is_named_is_updated_and_the_other_goes() {
+    for (uuid, goes) in [(OTHER, UUID), (UUID, OTHER)] {
+        let (card, other) = (
+            Image::stamped(format!("--profile panda --uuid {UUID} --serial S --set a=1")),
+            Image::stamped(format!("--profile beagle --uuid {OTHER} --serial S --set a=1")),
+        );
+        card.put(6607, &other.sector(6607));
+        let words = format!("stamp --uuid {uuid} --hostname h");
+        card.unchanged(&words).exits(6).says(&["in conflict"]);
+        let done = card.run(format!("{words} --force")).exits(0);
+        done.says(&["a record of what is removed", goes, "identity stamp --force --restore"]);
+        let now = card.run("read --format json").exits(0).json();
+        assert_eq!((&now["uuid"], &now["generation"]), (&uuid.into(), &2.into()));
+        assert_eq!(
+            (&now["hostname"], &now["serial"], &now["variables"]["a"]),
+            (&"h".into(), &"S".into(), &"1".into())
+        );
+        card.run("verify").exits(0);
+    }
+}

@@ -14,7 +14,7 @@ use identity_host::flash::prepare::{FlashTarget, Request, prepare};
 use identity_host::flash::progress::Quiet;
 use identity_host::flash::run::{Settings, run};
 use identity_host::image::source::Source;
-use identity_host::record::{self, CardKey};
+use identity_host::record::{self, CardKey, Record};
 use identity_host::scan::Scan;
 use identity_host::surroundings::Surroundings;
 use identity_host::testing::{Event, Faults, FaultyCard};
@@ -125,10 +125,15 @@ fn cases() -> Vec<Case> {
         Case { name, before, image, options: Request::default(), promise: Promise::Kept }
     };
     let mut half = with_own(8300, 8192, [52, 6607]);
-    half.put(52, &[0x5a; 100]);
+    let mut damaged = own.encode(52, 6607);
+    damaged[100] ^= 1;
+    half.put(52, &damaged);
     let new = || Request { fresh: Some(identity(2)), ..Request::default() };
     let force = |options| Request { force: true, ..options };
-    let restore = Request { restore: Some(("/nowhere".into(), own.clone())), ..Request::default() };
+    let card = CardKey { path: "/card".into(), sectors: 2200, cid: None };
+    let record = Record::pending(&own, [52, 1711], card, 1, "image");
+    let file = record.write(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("a named record")).unwrap();
+    let restore = Request { restore: Some(record::read_kept(&file).unwrap()), ..Request::default() };
     vec![
         case("the copies stay", with_own(8300, 8192, [52, 6607]), content(8300, 8192, 2)),
         case("the copies move", with_own(8300, 8192, [52, 6607]), content(8300, 2048, 2)),
@@ -254,7 +259,7 @@ impl<'a> Flash<'a> {
             let is_doubtful = error.exit() == Exit::Device || error.to_string().contains("--force");
             assert!(is_asked || has_none && is_doubtful, "{about}: {error}");
             let record = record.unwrap_or_else(|| panic!("{about}: {error}"));
-            let restore = Some((record.clone(), record::read_identity(&record).unwrap().0));
+            let restore = Some(record::read_kept(&record).unwrap());
             let options = Request { restore, force: true, ..self.case.options.clone() };
             self.host.flash(&mut card, &records, options).unwrap_or_else(|error| panic!("{about}: {error}"));
         }

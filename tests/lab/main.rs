@@ -2,6 +2,8 @@
 //! What the command `identity-lab` promises, tried on the built program: one file per topic, one test per promise.
 
 mod card;
+mod check;
+mod exports;
 mod files;
 mod lists;
 mod netboot;
@@ -103,7 +105,12 @@ impl Lab {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(program());
+        self.command_of(program())
+    }
+
+    /// Another program, in the same place.
+    fn command_of(&self, other: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(other);
         command.current_dir(self.dir.path()).stdin(Stdio::null()).env_remove("SOURCE_DATE_EPOCH");
         command
     }

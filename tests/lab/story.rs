@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The commands and the files in docs/NETBOOT.md.
+//! The commands and the files in docs/NETBOOT.md and docs/LAB.md.
 
 use std::fs;
 
 use identity_tests::cli::Identity;
+use identity_tests::lab::program;
 use identity_tests::workspace;
 
 use crate::{Answer, Lab, squashfs, zimage};
@@ -55,4 +56,27 @@ fn the_document_of_network_boot_does_what_it_says() {
     }
     assert!(count > 5, "only {count} commands");
     assert!(lab.path("out/server/dnsmasq.conf").exists());
+}
+
+#[test]
+fn the_document_of_the_lab_does_what_it_says() {
+    let text = fs::read_to_string(workspace().join("docs/LAB.md")).expect("the document");
+    let lab = Lab::nothing();
+    let (mut formats, blocks) = (Vec::new(), blocks(&text, "sh"));
+    for command in blocks.iter().flat_map(|block| block.lines()) {
+        let words =
+            command.strip_prefix("identity-lab ").unwrap_or_else(|| panic!("no test runs `{command}`"));
+        let dir = if words.starts_with("init ") { lab.dir.path().to_owned() } else { lab.path("desk") };
+        let mut shell = lab.command_of("sh");
+        Answer::of(shell.current_dir(dir).arg("-c").arg(format!("{} {words}", program().display()))).exits(0);
+        formats.extend(words.strip_prefix("export ").and_then(|rest| rest.split(' ').next()));
+    }
+    // Every format has its row; kea needs a network, and has a test of its own.
+    let help = lab.run(&["export", "--help"]).exits(0).stdout;
+    let named = help.lines().filter_map(|line| line.trim().strip_prefix("- ")?.split_once(':'));
+    for (format, _) in named.filter(|(format, _)| *format != "kea") {
+        assert!(formats.contains(&format), "{format} is in no command of the document");
+        assert!(text.contains(&format!("`{format}`")), "{format} has no row");
+    }
+    assert!(formats.len() > 8, "{formats:?}");
 }

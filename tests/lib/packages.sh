@@ -19,6 +19,7 @@ quick_packages=(
     busybox zsh openssh-client strace    # shells of an initramfs and others; what apply and the tests call
     groff-base bash                  # manual pages and completion are tried
     dnsmasq-base nbdkit nbd-server libnbd-bin nginx-light iproute2    # what a lab's files are for
+    ansible-core kea-dhcp4-server python3-jinja2 python3-yaml python3-venv
     shellcheck
 )
 
@@ -37,6 +38,9 @@ board_packages=(
 
 # What a Debian system for the boards is made with, and a PC for its Linux.
 debian_root_packages=(mmdebstrap qemu-user-static e2fsprogs fdisk kmod qemu-system-x86)
+
+# What `identity-lab root build` runs, where it makes a new root too.
+root_packages=(mmdebstrap squashfs-tools zstd)
 
 # A Rust compiler with its libraries' sources, for a machine where rustup's has none (rustup component add rust-src).
 # Debian 12 has a current one under names of its own.

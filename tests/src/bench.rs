@@ -40,6 +40,11 @@ impl Bench {
         Self { image, model, build, interfaces }
     }
 
+    /// With another build of U-Boot than the release's.
+    pub fn with_build(self, build: PathBuf) -> Self {
+        Self { build, ..self }
+    }
+
     /// With as many Ethernet interfaces, each in a network of its own.
     pub fn with_interfaces(self, interfaces: usize) -> Self {
         Self { interfaces, ..self }

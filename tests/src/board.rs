@@ -186,7 +186,15 @@ impl Board {
     /// # Panics
     /// With everything seen, if it stays on.
     pub fn wait_for_power_off(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
+        self.wait_for_end(PATIENCE);
+    }
+
+    /// The same, and for a reboot, with which QEMU ends as well.
+    ///
+    /// # Panics
+    /// With everything seen, if it stays on.
+    pub fn wait_for_end(&mut self, patience: Duration) {
+        let deadline = Instant::now() + patience;
         while self.child.try_wait().expect("QEMU is ours").is_none() {
             assert!(Instant::now() < deadline, "the board stays on; it said:\n{}", self.everything());
             thread::sleep(Duration::from_millis(50));

@@ -15,6 +15,8 @@ pub mod lab;
 #[cfg(feature = "board")]
 pub mod linux;
 pub mod machine;
+#[cfg(feature = "board")]
+pub mod network;
 pub mod random;
 pub mod untouched;
 

@@ -50,7 +50,7 @@ fn questions() -> String {
     let mut text = format!("Questions:\n{HOW_IT_ASKS}\n");
     let head = ("before", "answered by", "without a terminal");
     for (before, answer, without) in [head].into_iter().chain(QUESTIONS) {
-        text.push_str(&format!("\n  {before:<35}  {answer:<15}  {without}"));
+        text.push_str(&format!("\n  {before:<37}  {answer:<15}  {without}"));
     }
     text
 }

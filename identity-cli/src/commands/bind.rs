@@ -9,12 +9,14 @@ use identity_host::default_card;
 use identity_host::device::safety::{InUse, TargetProblem};
 use identity_host::document::Document;
 use identity_host::error::Error;
+use identity_host::record::{CardKey, Record};
 use identity_host::surroundings::Surroundings;
 use identity_host::update;
 use identity_ui::output::{json, print};
 use identity_ui::{Exit, Failure, Result};
 
-use super::writing;
+use super::warn;
+use super::writing::{self, Undo};
 use crate::args::{BindArgs, Format};
 use crate::render::text;
 
@@ -43,9 +45,15 @@ pub fn run(args: &BindArgs) -> Result<Exit> {
         return writing::show_plan(Document::of_planned(identity, plan), plan, args.format);
     }
     writing::consent(plan, &path, args.force)?;
+    let key = CardKey::of_target(&target);
+    let records = Record::going(&prepared.card.scan, &key, identity.uuid());
+    writing::keep(&records, &path, Undo::Replace)?;
     let after = update::write(plan, identity, &mut target, &path, args.at, surroundings)?;
+    let after = prepared.card.after(after);
     let done = if args.unbind { "unbound" } else { "bound" };
-    show(args, &Document::of_scan(&after, None, 1), &format!("{done} {}", path.display()))
+    let exit = show(args, &Document::of_scan(&after, None, 1), &format!("{done} {}", path.display()))?;
+    warn(&after, &path);
+    Ok(exit)
 }
 
 /// Whether nothing is to be done, without opening the card for writing at every start of a board.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity erase`.
 
-use std::path::Path;
-
 use identity_core::State;
+use identity_core::search::Condition;
 use identity_host::device::safety::InUse;
 use identity_host::document::{Document, Planned};
 use identity_host::erase;
 use identity_host::error::Error;
+use identity_host::record::{CardKey, Record};
+use identity_host::scan::Scan;
 use identity_host::surroundings::Surroundings;
 use identity_ui::output::{json, print};
 use identity_ui::{Exit, Failure, Result, confirm};
@@ -32,7 +33,7 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
     let mut target = writing::open(&args.target, args.safety, InUse::Refuse, args.dry_run)?;
     let surroundings = Surroundings::of_target(&target);
     let prepared = erase::prepare(&target, &args.target, args.at, args.force, surroundings)
-        .map_err(|error| refused(error, &args.target))?;
+        .map_err(|error| refused(error, args))?;
     let (card, plan) = (&prepared.card, &prepared.plan);
     let document = Document::of_scan(&card.scan, card.mark().as_ref(), 1);
     if args.dry_run {
@@ -48,8 +49,12 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
     } else {
         writing::consent(plan, &args.target, args.force)?;
     }
-    writing::retire(&card.scan, &target, Undo::Stamp)?;
-    let after = erase::run(plan, &mut target, &args.target, args.at)?;
+    // Where a damaged copy is left, the card will not be blank.
+    let is_left = card.scan.in_partition(Condition::Corrupt).next().is_some();
+    let undo = if is_left { Undo::Replace } else { Undo::Stamp };
+    let records = Record::retired(&card.scan, &CardKey::of_target(&target));
+    writing::keep(&records, &args.target, undo)?;
+    let after = card.after(erase::run(plan, &mut target, &args.target, args.at)?);
     print(&match args.format {
         Format::Json => json(&Erased { erased: document, state: after.state().name() }),
         Format::Text => {
@@ -64,11 +69,13 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
 }
 
 /// The sentence, with what force would do.
-fn refused(error: Error, path: &Path) -> Failure {
-    let is_doubtful = matches!(&error, Error::State { scan, .. } if scan.state() != State::Blank);
+fn refused(error: Error, args: &EraseArgs) -> Failure {
+    let can_clear =
+        |scan: &Scan| scan.ours().any(|sector| !scan.is_in_partition(sector.lba) || sector.copy.is_some());
+    let is_doubtful = !args.force && matches!(&error, Error::State { scan, .. } if can_clear(scan));
     let failure = Failure::from(error);
     if !is_doubtful {
         return failure;
     }
-    failure.and(&format!("or erase all of them with `identity erase --force {}`", path.display()))
+    failure.and(&format!("or erase all of them with `identity erase --force {}`", args.target.display()))
 }

@@ -43,7 +43,14 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     let (key, records) = (CardKey::of_target(&target), record::directory()?);
     let surroundings = Surroundings::of_target(&target);
     let card = FlashTarget { card: &target, path: &args.target, key: &key, records: &records, surroundings };
-    let prepared = prepare(&card, &mut source, bmap.clone(), request)?;
+    let mut prepared = prepare(&card, &mut source, bmap.clone(), request)?;
+    for doubt in std::mem::take(&mut prepared.doubts) {
+        if args.dry_run {
+            say(&wording::error(&doubt));
+        } else {
+            consent(doubt, args)?;
+        }
+    }
     say_all(&prepared.notes, &args.target);
 
     let summary = FlashSummary {
@@ -64,12 +71,6 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
             Format::Text => show::plan(&summary),
         })?;
         return Ok(Exit::Done);
-    }
-    if let Some(file) = &args.restore
-        && let (_, Some(card)) = record::read_identity(file)?
-    {
-        let terminal = Terminal::find(is_stdin(args));
-        writing::consent_to_card(file, &card, &target, &args.target, args.force, terminal)?;
     }
     confirm(args, &summary, &target)?;
 
@@ -117,10 +118,9 @@ fn say_all(notes: &[Note], path: &Path) {
 }
 
 fn request(args: &FlashArgs) -> Result<Request> {
-    let read = |file: &PathBuf| record::read_identity(file).map(|(identity, _)| (file.clone(), identity));
     Ok(Request {
         fresh: fresh_identity(args)?,
-        restore: args.restore.as_ref().map(read).transpose()?,
+        restore: args.restore.as_deref().map(record::read_kept).transpose()?,
         no_restore: args.no_restore,
         at: args.at.clone(),
         no_table: args.no_table,
@@ -167,6 +167,23 @@ fn find_bmap(args: &FlashArgs) -> Option<PathBuf> {
         None if args.no_bmap || is_stdin(args) => None,
         None => bmap::find_beside(&args.image),
     }
+}
+
+/// Lets a person agree to an identity that another card has, or may have.
+fn consent(doubt: Error, args: &FlashArgs) -> Result<()> {
+    if let Some(terminal) = Terminal::find(is_stdin(args)) {
+        return writing::ask(terminal, &doubt);
+    }
+    let more = match &doubt {
+        Error::LoneCopy { .. } => Some("or give --force"),
+        _ if args.restore.is_none() => Some("or ignore the record with --no-restore"),
+        _ => None,
+    };
+    let failure = Failure::from(doubt);
+    Err(match more {
+        Some(more) => failure.and(more),
+        None => failure,
+    })
 }
 
 /// Asks before a block device is overwritten.

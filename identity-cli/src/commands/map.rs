@@ -26,7 +26,7 @@ pub fn run(args: &MapArgs) -> Result<Exit> {
     if let Some((file, offset)) = target.info().and_then(|info| info.part_of.as_ref()) {
         say(&wording::part(&args.target, file, *offset));
     }
-    warn_in_partition(&chart.in_partition, &args.target);
+    warn_in_partition(&card.scan, &chart.in_partition, &args.target);
     warn_unfinished(card.mark().as_ref(), &args.target);
     Ok(Exit::Done)
 }

@@ -105,12 +105,19 @@ fn warn_with(scan: &Scan, path: &Path, target: &Target, lba0: Option<&Sector>, v
 }
 
 /// Says on standard error which copies lie in a partition.
-fn warn_in_partition(lbas: &[u32], path: &Path) {
+fn warn_in_partition(scan: &Scan, lbas: &[u32], path: &Path) {
     let shown = path.display();
+    // Else what is said of the state comes first.
+    let is_kept = match scan.state() {
+        State::Valid => true,
+        State::Degraded => scan.lone_copy().is_none() && scan.lbas(Condition::Newer).next().is_none(),
+        _ => false,
+    };
     for lba in lbas {
+        let way_out =
+            if is_kept { format!("; move it with `identity repair --force {shown}`") } else { String::new() };
         say(&format!(
-            "{shown}: the copy at LBA {lba} lies in a partition, whose file system will overwrite it; move it with `identity \
-             repair --force {shown}`"
+            "{shown}: the copy at LBA {lba} lies in a partition, whose file system will overwrite it{way_out}"
         ));
     }
 }

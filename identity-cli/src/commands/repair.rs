@@ -10,6 +10,7 @@ use identity_host::record::CardKey;
 use identity_host::repair::{self, Keep, Prepared, Request};
 use identity_host::surroundings::Surroundings;
 use identity_host::update;
+use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Result, confirm};
 
@@ -40,11 +41,9 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
     if let Some(lba) = prepared.foreign {
         show_foreign(&target, lba);
     }
-    if prepared.is_replacement {
-        let retired = prepared.retired(&CardKey::of_target(&target));
-        writing::keep(&retired, target.path(), Undo::Replace)?;
-    }
+    writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace)?;
     let after = update::write(plan, &prepared.identity, &mut target, &args.target, args.at, surroundings)?;
+    let after = prepared.card.after(after);
     let document = Document::of_scan(&after, None, 1);
     print(&match args.format {
         Format::Json => json(&document),
@@ -61,10 +60,8 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
 fn prepare(args: &RepairArgs, target: &Target, surroundings: &Surroundings) -> Result<Prepared> {
     let request = Request { hint_lba: args.at, keep: args.keep, force: args.force };
     match repair::prepare(&request, target, &args.target, surroundings.clone()) {
-        Err(Error::LoneCopy { lba, .. }) if confirm::can_ask() && !args.dry_run => {
-            let shown = args.target.display();
-            let facts = format!("{shown}: LBA {lba} holds the only copy; it may come from another card\n");
-            confirm::ask(&facts, "Does it belong to this card?")?;
+        Err(doubt @ Error::LoneCopy { lba, .. }) if confirm::can_ask() && !args.dry_run => {
+            writing::ask(Terminal::StandardInput, &doubt)?;
             let request = Request { keep: Some(Keep::Lba(lba)), ..request };
             Ok(repair::prepare(&request, target, &args.target, surroundings.clone())?)
         }

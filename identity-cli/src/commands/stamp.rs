@@ -11,15 +11,15 @@ use identity_host::document::Document;
 use identity_host::error::Error;
 use identity_host::new_image::NewImage;
 use identity_host::plan::Plan;
-use identity_host::record::CardKey;
+use identity_host::record::{CardKey, Claim, Kept};
 use identity_host::scan::Scan;
-use identity_host::stamp::{self, Effect, Request, Values};
+use identity_host::stamp::{self, Request, Values};
 use identity_host::surroundings::Surroundings;
 use identity_host::{record, update};
-use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Failure, Result, wording};
 
+use super::warn;
 use super::writing::{self, Undo};
 use crate::args::{Format, StampArgs};
 use crate::render::text;
@@ -29,11 +29,8 @@ use crate::render::text;
 /// # Errors
 /// What stopped it, with its exit code.
 pub fn run(args: StampArgs) -> Result<Exit> {
-    let (restore, recorded_of) = match args.restore.as_deref().map(record::read_identity).transpose()? {
-        Some((identity, card)) => (Some(identity), card),
-        None => (None, None),
-    };
-    let request = request(&args, restore)?;
+    let kept = args.restore.as_deref().map(record::read_kept).transpose()?;
+    let request = request(&args, kept.as_ref().map(|kept| kept.identity.clone()))?;
     // Before anything is opened or made: the values themselves.
     let fresh = request.new_identity()?;
     let new_image = match args.create {
@@ -53,22 +50,25 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         return writing::show_plan(Document::of_planned(identity, plan), plan, args.format);
     }
     writing::consent(plan, &args.target, args.force)?;
-    if let (Some(file), Some(card)) = (&args.restore, &recorded_of) {
-        let terminal = Terminal::find(false);
-        writing::consent_to_card(file, card, &target, &args.target, args.force, terminal)?;
-    }
-    if prepared.effect == Effect::Replacement {
-        writing::retire(&prepared.card.scan, &target, Undo::Replace)?;
-    }
+    let _claim = match &kept {
+        Some(kept) => {
+            writing::consent_to_card(kept, &target, &args.target, args.force)?;
+            claim(kept, &target, &args.target)?
+        }
+        None => None,
+    };
+    writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace)?;
     let hint_lba = args.at.first().copied();
     let after = update::write(plan, identity, &mut target, &args.target, hint_lba, surroundings)?;
-    let first_card = FirstCard::of(recorded_of.as_ref(), &target);
+    let after = prepared.card.after(after);
+    let first_card = FirstCard::of(kept.as_ref().and_then(|kept| kept.card.as_ref()), &target);
     drop(target);
     if let Some(new_image) = new_image {
         new_image.keep(&args.target)?;
     }
     finish_restore(&args, first_card)?;
     report(&args, &after, plan)?;
+    warn(&after, &args.target);
     Ok(Exit::Done)
 }
 
@@ -82,6 +82,15 @@ fn refused(error: Error, target: &Target, path: &Path) -> Failure {
         )),
         _ => error.into(),
     }
+}
+
+/// No other card is given this identity meanwhile; where there is no place for records, there is none to use up.
+///
+/// # Errors
+/// As [`Kept::claim`].
+fn claim(kept: &Kept, target: &Target, path: &Path) -> Result<Option<Claim>> {
+    let Ok(directory) = record::directory() else { return Ok(None) };
+    Ok(Some(kept.claim(&directory, &CardKey::of_target(target), path)?))
 }
 
 /// When the identity is on the card for certain, and the card has its name: the record of an unfinished flash goes.

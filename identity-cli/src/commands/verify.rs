@@ -114,7 +114,7 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
         warn_with(scan, &path, &target, lba0, &card.first_sectors.verdicts());
     }
     warn_unfinished(mark.as_ref(), &path);
-    warn_in_partition(&in_partition, &path);
+    warn_in_partition(scan, &in_partition, &path);
     let shown = path.display();
     if let Some(lba) = elsewhere {
         say(&format!(

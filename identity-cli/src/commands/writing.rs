@@ -9,8 +9,7 @@ use identity_host::device::{Access, Card, Target};
 use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
 use identity_host::plan::Plan;
-use identity_host::record::{self, CardKey, Record};
-use identity_host::scan::Scan;
+use identity_host::record::{self, CardKey, Kept, Record};
 use identity_host::whole_card::check_consent;
 use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, print_for_certain, say};
@@ -59,34 +58,35 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
     }
 }
 
-/// Lets a person, or `force`, agree to an identity on another card than the one that the record `file` is of: two cards
-/// would share it. `terminal` is where the person is asked; `path` is the target's name in messages.
+/// Lets a person, or `force`, agree to an identity on another card than the one that the record is of: two cards
+/// would share it. `path` is the target's name in messages.
 ///
 /// # Errors
 /// Exit 6 without either.
-pub fn consent_to_card(
-    file: &Path,
-    recorded_of: &CardKey,
-    target: &Target,
-    path: &Path,
-    force: bool,
-    terminal: Option<Terminal>,
-) -> Result<()> {
-    if force || recorded_of.may_be(&CardKey::of_target(target)) {
+pub fn consent_to_card(kept: &Kept, target: &Target, path: &Path, force: bool) -> Result<()> {
+    let Some(card) = kept.card.clone() else { return Ok(()) };
+    if force || kept.is_of(&CardKey::of_target(target)) {
         return Ok(());
     }
-    let error = Error::OtherCard {
-        path: path.to_owned(),
-        record: file.to_owned(),
-        card: recorded_of.clone(),
-        sectors: target.sectors(),
-    };
-    match terminal {
-        Some(terminal) => {
-            confirm::ask_on(terminal, &format!("{}\n", wording::error(&error)), "Give it this identity?")
-        }
-        None => Err(error.into()),
+    let (path, record) = (path.to_owned(), kept.file.clone());
+    let doubt = Error::OtherCard { path, record, card, sectors: target.sectors() };
+    match Terminal::find(false) {
+        Some(terminal) => ask(terminal, &doubt),
+        None => Err(doubt.into()),
     }
+}
+
+/// Lets a person at `terminal` agree to an identity that another card has, or may have.
+///
+/// # Errors
+/// Exit 6 without a yes.
+pub fn ask(terminal: Terminal, doubt: &Error) -> Result<()> {
+    if let Error::LoneCopy { path, lba } = doubt {
+        let facts =
+            format!("{}: LBA {lba} holds the only copy; it may come from another card\n", path.display());
+        return confirm::ask_on(terminal, &facts, "Does it belong to this card?");
+    }
+    confirm::ask_on(terminal, &format!("{}\n", wording::error(doubt)), "Give it this identity?")
 }
 
 /// What a person runs to get back what is destroyed.
@@ -98,18 +98,11 @@ pub enum Undo {
     Replace,
 }
 
-/// Keeps what is going to be destroyed: a record in the state directory, else a line on standard output.
+/// Keeps what is going to be destroyed: each record in the state directory, else as a line on standard output; returns the
+/// file of each, where there is one. `path` is for messages.
 ///
 /// # Errors
 /// Exit 7 if neither works; nothing may be written then.
-pub fn retire(scan: &Scan, target: &Target, undo: Undo) -> Result<()> {
-    keep(&Record::retired(scan, &CardKey::of_target(target)), target.path(), undo).map(|_| ())
-}
-
-/// Keeps these records; returns the file of each, where there is one. `path` is for messages.
-///
-/// # Errors
-/// As [`retire`].
 pub fn keep(records: &[Record], path: &Path, undo: Undo) -> Result<Vec<Option<PathBuf>>> {
     records.iter().map(|record| keep_one(record, path, undo)).collect()
 }
@@ -121,7 +114,11 @@ fn keep_one(record: &Record, path: &Path, undo: Undo) -> Result<Option<PathBuf>>
             let undo = record.identity.as_ref().map_or_else(String::new, |_| {
                 format!("; undo with `identity stamp {force}--restore {} {}`", file.display(), path.display())
             });
-            say(&format!("a record of what is removed is kept in {}{undo}", file.display()));
+            let name = record
+                .identity
+                .as_ref()
+                .map_or_else(String::new, |identity| format!(", {},", wording::named(identity)));
+            say(&format!("a record of what is removed{name} is kept in {}{undo}", file.display()));
             Ok(Some(file))
         }
         Err(error) => {

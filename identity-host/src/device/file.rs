@@ -6,8 +6,6 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, FlockOperation, OFlags, flock};
 use rustix::io::Errno;
@@ -18,9 +16,8 @@ use super::safety;
 use super::safety::{Allowed, InUse, TargetProblem};
 use super::{Card, SECTOR_LEN, Sector, WritableCard};
 use crate::error::{Action, Error, Result};
+use crate::patience::{deadline, retry};
 
-/// How long to wait for another program that holds the card, such as a udev probe.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes that may wait in the host's cache, where it cannot be bypassed.
 const CACHED_MAX: u64 = 64 << 20;
 
@@ -258,7 +255,7 @@ fn open_locked(place: &Place<'_>, exclusive: bool) -> Result<File> {
     // O_EXCL without O_CREAT is Linux's "nobody else" for block devices, open(2); for files it means nothing.
     let exclusive = flags(if exclusive { OFlags::EXCL } else { OFlags::empty() });
     let open = || place.open(OpenOptions::new().read(true).write(true).custom_flags(exclusive));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = deadline();
     let file = retry(deadline, open, |error| error.raw_os_error() == Some(Errno::BUSY.raw_os_error()))
         .map_err(|error| place.busy_or(error))?;
     // systemd.io/BLOCK_DEVICE_LOCKING: whoever writes takes the lock, so that udev does not probe meanwhile.
@@ -266,21 +263,6 @@ fn open_locked(place: &Place<'_>, exclusive: bool) -> Result<File> {
     retry(deadline, lock, |error| error.kind() == io::ErrorKind::WouldBlock)
         .map_err(|error| place.busy_or(error))?;
     Ok(file)
-}
-
-fn retry<T>(
-    deadline: Instant,
-    mut attempt: impl FnMut() -> io::Result<T>,
-    is_transient: impl Fn(&io::Error) -> bool,
-) -> io::Result<T> {
-    loop {
-        match attempt() {
-            Err(error) if is_transient(&error) && Instant::now() < deadline => {
-                thread::sleep(Duration::from_millis(50));
-            }
-            result => return result,
-        }
-    }
 }
 
 fn open_direct(place: &Place<'_>) -> Option<File> {

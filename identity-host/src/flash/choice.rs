@@ -7,7 +7,7 @@ use identity_core::{Identity, State};
 
 use super::FlashProblem;
 use crate::error::{Error, Result};
-use crate::record::{Matches, Record};
+use crate::record::{Kept, Matches, Record};
 use crate::scan::Scan;
 
 /// The identity of the written card.
@@ -18,7 +18,7 @@ pub enum Choice {
     /// The one that it has.
     Keep(Identity),
     /// The one that it had, from a record on the host.
-    Restore(Identity, PathBuf),
+    Restore(Kept),
     /// A new identity, in place of none or by force of another.
     New(Identity),
 }
@@ -28,7 +28,8 @@ impl Choice {
     pub fn identity(&self) -> Option<&Identity> {
         match self {
             Self::None => None,
-            Self::Keep(identity) | Self::Restore(identity, _) | Self::New(identity) => Some(identity),
+            Self::Keep(identity) | Self::New(identity) => Some(identity),
+            Self::Restore(kept) => Some(&kept.identity),
         }
     }
 }
@@ -38,8 +39,8 @@ impl Choice {
 pub struct Wanted {
     /// A new identity, for a card that has none.
     pub fresh: Option<Identity>,
-    /// The identity of a record that was named, and the file.
-    pub restore: Option<(PathBuf, Identity)>,
+    /// The identity of a record that was named.
+    pub restore: Option<Kept>,
     /// Whether records of unfinished flashes are ignored.
     pub no_restore: bool,
     /// Whether to go on where the state is doubtful; with `fresh`, to replace the identity.
@@ -75,13 +76,12 @@ pub fn decide(scan: &Scan, matches: Matches, wanted: Wanted, path: &Path) -> Res
 }
 
 fn keep(latest: &Identity, wanted: &Wanted) -> Result<Choice, FlashProblem> {
-    if let Some((file, record)) = &wanted.restore
-        && record.uuid() != latest.uuid()
-    {
+    if let Some(kept) = wanted.restore.as_ref().filter(|kept| kept.identity.uuid() != latest.uuid()) {
         if wanted.force {
-            return Ok(Choice::Restore(record.clone(), file.clone()));
+            return Ok(Choice::Restore(kept.clone()));
         }
-        return Err(FlashProblem::OtherRecord { present: Box::new(latest.clone()), record: record.uuid() });
+        let (present, record) = (Box::new(latest.clone()), kept.identity.uuid());
+        return Err(FlashProblem::OtherRecord { present, record });
     }
     let Some(fresh) = &wanted.fresh else { return Ok(Choice::Keep(latest.clone())) };
     if wanted.force {
@@ -97,22 +97,30 @@ fn keep(latest: &Identity, wanted: &Wanted) -> Result<Choice, FlashProblem> {
 }
 
 fn restore(matches: Matches, wanted: &Wanted) -> Result<Option<Choice>, FlashProblem> {
-    if let Some((file, identity)) = &wanted.restore {
-        return Ok(Some(Choice::Restore(identity.clone(), file.clone())));
+    if let Some(kept) = &wanted.restore {
+        return Ok(Some(Choice::Restore(kept.clone())));
     }
     if wanted.no_restore {
         return Ok(None);
     }
-    let named = |records: &[(PathBuf, Record)]| -> Vec<(PathBuf, Identity)> {
-        records.iter().filter_map(|(file, record)| Some((file.clone(), record.identity.clone()?))).collect()
-    };
-    match named(&matches.certain).as_slice() {
+    let certain: Vec<_> = matches.certain.iter().filter_map(kept).collect();
+    match certain.as_slice() {
         [] => (),
-        [(file, identity)] => return Ok(Some(Choice::Restore(identity.clone(), file.clone()))),
-        several => return Err(FlashProblem::SeveralRecords(several.to_vec())),
+        [kept] => return Ok(Some(Choice::Restore(kept.clone()))),
+        several => return Err(FlashProblem::SeveralRecords(named(several))),
     }
-    let possible = named(&matches.possible);
-    if possible.is_empty() { Ok(None) } else { Err(FlashProblem::PossibleRecords(possible)) }
+    let possible: Vec<_> = matches.marked.iter().chain(&matches.possible).filter_map(kept).collect();
+    if possible.is_empty() { Ok(None) } else { Err(FlashProblem::PossibleRecords(named(&possible))) }
+}
+
+/// The identity that a record found on this host holds.
+pub fn kept((file, record): &(PathBuf, Record)) -> Option<Kept> {
+    let (identity, card) = (record.identity.clone()?, Some(record.card.clone()));
+    Some(Kept { file: file.clone(), identity, card })
+}
+
+fn named(records: &[Kept]) -> Vec<(PathBuf, Identity)> {
+    records.iter().map(|kept| (kept.file.clone(), kept.identity.clone())).collect()
 }
 
 #[cfg(test)]
@@ -144,8 +152,8 @@ mod tests {
         (format!("/state/{uuid}").into(), record)
     }
 
-    fn named(uuid: u128) -> (PathBuf, Identity) {
-        (format!("/state/{uuid}").into(), identity(uuid, "panda"))
+    fn restored(uuid: u128) -> Kept {
+        kept(&record(uuid)).unwrap()
     }
 
     /// The choice; `Err` if a person has to decide.
@@ -171,7 +179,7 @@ mod tests {
         );
         let matches = Matches { certain: vec![record(2)], ..Matches::default() };
         assert_eq!(decided(&own, matches, Wanted::default()), kept);
-        let restore = Wanted { restore: Some(named(2)), ..Wanted::default() };
+        let restore = Wanted { restore: Some(restored(2)), ..Wanted::default() };
         assert_eq!(decided(&own, Matches::default(), restore), Err(()));
     }
 
@@ -183,16 +191,16 @@ mod tests {
         assert_eq!(decided(&blank, Matches::default(), fresh.clone()), Ok(Choice::New(identity(9, "bbb"))));
 
         let certain = || Matches { certain: vec![record(2)], ..Matches::default() };
-        let restored = Ok(Choice::Restore(identity(2, "panda"), "/state/2".into()));
-        assert_eq!(decided(&blank, certain(), fresh.clone()), restored);
+        let given_back = Ok(Choice::Restore(restored(2)));
+        assert_eq!(decided(&blank, certain(), fresh.clone()), given_back);
         let none = Wanted { no_restore: true, ..fresh };
         assert_eq!(decided(&blank, certain(), none.clone()), Ok(Choice::New(identity(9, "bbb"))));
 
         let possible = || Matches { possible: vec![record(2)], ..Matches::default() };
         assert_eq!(decided(&blank, possible(), Wanted::default()), Err(()));
         assert_eq!(decided(&blank, possible(), none), Ok(Choice::New(identity(9, "bbb"))));
-        let named = Wanted { restore: Some(named(2)), ..Wanted::default() };
-        assert_eq!(decided(&blank, possible(), named), restored);
+        let named = Wanted { restore: Some(restored(2)), ..Wanted::default() };
+        assert_eq!(decided(&blank, possible(), named), given_back);
         let two = Matches { certain: vec![record(2), record(3)], ..Matches::default() };
         assert_eq!(decided(&blank, two, Wanted::default()), Err(()));
     }

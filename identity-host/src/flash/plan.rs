@@ -115,7 +115,7 @@ fn version(choice: &Choice, identity: &Identity, scan: &Scan, pair: &Pair) -> Re
     };
     match choice {
         Choice::New(_) | Choice::None => Ok(identity.clone()),
-        Choice::Restore(..) => next(identity),
+        Choice::Restore(_) => next(identity),
         Choice::Keep(_) if is_in_place(identity, scan, pair) => Ok(identity.clone()),
         Choice::Keep(_) => next(identity),
     }
@@ -144,6 +144,7 @@ fn write(identity: &Identity, pair: &Pair, scan: &Scan) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Kept;
     use crate::testing::FaultyCard;
     use identity_core::field::kind;
     use identity_core::slot::READING_ORDER;
@@ -247,7 +248,13 @@ mod tests {
 
     #[test]
     fn a_restored_one_is_a_write_more() {
-        let plan = planned(&scan_of(&[]), Choice::Restore(identity(8), "x".into()), &ALL, false).unwrap();
+        let plan = planned(
+            &scan_of(&[]),
+            Choice::Restore(Kept { file: "x".into(), identity: identity(8), card: None }),
+            &ALL,
+            false,
+        )
+        .unwrap();
         assert_eq!(plan.identity, Some(identity(9)));
         assert_eq!(steps(&plan), [('w', 6607), ('w', 52)]);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything that can be refused before the first byte is written, and the plan.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use identity_core::search::Condition;
@@ -22,7 +22,7 @@ use crate::image::container::{self, Format};
 use crate::image::foreign;
 use crate::image::problem::ImageProblem;
 use crate::image::source::Source;
-use crate::record::{self, CardKey, Matches, Record};
+use crate::record::{self, CardKey, Kept, Matches, Record};
 use crate::scan::Scan;
 use crate::surroundings::Surroundings;
 use crate::update;
@@ -32,8 +32,8 @@ use crate::update;
 pub struct Request {
     /// The identity of a card that has none.
     pub fresh: Option<Identity>,
-    /// The identity of a record that was named, and the file.
-    pub restore: Option<(PathBuf, Identity)>,
+    /// The identity of a record that was named.
+    pub restore: Option<Kept>,
     /// Whether records of unfinished flashes are ignored.
     pub no_restore: bool,
     /// Places for the copies that were named.
@@ -64,6 +64,8 @@ pub struct Prepared {
     pub late_table: Option<PartitionTable>,
     /// What a person should know.
     pub notes: Vec<Note>,
+    /// What takes a person's word. Whoever has it takes these away; else [`super::run::run`] returns the first.
+    pub doubts: Vec<Error>,
 }
 
 /// The card that is going to be written.
@@ -110,14 +112,19 @@ pub fn prepare(
 
     let scan = look(target, &request.at)?.judged_in(target.surroundings.clone());
     if let Some(lba) = scan.lbas(Condition::Newer).next().filter(|_| !request.force) {
-        return Err(Error::NewerCopy { path: target.path.to_owned(), lba, in_partition: false });
+        return Err(Error::NewerCopy {
+            path: target.path.to_owned(),
+            lba,
+            in_partition: false,
+            by_force: true,
+        });
     }
     let mut notes = table_notes(&table, sectors);
     notes.extend(image_len.and_then(|len| ends_before_partition(&table, len)));
     let Request { fresh, restore, no_restore, at, no_table: _, force } = request;
     let old_mark = read_mark(target.card);
     let wanted = Wanted { fresh, restore, no_restore, force };
-    let choice = choose(target, &scan, old_mark.as_ref(), wanted, &mut notes)?;
+    let (choice, doubts) = choose(target, &scan, old_mark.as_ref(), wanted, &mut notes)?;
     let plan = make_plan(target, choice, &scan, &mut head, &at, force)?;
     if let Some(error) = &plan.given_up {
         notes.push(Note::GivenUp(error.clone()));
@@ -125,7 +132,7 @@ pub fn prepare(
     let number = old_mark.and_then(|mark| mark.number()).unwrap_or_else(record::new_number);
     let mark = Mark::new(&image_name(&source.name), Some(number));
     let (head_len, late_table) = (head.image_len, image_len.is_none().then_some(table));
-    Ok(Prepared { plan, head: head.bytes, head_len, checker, blanked, scan, mark, late_table, notes })
+    Ok(Prepared { plan, head: head.bytes, head_len, checker, blanked, scan, mark, late_table, notes, doubts })
 }
 
 impl Prepared {
@@ -139,7 +146,7 @@ impl Prepared {
         };
         let mut records = Record::retired(&self.scan, key);
         records.retain(is_lost);
-        records
+        if records.is_empty() { Record::newer(&self.scan, key).into_iter().collect() } else { records }
     }
 }
 
@@ -234,26 +241,65 @@ fn look(target: &FlashTarget<'_>, at: &[u32]) -> Result<Scan> {
     }
 }
 
+/// What becomes of the identity, and what takes a person's word before that.
 fn choose(
     target: &FlashTarget<'_>,
     scan: &Scan,
     mark: Option<&Mark>,
     wanted: Wanted,
     notes: &mut Vec<Note>,
-) -> Result<Choice> {
+) -> Result<(Choice, Vec<Error>)> {
     let mut matches = Matches::default();
-    if !scan.state().is_usable() {
+    if !scan.state().is_usable() || scan.lone_copy().is_some() {
         matches = record::find(target.records, target.key, mark);
         notes.extend(matches.broken.drain(..).map(Note::BrokenRecord));
-    } else if scan.state() == State::Degraded {
+        if wanted.restore.is_none() && !wanted.no_restore {
+            take_marked(scan.state(), &mut matches, wanted.force);
+        }
+    }
+    if scan.state() == State::Degraded {
         notes.push(Note::Degraded(Box::new(scan.clone())));
     }
+    let is_recorded = |uuid| {
+        let mut records = matches.certain.iter().filter_map(|(_, record)| record.identity.as_ref());
+        records.any(|identity| identity.uuid() == uuid)
+    };
+    let named = wanted.restore.as_ref().map(|kept| kept.identity.uuid());
+    let is_this_card_s = |uuid| named == Some(uuid) || is_recorded(uuid);
+    let lone_copy =
+        scan.lone_copy().filter(|_| !scan.latest().map(Identity::uuid).is_some_and(is_this_card_s));
+    let force = wanted.force;
     let choice = choice::decide(scan, matches, wanted, target.path)?;
-    if let Choice::Restore(identity, file) = &choice {
+    let doubts = if force { Vec::new() } else { doubts(target, &choice, lone_copy) };
+    if let Choice::Restore(Kept { file, identity, .. }) = &choice {
         update::check_binding(identity, &target.surroundings, target.path)?;
         notes.push(Note::Restored(Box::new(identity.clone()), file.clone()));
     }
-    Ok(choice)
+    Ok((choice, doubts))
+}
+
+/// A mark with a record's number on another card than the record's may have been copied there: the record is taken, and
+/// [`doubts`] says so.
+fn take_marked(state: State, matches: &mut Matches, force: bool) {
+    let is_taken = force || matches!(state, State::Blank | State::Corrupt);
+    if is_taken && matches.certain.is_empty() && (force || matches.marked.len() == 1) {
+        matches.certain.append(&mut matches.marked);
+    }
+}
+
+/// What takes a person's word: an identity that another card has, or may have.
+fn doubts(target: &FlashTarget<'_>, choice: &Choice, lone_copy: Option<u32>) -> Vec<Error> {
+    let path = target.path.to_owned();
+    match choice {
+        Choice::Keep(_) => {
+            lone_copy.into_iter().map(|lba| Error::LoneCopy { path: path.clone(), lba }).collect()
+        }
+        Choice::Restore(Kept { file, card: Some(card), .. }) if !card.may_be(target.key) => {
+            let (record, card) = (file.clone(), card.clone());
+            vec![Error::OtherCard { path, record, card, sectors: target.key.sectors }]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The plan; `head` loses what lies where the copies will be.

@@ -52,16 +52,24 @@ pub struct Done {
 /// Carries a prepared flash out.
 ///
 /// # Errors
-/// [`FlashProblem::Unfinished`] with what [`write::run`] says, and where the identity is; as [`Record::write`], and then
-/// nothing was written.
+/// [`FlashProblem::Unfinished`] with what [`write::run`] says, and where the identity is; as [`record::Kept::claim`] and
+/// [`Record::write`], and then nothing was written.
 pub fn run(
     prepared: Prepared,
     card: &mut dyn WritableCard,
     source: Source,
     settings: Settings<'_>,
 ) -> Result<Done> {
-    let Prepared { plan, head, head_len, checker, mark, late_table, .. } = prepared;
+    let Prepared { plan, head, head_len, checker, mark, late_table, doubts, .. } = prepared;
+    if let Some(doubt) = doubts.into_iter().next() {
+        return Err(doubt);
+    }
     let Settings { path, key, records, retired, verify, progress, stop } = settings;
+    // Until the record is gone: no other card is given the identity meanwhile.
+    let _claim = match &plan.choice {
+        Choice::Restore(kept) => Some(kept.claim(records, &key, path)?),
+        _ => None,
+    };
     let record = write_record(&plan, &key, records, &mark)?;
     let format = source.format;
     let job = Job {
@@ -127,10 +135,10 @@ fn look(card: &dyn WritableCard, plan: &FlashPlan) -> Scan {
 /// an earlier run has left, nor the one that was named.
 fn forget(plan: &FlashPlan, records: &Path, card: &CardKey) -> Result<()> {
     let Some(identity) = &plan.identity else { return Ok(()) };
-    if let Choice::Restore(_, file) = &plan.choice
-        && file.exists()
+    if let Choice::Restore(kept) = &plan.choice
+        && kept.file.exists()
     {
-        record::remove_if_kept(file)?;
+        record::remove_if_kept(&kept.file)?;
     }
     record::remove_pending(records, card, identity.uuid())
 }

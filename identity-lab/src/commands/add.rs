@@ -8,10 +8,10 @@ use identity_core::{Uuid, text};
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Failure, Result};
 
-use super::list::Row;
 use crate::args::{AddArgs, Format};
 use crate::boards::{Boards, NewBoard};
 use crate::lab::{BOARDS_CSV, Lab};
+use crate::row::Row;
 use crate::{hostlist, replace};
 
 /// Runs the verb.

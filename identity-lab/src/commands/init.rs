@@ -14,12 +14,15 @@ use crate::lab::{BOARDS_CSV, LAB_TOML};
 use crate::replace;
 
 /// The files of a new lab. `lab.toml` comes last: before it, the directory is no lab.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     (".gitignore", include_str!("init/gitignore")),
     ("profiles/example.toml", include_str!("init/example.toml")),
+    (INVENTORY, include_str!("init/inventory")),
     (BOARDS_CSV, ""),
     (LAB_TOML, include_str!("init/lab.toml")),
 ];
+/// A script: Ansible runs what it may execute.
+const INVENTORY: &str = "inventory";
 const DIRECTORIES: [&str; 4] = ["profiles", "overlays/common", "overlays/profile", "overlays/board"];
 
 #[derive(Serialize)]
@@ -62,7 +65,8 @@ fn make(dir: &Path) -> Result<()> {
     }
     for (name, text) in FILES {
         let text = if name == BOARDS_CSV { format!("{HEADER}\n") } else { text.to_owned() };
-        replace::create(&dir.join(name), text.as_bytes())?;
+        let mode = if name == INVENTORY { 0o777 } else { 0o666 };
+        replace::create(&dir.join(name), text.as_bytes(), mode)?;
     }
     Ok(())
 }

@@ -1,55 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity-lab list`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use identity_ui::output::{json, print};
 use identity_ui::{Exit, Result, lines};
-use serde::Serialize;
 
 use crate::args::{Format, ListArgs};
 use crate::boards::Board;
 use crate::lab::Lab;
-
-/// What is shown of a board.
-#[derive(Serialize)]
-pub struct Row {
-    /// Its hostname.
-    pub hostname: String,
-    profile: String,
-    /// The UUID of its identity.
-    pub uuid: String,
-    serial: Option<String>,
-    /// MAC addresses of ethernet0 and of interfaces with an assigned one.
-    pub macs: Vec<String>,
-    machine_id: String,
-    ip: Option<String>,
-    location: Option<String>,
-    tags: Vec<String>,
-    variables: BTreeMap<String, String>,
-    line: usize,
-}
-
-impl Row {
-    /// Of this board.
-    pub fn of(board: &Board) -> Self {
-        let others = board.macs.iter().filter(|(index, _)| *index > 0).map(|(_, mac)| mac.to_string());
-        Self {
-            hostname: board.hostname.clone(),
-            profile: board.profile.clone(),
-            uuid: board.uuid.to_string(),
-            serial: board.serial.clone(),
-            macs: std::iter::once(board.mac(0).to_string()).chain(others).collect(),
-            machine_id: board.machine_id(),
-            ip: board.ip.map(|ip| ip.to_string()),
-            location: board.location.clone(),
-            tags: board.tags.clone(),
-            variables: board.variables.iter().cloned().collect(),
-            line: board.line,
-        }
-    }
-}
+use crate::row::Row;
 
 /// Runs the verb.
 ///

@@ -3,14 +3,17 @@
 
 mod add;
 mod card;
+mod check;
+mod export;
 mod init;
 mod list;
 mod netboot;
+mod root;
 mod serve;
 
 use identity_ui::{Exit, Result};
 
-use crate::args::{Cli, Verb};
+use crate::args::{Cli, RootVerb, Verb};
 use crate::lab;
 
 /// Runs a verb.
@@ -26,8 +29,13 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Init(_) => Ok(Exit::Usage),
         Verb::Add(args) => add::run(&dir, args),
         Verb::List(args) => list::run(&dir, args),
+        Verb::Check(args) => check::run(&dir, args),
+        Verb::Export(args) => export::run(&dir, args),
         Verb::Card(args) => card::run(&dir, args),
         Verb::Netboot(args) => netboot::run(&dir, args),
+        Verb::Root(args) => match &args.verb {
+            RootVerb::Build(args) => root::build(&dir, args),
+        },
         Verb::Serve(args) => serve::run(&dir, args),
     }
 }

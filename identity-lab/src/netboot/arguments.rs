@@ -19,6 +19,10 @@ pub struct Target<'a> {
     pub board: Option<&'a Board>,
     /// The name under which the profile's image is served.
     pub image: Option<&'a str>,
+    /// The name under which the image of the kernel's modules is served.
+    pub modules: Option<&'a str>,
+    /// The path for TFTP of what is laid over the root.
+    pub overlay: Option<&'a str>,
 }
 
 /// The arguments, separated by spaces. What is left of `${…}` are variables of U-Boot.
@@ -57,6 +61,10 @@ fn root(target: Target<'_>) -> Vec<String> {
         Writes::Discard => words.push("overlay=tmpfs".to_owned()),
         Writes::Keep => words.push(format!("overlay={}", root.keep)),
         Writes::Server => (),
+    }
+    words.extend(target.modules.map(|modules| format!("netroot.modules={modules}")));
+    if let Some(overlay) = target.overlay {
+        words.push(format!("netroot.overlay={}:{overlay}", server(target.lab)));
     }
     match root.lost {
         Some(Lost::Wait) => words.push("netroot.lost=wait".to_owned()),

@@ -55,21 +55,24 @@ pub fn plan(lab: &Lab, sources: &Sources) -> Result<Tree> {
                 ..files(sources, profile, &mut tree)?
             },
             image: image(lab, sources, profile, &mut tree)?,
+            modules: modules(sources, profile, &mut tree)?,
         };
-        let files = made.with_args(lab, profile, None)?;
+        let overlay = overlay(sources, profile, None, &mut tree)?;
+        let files = made.with_args(lab, profile, None, overlay.as_deref())?;
         let directory = directory(profile);
         let text = profile_script(profile, None, &files);
         tree.put(format!("tftp/{directory}boot.scr"), script(&profile.name, &text));
         // Here, paths are relative to the profile's directory: that of the file that DHCP or a person named.
         let entry = pxelinux(&profile.name, &files, &directory);
         tree.put(format!("tftp/{directory}pxelinux.cfg/default"), Content::Bytes(entry.into_bytes()));
-        note(profile, &mut tree);
+        note(lab, sources, profile, &mut tree);
         loaded.insert(profile.name.as_str(), made);
     }
-    for board in servers::sorted(lab) {
+    for board in lab.boards.sorted() {
         let profile = lab.profile_of(board)?;
         let made = &loaded[profile.name.as_str()];
-        let files = made.with_args(lab, profile, Some(board))?;
+        let overlay = overlay(sources, profile, Some(board), &mut tree)?;
+        let files = made.with_args(lab, profile, Some(board), overlay.as_deref())?;
         let text = profile_script(profile, Some(board), &files);
         let Board { uuid, hostname, .. } = board;
         tree.put(format!("tftp/boards/{uuid}.scr"), script(hostname, &text));
@@ -95,7 +98,11 @@ pub fn plan(lab: &Lab, sources: &Sources) -> Result<Tree> {
         "tftp/pxelinux.cfg/default".to_owned(),
         Content::Bytes(pxelinux_rescue(rescue.as_ref()).into_bytes()),
     );
-    let images: Vec<_> = loaded.into_values().filter_map(|made| made.image).collect();
+    for directory in sources.overlays.unknown(lab) {
+        tree.notes.push(format!("{directory}/ is of no board or profile of the lab, and goes nowhere"));
+    }
+    let images: Vec<_> =
+        loaded.into_values().flat_map(|made| made.image.into_iter().chain(made.modules)).collect();
     configure(lab, &images, &mut tree);
     Ok(tree)
 }
@@ -114,8 +121,10 @@ pub fn for_card(
     let mut tree = Tree::default();
     let text = if profile.card.has_kernel {
         let image = image(lab, sources, profile, &mut tree)?;
-        let image = image.as_ref().map(|image| image.name.as_str());
-        let args = arguments::kernel(Target { lab, profile, board, image })?;
+        let modules = modules(sources, profile, &mut tree)?;
+        let (image, modules) = (served(&image), served(&modules));
+        // An overlay's name changes with its content, and the card's script does not.
+        let args = arguments::kernel(Target { lab, profile, board, image, modules, overlay: None })?;
         let loaded = files(sources, profile, &mut tree)?;
         script::card(name, &script::boot(&Files { args, ..loaded }.without(&directory(profile)), From::Card))
     } else {
@@ -135,13 +144,24 @@ pub fn for_card(
 struct Loaded {
     files: Files,
     image: Option<Served>,
+    modules: Option<Served>,
+}
+
+fn served(image: &Option<Served>) -> Option<&str> {
+    image.as_ref().map(|image| image.name.as_str())
 }
 
 impl Loaded {
     /// With the arguments of a board, or of one that the list does not know.
-    fn with_args(&self, lab: &Lab, profile: &Profile, board: Option<&Board>) -> Result<Files> {
-        let image = self.image.as_ref().map(|image| image.name.as_str());
-        let args = arguments::kernel(Target { lab, profile, board, image })?;
+    fn with_args(
+        &self,
+        lab: &Lab,
+        profile: &Profile,
+        board: Option<&Board>,
+        overlay: Option<&str>,
+    ) -> Result<Files> {
+        let (image, modules) = (served(&self.image), served(&self.modules));
+        let args = arguments::kernel(Target { lab, profile, board, image, modules, overlay })?;
         Ok(Files { args, ..self.files.clone() })
     }
 }
@@ -210,6 +230,33 @@ fn image(lab: &Lab, sources: &Sources, profile: &Profile, tree: &mut Tree) -> Re
     let name = format!("{}-{}.{}", profile.name, &image.sha256[..SHORT], image.kind);
     tree.put(format!("images/{name}"), Content::Image(image.clone()));
     Ok(Some(Served { name, has_copies: root.writes == Writes::Server }))
+}
+
+/// Puts what is laid over the root, and returns its path for TFTP.
+fn overlay(
+    sources: &Sources,
+    profile: &Profile,
+    board: Option<&Board>,
+    tree: &mut Tree,
+) -> Result<Option<String>> {
+    let Some(root) = &profile.root else { return Ok(None) };
+    let Some((name, bytes)) = sources.overlays.pack(profile, board) else { return Ok(None) };
+    if root.writes == Writes::Server {
+        return Err(root.image.place.unreadable(
+            "[root] writes = \"server\" gives a board one layer to write into, and nothing is laid over it: empty overlays/, or \
+             choose \"discard\" or \"keep\"",
+        ));
+    }
+    Ok(Some(tree.put_hashed("overlays/", &name, &bytes)))
+}
+
+fn modules(sources: &Sources, profile: &Profile, tree: &mut Tree) -> Result<Option<Served>> {
+    let Some(modules) = &profile.hardware.modules else { return Ok(None) };
+    let image = sources.images.get(&modules.value);
+    let image = image.ok_or_else(|| modules.place.unreadable("this image was not read"))?;
+    let name = format!("{}-modules-{}.{}", profile.name, &image.sha256[..SHORT], image.kind);
+    tree.put(format!("images/{name}"), Content::Image(image.clone()));
+    Ok(Some(Served { name, has_copies: false }))
 }
 
 fn stage(sources: &Sources, profile: &Profile, tree: &mut Tree) -> Result<Option<Stage>> {
@@ -341,11 +388,26 @@ fn configure(lab: &Lab, images: &[Served], tree: &mut Tree) {
     }
 }
 
-fn note(profile: &Profile, tree: &mut Tree) {
-    if profile.root.as_ref().is_some_and(|root| root.writes == Writes::Discard) {
-        tree.notes.push(format!(
-            "{}: its boards write into memory, so their SSH host keys are new at each boot",
-            profile.name
-        ));
+fn note(lab: &Lab, sources: &Sources, profile: &Profile, tree: &mut Tree) {
+    if profile.root.as_ref().is_none_or(|root| root.writes != Writes::Discard) {
+        return;
     }
+    let boards = || lab.boards.sorted().into_iter().filter(|board| board.profile == profile.name);
+    let without: Vec<_> = boards()
+        .filter(|board| !sources.overlays.has_host_keys(board))
+        .map(|board| board.hostname.as_str())
+        .collect();
+    let count = boards().count();
+    if without.is_empty() && count > 0 {
+        return;
+    }
+    tree.notes.push(if without.len() == count {
+        format!("{}: its boards write into memory, so their SSH host keys are new at each boot", profile.name)
+    } else {
+        format!(
+            "{}: its boards write into memory, so SSH host keys are new at each boot of those that have none in overlays/board/: {}",
+            profile.name,
+            without.join(", ")
+        )
+    });
 }

@@ -2,7 +2,6 @@
 //! The servers' configuration: dnsmasq, nbdkit, nbd-server, nginx.
 
 use std::fmt::Write;
-use std::net::Ipv4Addr;
 
 use crate::boards::Board;
 use crate::lab::{Lab, Network, Server};
@@ -21,7 +20,7 @@ pub struct Served {
 /// A whole configuration of dnsmasq.
 pub fn dnsmasq(lab: &Lab, network: &Network) -> String {
     let (first, last) = network.range;
-    let mask = Ipv4Addr::from(u32::MAX << (32 - u32::from(network.subnet.1)));
+    let mask = network.mask();
     let mut text =
         format!("# DHCP and TFTP of the lab {}, the whole configuration. {MADE}\n", lab.settings.name);
     // No DNS; no wait for an answer to a ping, or the first lease takes 3 s.
@@ -48,7 +47,8 @@ pub fn dhcp_part(lab: &Lab) -> String {
         + &dhcp_hosts(lab)
 }
 
-fn dhcp_hosts(lab: &Lab) -> String {
+/// One `dhcp-host` line a board.
+pub fn dhcp_hosts(lab: &Lab) -> String {
     let host = |board: &Board| {
         let others = board.macs.iter().filter(|(index, _)| *index > 0).map(|(_, mac)| mac.to_string());
         let macs: Vec<_> = std::iter::once(board.mac(0).to_string()).chain(others).collect();
@@ -56,14 +56,7 @@ fn dhcp_hosts(lab: &Lab) -> String {
         let Board { profile, hostname, .. } = board;
         format!("dhcp-host={},set:profile-{profile},set:board-{hostname},{hostname}{ip}\n", macs.join(","))
     };
-    sorted(lab).into_iter().map(host).collect()
-}
-
-/// The boards by hostname, in whatever order the file has them.
-pub fn sorted(lab: &Lab) -> Vec<&Board> {
-    let mut boards: Vec<_> = lab.boards.all.iter().collect();
-    boards.sort_by(|one, other| one.hostname.cmp(&other.hostname));
-    boards
+    lab.boards.sorted().into_iter().map(host).collect()
 }
 
 /// A script that serves the images beside it, wherever the tree lies.

@@ -12,6 +12,7 @@ use identity_ui::size::Size;
 use identity_ui::{Exit, Failure, Result};
 use sha2::{Digest, Sha256};
 
+use super::overlays::Overlays;
 use crate::lab::{Lab, existing, missing};
 use crate::place::{Placed, cannot};
 use crate::profile::{LabPath, Profile};
@@ -62,15 +63,17 @@ pub struct Sources {
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     /// Images by their path in the lab.
     pub images: BTreeMap<PathBuf, Image>,
+    /// Files that are laid over the root.
+    pub overlays: Overlays,
 }
 
 impl Sources {
-    /// Reads every file that the profiles and the rescue name.
+    /// Reads every file that the profiles and the rescue name, and all overlays; with `secrets` also what others may not read.
     ///
     /// # Errors
-    /// Exit 4 with the line that names a file which cannot be read.
-    pub fn read(lab: &Lab) -> Result<Self> {
-        let mut sources = Self::default();
+    /// Exit 4 with the line that names a file which cannot be read; 6 for what cannot lie in an overlay.
+    pub fn read(lab: &Lab, secrets: bool) -> Result<Self> {
+        let mut sources = Self { overlays: Overlays::read(lab, secrets)?, ..Self::default() };
         for profile in &lab.profiles {
             sources.read_profile(lab, profile)?;
         }
@@ -85,15 +88,16 @@ impl Sources {
     /// # Errors
     /// As [`Sources::read`].
     pub fn read_profile(&mut self, lab: &Lab, profile: &Profile) -> Result<()> {
+        profile.check_built()?;
         for path in profile.network_files() {
             self.read_file(lab, path)?;
         }
-        if let Some(root) = &profile.root
-            && !self.images.contains_key(&root.image.value)
-        {
-            let path = existing(&lab.dir, &root.image)?;
-            let image = hash(&path).map_err(|error| missing(&root.image.place, &path, &error))?;
-            self.images.insert(root.image.value.clone(), image);
+        for named in profile.root.iter().map(|root| &root.image).chain(&profile.hardware.modules) {
+            if !self.images.contains_key(&named.value) {
+                let path = existing(&lab.dir, named)?;
+                let image = hash(&path).map_err(|error| missing(&named.place, &path, &error))?;
+                self.images.insert(named.value.clone(), image);
+            }
         }
         Ok(())
     }

@@ -246,6 +246,46 @@ fn memory_does_not_depend_on_the_image() {
     }
 }
 
+/// It may be a piece of another card, and two cards would share it.
+#[test]
+fn a_lone_copy_is_completed_by_consent_alone() {
+    let bytes = image(PARTITION_LBA);
+    let lone = || {
+        let bench = Bench::stamped();
+        bench.card.clear(6607);
+        let path = bench.file("a.img", &bytes);
+        (bench, path)
+    };
+    let (bench, path) = lone();
+    bench.refuses("", &path, 6, &["LBA 52 holds the only copy", "identity repair --keep 52", "--force"]);
+    bench.card.run("repair --keep 52").exits(0);
+    bench.flash("", &path).exits(0);
+    bench.holds(&bytes, UUID, [52, 6607]);
+
+    let (bench, path) = lone();
+    bench.flash("--force", &path).exits(0);
+    bench.holds(&bytes, UUID, [52, 6607]);
+
+    for (answer, code) in [("n", 6), ("y", 0)] {
+        let (bench, path) = lone();
+        let Some((exit, shown)) = bench.flash_at_a_terminal(answer, &path, bench.card.path()) else { return };
+        assert_eq!(exit, Some(code), "{shown}");
+        assert!(shown.contains("Does it belong to this card? [y/N]"), "{shown}");
+        assert_eq!(bench.card.copies().len(), if code == 0 { 2 } else { 1 });
+    }
+}
+
+/// A flash that was cut between the two copies: the record says that the copy is this card's.
+#[test]
+fn a_lone_copy_of_an_unfinished_flash_is_this_card_s() {
+    let (bench, bytes) = (Bench::stamped(), image(PARTITION_LBA));
+    let path = bench.file("a.img", &bytes);
+    bench.identity("flash").arg(&path).arg(bench.card.path()).fault("FAULT_WRITE", "15000").run().exits(7);
+    bench.card.clear(6607);
+    bench.flash("", &path).exits(0);
+    bench.holds(&bytes, UUID, [52, 6607]);
+}
+
 #[test]
 fn a_newer_copy_is_flashed_over_by_force_alone() {
     let newer = fs::read(identity_tests::workspace().join("fixtures/sectors/newer-version-2.bin")).unwrap();

@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::{OTHER, UUID};
 
 mod failures;
+mod given_back;
 mod identity;
 mod images;
 mod storage;
@@ -85,6 +86,21 @@ impl Bench {
 
     fn flash(&self, options: &str, image: &Path) -> Outcome {
         self.identity(format!("flash {options}")).arg(image).arg(self.card.path()).run()
+    }
+
+    /// Runs `flash --yes` at a terminal, and answers; `None` where there is none to be had.
+    fn flash_at_a_terminal(&self, answer: &str, image: &Path, card: &Path) -> Option<(Option<i32>, String)> {
+        let [program, image, card] = [identity_tests::cli::program(), image, card].map(Path::display);
+        let mut script = tool("sh");
+        let pipeline = "printf '%s\\n' \"$2\" | script -qefc \"$1\" /dev/null";
+        script.args(["-c", pipeline, "sh", &format!("'{program}' flash --yes '{image}' '{card}'"), answer]);
+        script.env("XDG_STATE_HOME", self.path("state"));
+        if tool("script").arg("--version").output().is_err() {
+            skipped("a terminal needs script, of bsdutils");
+            return None;
+        }
+        let output = script.output().unwrap();
+        Some((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 
     fn records(&self) -> Vec<PathBuf> {

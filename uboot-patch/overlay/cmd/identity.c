@@ -92,6 +92,8 @@ static int do_identity(struct cmd_tbl *cmdtp, int flag, int argc,
 
 	if (!strcmp(verb, "list"))
 		return argc ? CMD_RET_USAGE : do_list();
+	if (IS_ENABLED(CONFIG_IDENTITY_NETBOOT) && !strcmp(verb, "netboot"))
+		return argc ? CMD_RET_USAGE : identity_netboot();
 
 	if (argc && !strcmp(argv[0], "mmc")) {
 		argc--;
@@ -112,12 +114,16 @@ static int do_identity(struct cmd_tbl *cmdtp, int flag, int argc,
 	return CMD_RET_USAGE;
 }
 
+#define NETBOOT_HELP CONFIG_IS_ENABLED(IDENTITY_NETBOOT, \
+	("identity netboot            - start what the network has for this board\n"), ())
+
 U_BOOT_CMD(identity, 4, 0, do_identity,
 	   "board identity on the SD card",
 	   "read [mmc] [dev]   - show the identity\n"
 	   "identity verify [mmc] [dev] - show each place for a copy, and the bindings\n"
 	   "identity env [mmc] [dev]    - set ethaddr, identity_profile ... from it\n"
 	   "identity list               - show what each MMC device holds\n"
+	   NETBOOT_HELP
 	   "    dev: number of the MMC device, default the one that the board\n"
 	   "    starts from\n"
 	   "    The result is true if there is a valid identity; for read, env and\n"

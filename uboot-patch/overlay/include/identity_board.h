@@ -182,6 +182,15 @@ int identity_interfaces(void);
  */
 int identity_env_apply(const struct identity_card *card);
 
+/**
+ * identity_env_set() - set a variable that will not be saved
+ *
+ * @name: Name of the variable
+ * @value: Its value; saving the environment saves what it replaces
+ * Return: 0, or -ENOMEM
+ */
+int identity_env_set(const char *name, const char *value);
+
 /* show.c: what the command prints */
 
 /**
@@ -222,5 +231,23 @@ int identity_apply(int devnum);
  * Return: what was found on it, or NULL
  */
 const struct identity_card *identity_applied(void);
+
+/* netboot.c: starting by the identity */
+
+/**
+ * identity_netboot_prepare() - make "identity netboot" what the board starts with
+ *
+ * It replaces $bootcmd, unless somebody has set and saved another one.
+ */
+void identity_netboot_prepare(void);
+
+/**
+ * identity_netboot() - start what the network has for this board
+ *
+ * Tries again and again, until the script from the server or a key ends it.
+ *
+ * Return: 0, or 1 if a key has ended it
+ */
+int identity_netboot(void);
 
 #endif

@@ -29,6 +29,13 @@
 #define identity_dev_seq(dev)	((dev)->req_seq)
 #endif
 
+/* IDENTITY_DEFAULT_BOOTCMD - $bootcmd of the default environment, where it is known */
+#ifdef CONFIG_BOOTCOMMAND
+#define IDENTITY_DEFAULT_BOOTCMD	CONFIG_BOOTCOMMAND
+#else
+#define IDENTITY_DEFAULT_BOOTCMD	""
+#endif
+
 /*
  * IDENTITY_SPY_SETTINGS() - have a function called when the environment is
  * there and the network is not. Where U-Boot has no such event, its list of

@@ -80,6 +80,8 @@ int identity_boot(void)
 		pci_init();
 
 	identity_apply(identity_mmc_device());
+	if (IS_ENABLED(CONFIG_IDENTITY_NETBOOT))
+		identity_netboot_prepare();
 
 	return 0;
 }

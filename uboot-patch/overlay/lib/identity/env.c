@@ -28,6 +28,7 @@
 #define VAR_PREFIX	PREFIX "var_"
 #define STATE		PREFIX "state"
 #define SERIAL		"serial#"
+#define BOOTCMD		"bootcmd"
 
 /**
  * struct identity_var - a variable that holds what a card says
@@ -361,12 +362,23 @@ int identity_env_apply(const struct identity_card *card)
 			var->current = false;
 		ret = set_all(card);
 		list_for_each_entry_safe(var, next, &identity_vars, list) {
-			if (!var->current && strcmp(var->name, STATE))
+			if (!var->current && strcmp(var->name, STATE) &&
+			    strcmp(var->name, BOOTCMD))
 				take_back(var);
 		}
 	}
 
 	return set_state(card->state) ?: ret;
+}
+
+int identity_env_set(const char *name, const char *value)
+{
+	int ret = remember(name, value, env_get(name));
+
+	if (!ret)
+		force(name, value);
+
+	return ret;
 }
 
 /*

@@ -7,8 +7,11 @@
 #include <env.h>
 #include <env_internal.h>
 #include <errno.h>
+#include <identity_board.h>
+#include <identity_compat.h>
 #include <malloc.h>
 #include <search.h>
+#include <asm/global_data.h>
 #include <linux/string.h>
 #include "card.h"
 
@@ -200,6 +203,8 @@ static int test_saveenv_full(struct unit_test_state *uts)
 	card_make_panda(&sector);
 	ut_assertok(card_put_pair(uts, &sector));
 	ut_assertok(card_set_env(uts, "ethaddr", "02:00:00:00:00:01"));
+	/* It may hold another one than is saved */
+	ut_assertok(card_set_env(uts, "bootcmd", "mine"));
 	ut_assertok(fill(uts, ENV_SIZE));
 	before = export_all();
 	ut_assertnonnull(before);
@@ -263,6 +268,67 @@ static int test_empty(struct unit_test_state *uts)
 	return 0;
 }
 
+DECLARE_GLOBAL_DATA_PTR;
+
+/* The value of $bootcmd in an exported environment */
+static int check_saved_bootcmd(struct unit_test_state *uts, const char *value)
+{
+	env_t *export = calloc(1, sizeof(*export));
+	int ret;
+
+	ut_assertnonnull(export);
+	ret = env_export(export);
+	if (!ret && strcmp(value, exported(export, "bootcmd") ?: ""))
+		ret = -EINVAL;
+	free(export);
+	ut_assertok(ret);
+
+	return 0;
+}
+
+/* The network takes the place of the default, not of what a person has saved */
+static int check_bootcmd(struct unit_test_state *uts)
+{
+	struct sector sector;
+
+	ut_assertok(card_set_env(uts, "bootcmd", "mine"));
+	console_record_reset();
+	identity_netboot_prepare();
+	ut_assert_nextlinen("identity: bootcmd stays as in the environment;");
+	ut_assertok(card_check_env(uts, "bootcmd", "mine"));
+
+	ut_assertok(card_set_env(uts, "bootcmd", IDENTITY_DEFAULT_BOOTCMD));
+	identity_netboot_prepare();
+	ut_assertok(card_check_env(uts, "bootcmd", "identity netboot"));
+	ut_assertok(check_saved_bootcmd(uts, IDENTITY_DEFAULT_BOOTCMD));
+
+	/* It is of no card */
+	card_make_minimal(&sector);
+	ut_assertok(card_put_pair(uts, &sector));
+	ut_assertok(run_command("identity env", 0));
+	ut_assertok(card_check_env(uts, "bootcmd", "identity netboot"));
+	ut_assertok(card_set_env(uts, "bootcmd", "mine"));
+	ut_assertok(check_saved_bootcmd(uts, "mine"));
+
+	return 0;
+}
+
+static int test_bootcmd(struct unit_test_state *uts)
+{
+	ulong flags = gd->flags;
+	int ret;
+
+	if (!IS_ENABLED(CONFIG_IDENTITY_NETBOOT))
+		return 0;
+	/* As if it had been saved */
+	gd->flags &= ~GD_FLG_ENV_DEFAULT;
+	ret = check_bootcmd(uts);
+	gd->flags = flags;
+
+	return ret;
+}
+
+IDENTITY_TEST(bootcmd);
 IDENTITY_TEST(env);
 IDENTITY_TEST(precedence);
 IDENTITY_TEST(saveenv);

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An identity in a file, and the right to give it to a card: one program on this host has it at a time.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use identity_core::field::kind;
+use identity_core::{Identity, Uuid};
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use super::{CardKey, Record, RecordProblem, is_in, read_text};
+use crate::document::Document;
+use crate::error::{Action, Error, Result};
+use crate::patience::{deadline, retry};
+
+/// An identity in a file: a record, or what `identity read --format json` prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Path of the file.
+    pub file: PathBuf,
+    /// The identity in it.
+    pub identity: Identity,
+    /// The card that it is of, where a record says so.
+    pub card: Option<CardKey>,
+}
+
+/// What a verb has printed: if its first line is an event that carries a record, that record; else all of it.
+fn of_output(text: String) -> String {
+    let first = text.lines().next().and_then(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let record = first.as_ref().and_then(|line| line.get("event").and(line.get("record")));
+    record.map_or(text, ToString::to_string)
+}
+
+/// The identity in a file: a record, or what `identity read --format json` prints. A record also says of which card.
+///
+/// # Errors
+/// If it cannot be read, or is neither.
+pub fn read_kept(path: &Path) -> Result<Kept> {
+    let kept = |identity, card| Kept { file: path.to_owned(), identity, card };
+    let text = of_output(read_text(path)?);
+    let problem = |problem| Error::Record { path: path.to_owned(), problem };
+    let is_record =
+        serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value.get("record").is_some());
+    if is_record {
+        let Record { identity, card, .. } = Record::parse(&text).map_err(problem)?;
+        return Ok(kept(identity.ok_or_else(|| problem(RecordProblem::NoCopy))?, Some(card)));
+    }
+    let document: Document =
+        serde_json::from_str(&text).map_err(|error| problem(RecordProblem::Syntax(error.to_string())))?;
+    let identity = document.identity().map_err(|reason| problem(RecordProblem::Document(reason)))?;
+    Ok(kept(identity, None))
+}
+
+impl Kept {
+    /// Whether it is of this card, by all that is known of both.
+    pub fn is_of(&self, card: &CardKey) -> bool {
+        self.card.as_ref().is_some_and(|own| own.may_be(card))
+    }
+
+    /// Takes the right to give the identity to the card `key`, and reads the file once more: meanwhile another program may
+    /// have given the identity to another card. `directory` is the place for records, `path` the card's name in messages.
+    /// To be held until the card is written and its record gone.
+    ///
+    /// # Errors
+    /// [`Error::RecordInUse`] if another program has the right now, [`Error::RecordUsed`] or [`Error::OtherCard`] if one had
+    /// it meanwhile.
+    pub fn claim(&self, directory: &Path, key: &CardKey, path: &Path) -> Result<Claim> {
+        let claim = match Claim::take(directory, self.identity.uuid(), path) {
+            // Nobody can use up a record there, then, unless it is there.
+            Err(Error::Io { .. }) if !is_in(&self.file, directory) => Claim(None),
+            claim => claim?,
+        };
+        let used = || Error::RecordUsed {
+            path: path.to_owned(),
+            record: self.file.clone(),
+            uuid: self.identity.uuid(),
+        };
+        let now = match read_kept(&self.file) {
+            Err(Error::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => return Err(used()),
+            now => now?,
+        };
+        if let Some(card) = now.card.as_ref().filter(|card| self.card.as_ref() != Some(card)) {
+            return Err(Error::OtherCard {
+                path: path.to_owned(),
+                record: self.file.clone(),
+                card: card.clone(),
+                sectors: key.sectors,
+            });
+        }
+        if now == *self { Ok(claim) } else { Err(used()) }
+    }
+
+    /// The identity without bindings: they name the old card and the board that it was in, and the new card is bound anew,
+    /// if at all.
+    ///
+    /// # Errors
+    /// [`Error::Generation`] if it cannot be written any more.
+    pub fn unbound(&self) -> Result<Identity> {
+        let mut draft = self.identity.next().map_err(Error::Generation)?;
+        draft.set_generation(self.identity.generation());
+        draft.remove(|field, _| field == kind::CARD || field == kind::BOARD);
+        draft.finish().map_err(Error::Generation)
+    }
+}
+
+/// The right to give an identity to a card. It is a lock on a file beside the records, for a record is replaced by another
+/// file of its name. The file goes with it.
+#[derive(Debug)]
+pub struct Claim(Option<(File, PathBuf)>);
+
+impl Claim {
+    fn take(directory: &Path, uuid: Uuid, path: &Path) -> Result<Self> {
+        let file = directory.join(format!(".{uuid}.lock"));
+        let deadline = deadline();
+        loop {
+            let failed = |error| Error::io(&file, Action::Create, error);
+            DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+            let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+            let mut options = OpenOptions::new();
+            let options = options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+            let held = options.open(&file).map_err(failed)?;
+            let lock = || flock(&held, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from);
+            match retry(deadline, lock, |error| error.kind() == io::ErrorKind::WouldBlock) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(Error::RecordInUse { path: path.to_owned(), uuid });
+                }
+                locked => locked.map_err(failed)?,
+            }
+            // Who had it has removed it before it was locked here: another file has the name by now, or none.
+            let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+            let named = fs::symlink_metadata(&file).map(id).ok();
+            if named == Some(held.metadata().map(id).map_err(failed)?) {
+                return Ok(Self(Some((held, file))));
+            }
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some((_held, file)) = &self.0 {
+            // A file that stays is harmless: the lock goes with the handle.
+            let _ = fs::remove_file(file);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `identity-lab check`.
+
+use std::path::{Path, PathBuf};
+
+use identity_ui::output::{json, print, say};
+use identity_ui::{Exit, Result};
+use serde::Serialize;
+
+use crate::args::{CheckArgs, Format};
+use crate::check::{Finding, check};
+use crate::lab::Lab;
+
+#[derive(Serialize)]
+struct Line {
+    file: PathBuf,
+    line: usize,
+    column: Option<usize>,
+    message: String,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Exit 4 if a file of the lab cannot be read.
+pub fn run(dir: &Path, args: &CheckArgs) -> Result<Exit> {
+    let lab = Lab::read(dir)?;
+    let findings = check(&lab);
+    print(&match args.format {
+        Format::Json => json(&findings.iter().map(line).collect::<Vec<_>>()),
+        Format::Text => findings.iter().map(|Finding { place, what }| format!("{place}: {what}\n")).collect(),
+    })?;
+    if findings.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let boards = lab.boards.all.len();
+    say(&match findings.len() {
+        1 => format!("1 finding in a lab of {boards} boards"),
+        count => format!("{count} findings in a lab of {boards} boards"),
+    });
+    Ok(Exit::Doubtful)
+}
+
+fn line(Finding { place, what }: &Finding) -> Line {
+    Line {
+        file: place.file().to_owned(),
+        line: place.line_number(),
+        column: place.column_number(),
+        message: what.clone(),
+    }
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Lists of the boards: hosts(5), Ansible, CSV, JSON.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use identity_ui::Result;
+use serde_json::{Map, Value, json};
+
+use super::{Export, MADE, pretty};
+use crate::boards::Board;
+use crate::cells;
+use crate::lab::Lab;
+use crate::row::Row;
+
+/// Addresses and names, for /etc/hosts or dnsmasq's `addn-hosts`.
+pub fn hosts(lab: &Lab) -> Export {
+    let mut export = Export {
+        text: format!("# Boards of the lab {}. {MADE}\n", lab.settings.name),
+        notes: left_out(lab, "no ip", |board| board.ip.is_none()),
+    };
+    for board in lab.boards.sorted() {
+        if let Some(ip) = board.ip {
+            export.text += &format!("{ip}\t{}\n", board.hostname);
+        }
+    }
+    export
+}
+
+/// One sentence on the boards that a file leaves out, if there are any.
+pub fn left_out(lab: &Lab, why: &str, is_left_out: impl Fn(&Board) -> bool) -> Vec<String> {
+    let names: Vec<_> = lab
+        .boards
+        .sorted()
+        .into_iter()
+        .filter(|board| is_left_out(board))
+        .map(|board| board.hostname.as_str())
+        .collect();
+    match names[..] {
+        [] => Vec::new(),
+        [name] => vec![format!("{name} is left out: {why}")],
+        [first, .., last] => {
+            vec![format!("{} boards are left out, {first} to {last}: {why}", names.len())]
+        }
+    }
+}
+
+/// A name as Ansible takes it for a group: letters, digits and underscores.
+fn group(kind: &str, name: &str) -> String {
+    let plain = |char: char| if char.is_ascii_alphanumeric() { char } else { '_' };
+    format!("{kind}_{}", name.chars().map(plain).collect::<String>())
+}
+
+/// What an inventory script prints for `--list`: groups by profile, location and tag, and each board's values.
+///
+/// # Errors
+/// Exit 6 if two names become the same group.
+pub fn ansible(lab: &Lab) -> Result<String> {
+    let mut groups: BTreeMap<String, (String, Vec<&str>)> = BTreeMap::new();
+    let mut values = Map::new();
+    for board in lab.boards.sorted() {
+        let mut of = vec![("profile", board.profile.as_str())];
+        of.extend(board.location.as_deref().map(|location| ("location", location)));
+        of.extend(board.tags.iter().collect::<BTreeSet<_>>().into_iter().map(|tag| ("tag", tag.as_str())));
+        for (column, name) in of {
+            let key = group(column, name);
+            let (first, hosts) = groups.entry(key.clone()).or_insert_with(|| (name.to_owned(), Vec::new()));
+            if first != name {
+                return Err(board.place(if column == "tag" { "tags" } else { column }).refused(format!(
+                    "{column}: for Ansible \"{name}\" and \"{first}\" are the same group, {key}; change one of them"
+                )));
+            }
+            hosts.push(&board.hostname);
+        }
+        values.insert(board.hostname.clone(), host_values(board));
+    }
+    let mut list = Map::new();
+    list.insert("_meta".into(), json!({ "hostvars": values }));
+    list.insert(
+        "all".into(),
+        json!({ "hosts": lab.boards.sorted().iter().map(|board| &board.hostname).collect::<Vec<_>>() }),
+    );
+    list.extend(groups.into_iter().map(|(key, (_, hosts))| (key, json!({ "hosts": hosts }))));
+    Ok(pretty(&list))
+}
+
+fn host_values(board: &Board) -> Value {
+    let mut values = Map::new();
+    let mut set = |name: &str, value: Value| values.insert(name.to_owned(), value);
+    if let Some(ip) = board.ip {
+        set("ansible_host", ip.to_string().into());
+    }
+    set("identity_uuid", board.uuid.to_string().into());
+    set("identity_profile", board.profile.clone().into());
+    set("identity_mac", board.mac(0).to_string().into());
+    set("identity_machine_id", board.machine_id().into());
+    for (name, value) in [("identity_serial", &board.serial), ("identity_location", &board.location)] {
+        if let Some(value) = value {
+            set(name, value.clone().into());
+        }
+    }
+    set("identity_tags", board.tags.clone().into());
+    for (key, value) in &board.variables {
+        set(&format!("identity_var_{key}"), value.clone().into());
+    }
+    Value::Object(values)
+}
+
+/// The list with every derived value filled in: the columns of the file, and `mac0` and `machine_id`.
+pub fn csv(lab: &Lab) -> String {
+    let mut columns = lab.boards.columns().to_vec();
+    for name in ["mac0", "machine_id"] {
+        if !columns.iter().any(|column| column == name) {
+            columns.push(name.to_owned());
+        }
+    }
+    let cell = |board: &Board, name: &String| -> String {
+        match (name.as_str(), crate::boards::interface(name)) {
+            (_, Some(index)) => board.mac(index).to_string(),
+            ("uuid", _) => board.uuid.to_string(),
+            ("machine_id", _) => board.machine_id(),
+            _ => board.cells.get(name).cloned().unwrap_or_default(),
+        }
+    };
+    let line = |cells: Vec<String>| {
+        cells.iter().map(|cell| cells::quoted(cell)).collect::<Vec<_>>().join(",") + "\n"
+    };
+    let lines = lab
+        .boards
+        .sorted()
+        .into_iter()
+        .map(|board| line(columns.iter().map(|name| cell(board, name)).collect()))
+        .collect::<String>();
+    line(columns.clone()) + &lines
+}
+
+/// The list as `list --format json` prints it.
+pub fn json(lab: &Lab) -> String {
+    pretty(&lab.boards.sorted().into_iter().map(Row::of).collect::<Vec<_>>())
+}

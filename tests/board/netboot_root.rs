@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Boards that have everything from the network: two at once, one dnsmasq, one nbdkit, one root that nobody writes; nobody
+//! touches them before their login prompt. And the installer of Debian, which nobody here has made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use identity_tests::bench::text;
+use identity_tests::board::{Board, Model, artifact};
+use identity_tests::lab::program;
+use identity_tests::linux::senders;
+use identity_tests::network::{Network, Serve, copy_lab};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// From power-on to multi-user; a minute on a machine with nothing else to do.
+const PATIENCE: Duration = Duration::from_secs(1800);
+/// In a system that runs.
+const SOON: Duration = Duration::from_secs(300);
+
+/// A lab with a root, a tree of it, and cards.
+struct Lab {
+    dir: TempDir,
+    boards: Vec<Value>,
+}
+
+impl Lab {
+    /// A copy of the lab of `tests/lib/netboot-lab`, with these boards.
+    fn new(boards: &str, profile: &str) -> Self {
+        let lab = Self { dir: TempDir::new().expect("a temporary directory"), boards: Vec::new() };
+        copy_lab(&artifact("IDENTITY_TEST_NETBOOT_LAB"), lab.dir.path());
+        lab.run(&["add", boards, "--profile", profile]);
+        lab.run(&["netboot", "out"]);
+        let list: Value = serde_json::from_str(&lab.run(&["list", "--format", "json"])).expect("JSON");
+        let boards = list.as_array().expect("a list").clone();
+        for board in &boards {
+            let hostname = text(board, "/hostname");
+            lab.run(&["card", hostname, "-o", &format!("{hostname}.img")]);
+        }
+        Self { boards, ..lab }
+    }
+
+    #[track_caller]
+    fn run(&self, words: &[&str]) -> String {
+        let mut command = Command::new(program());
+        let output = command.current_dir(self.dir.path()).args(words).stdin(Stdio::null()).output();
+        let output = output.expect("it starts");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn capture(&self, number: usize) -> PathBuf {
+        self.path(&format!("frames{number}.pcap"))
+    }
+
+    /// Switches a board on, by its number from 1.
+    fn start(&self, network: &Network, number: usize) -> Board {
+        let card = self.path(&format!("{}.img", text(&self.boards[number - 1], "/hostname")));
+        let machine = Model::Vexpress.machine(&artifact("IDENTITY_TEST_UBOOT_NETBOOT"), &card);
+        network.start(&machine, number, &self.capture(number))
+    }
+
+    /// The SHA-256 of the only image that is served.
+    fn image(&self) -> String {
+        let mut images = fs::read_dir(self.path("out/images")).expect("images");
+        let image = images.next().expect("an image").expect("an entry").path();
+        let output = Command::new("sha256sum").arg(image).output().expect("coreutils");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// Each in a thread of its own.
+fn side_by_side<T: Send, U: Send>(boards: Vec<T>, act: impl Fn(usize, T) -> U + Sync) -> Vec<U> {
+    thread::scope(|scope| {
+        let act = &act;
+        let threads: Vec<_> = boards
+            .into_iter()
+            .enumerate()
+            .map(|(index, board)| scope.spawn(move || act(index, board)))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("a board")).collect()
+    })
+}
+
+/// From power-on to a shell, with nothing typed before the login.
+fn log_in(board: &mut Board, hostname: &str) {
+    board.expect_within(PATIENCE, &format!("{hostname} login: "));
+    board.send("root\n");
+    board.expect_within(SOON, "# ");
+    // What the kernel says would come between the lines.
+    ask(board, "dmesg -n 1; stty cols 500; PS1=");
+}
+
+/// What a command prints.
+fn ask(board: &mut Board, command: &str) -> String {
+    // The words as they are typed do not have what is waited for.
+    board.send(&format!("echo BE''GIN; {command}; echo EN''D\n"));
+    board.expect_within(SOON, "BEGIN\n");
+    let said = board.expect_within(SOON, "END\n");
+    said.trim_end_matches("END\n").trim_end().to_owned()
+}
+
+fn is_itself(board: &mut Board, identity: &Value) {
+    for (command, expected) in [
+        ("hostname", text(identity, "/hostname")),
+        ("cat /etc/machine-id", text(identity, "/machine_id")),
+        ("cat /sys/class/net/e*/address", text(identity, "/macs/0")),
+        (". /run/identity/identity.env; echo $IDENTITY_PROFILE", text(identity, "/profile")),
+        (". /run/identity/identity.env; echo $IDENTITY_UUID", text(identity, "/uuid")),
+        ("stat -f -c %T /", "overlayfs"),
+        ("cat /sys/block/nbd0/ro", "1"),
+        ("systemctl --failed --plain --no-legend", ""),
+    ] {
+        assert_eq!(ask(board, command), expected, "{command}");
+    }
+}
+
+/// Waits for the server to have as many clients.
+fn clients(network: &Network, count: usize, patience: Duration) {
+    let start = Instant::now();
+    while network.clients() != count {
+        assert!(start.elapsed() < patience, "{} clients, not {count}", network.clients());
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn is_alone_on_its_wire(capture: &Path, mac: &str) {
+    let frames = senders(capture);
+    assert!(!frames.is_empty() && frames.iter().all(|frame| frame == mac), "{frames:?}, not {mac}");
+}
+
+/// The whole story, as each boot takes minutes here.
+#[test]
+fn netboot_root_is_shared_by_two_boards_and_each_stays_itself() {
+    let network = Network::new(2);
+    let lab = Lab::new("panda-[01-02]", "panda");
+    let image = lab.image();
+    let serve = Serve::start(&network, lab.dir.path());
+
+    // From power-on to multi-user, each its own machine.
+    let mut boards = side_by_side(vec![1, 2], |index, number| {
+        let mut board = lab.start(&network, number);
+        log_in(&mut board, text(&lab.boards[index], "/hostname"));
+        is_itself(&mut board, &lab.boards[index]);
+        is_alone_on_its_wire(&lab.capture(number), text(&lab.boards[index], "/macs/0"));
+        ask(&mut board, "echo mine >/root/written; sync");
+        board
+    });
+    clients(&network, 2, SOON);
+
+    // The server goes, and comes again: they go on.
+    serve.stop();
+    thread::sleep(Duration::from_secs(20));
+    let serve = Serve::start(&network, lab.dir.path());
+    let read = "echo 3 >/proc/sys/vm/drop_caches; cat /usr/bin/* /usr/lib/systemd/* 2>/dev/null | sha256sum";
+    let read = side_by_side(boards.iter_mut().collect(), |_, board| ask(board, read));
+    assert_eq!(read[0], read[1]);
+    clients(&network, 2, SOON);
+
+    // Power is cut: within a minute the server has forgotten it, and the other goes on.
+    let first = boards.remove(0);
+    drop(first);
+    clients(&network, 1, Duration::from_secs(60));
+    let mut second = boards.remove(0);
+    assert_eq!(ask(&mut second, "cat /root/written"), "mine");
+    drop(second);
+    clients(&network, 0, Duration::from_secs(60));
+
+    // The same boards from the same snapshot. Both ways to end do.
+    side_by_side(vec![(1, "poweroff"), (2, "reboot")], |index, (number, end)| {
+        let mut board = lab.start(&network, number);
+        log_in(&mut board, text(&lab.boards[index], "/hostname"));
+        assert_eq!(ask(&mut board, "ls /root"), "");
+        is_itself(&mut board, &lab.boards[index]);
+        board.send(&format!("systemctl {end}\n"));
+        board.wait_for_end(SOON);
+    });
+    clients(&network, 0, Duration::from_secs(60));
+    serve.stop();
+    assert_eq!(lab.image(), image);
+}
+
+#[test]
+fn netboot_root_may_be_the_installer_of_debian() {
+    let network = Network::new(1);
+    let lab = Lab::new("panda-01", "installer");
+    let _serve = Serve::start(&network, lab.dir.path());
+    let mut board = lab.start(&network, 1);
+    // Its first question comes when it has an address, and hardware that it knows.
+    board.expect_within(PATIENCE, "debian-installer");
+    let said = board.everything();
+    assert!(said.contains("Starting kernel ..."), "{said}");
+    is_alone_on_its_wire(&lab.capture(1), text(&lab.boards[0], "/macs/0"));
+}

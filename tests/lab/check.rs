@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `check`.
+
+use crate::{Lab, OTHER, UUID};
+
+/// One profile, and these boards.
+fn lab(lines: &str) -> Lab {
+    let lab = Lab::new();
+    lab.write("boards.csv", format!("hostname,profile,uuid,serial,mac0,mac1,ip\n{lines}"));
+    lab
+}
+
+#[test]
+fn nothing_is_found_in_a_lab_that_add_has_made() {
+    let lab = Lab::new();
+    lab.run(&["check"]).exits(0);
+    lab.run(&["add", "panda-[0001-2000]", "--profile", "panda"]).exits(0);
+    let answer = lab.run(&["check"]).exits(0);
+    assert_eq!((answer.stdout.as_str(), answer.stderr.as_str()), ("", ""));
+    assert_eq!(lab.run(&["check", "--format", "json"]).exits(0).json(), serde_json::json!([]));
+}
+
+#[test]
+fn everything_that_two_boards_share_is_found_with_its_line_and_column() {
+    let clashes = [
+        (format!("a-1,panda,{OTHER},,,,"), "3:1: hostname: a-1 has a-1, and so has a-1 in line 2"),
+        (format!("a-2,panda,{UUID},,,,"), "3:11: uuid: "),
+        (format!("a-2,panda,{OTHER},S1,,,"), "3:48: serial: a-2 has S1, and so has a-1 in line 2"),
+        (format!("a-2,panda,{OTHER},,02:00:00:00:00:01,,"), "3:49: mac0: a-2 has 02:00:00:00:00:01, "),
+        (format!("a-2,panda,{OTHER},,,02:00:00:00:00:01,"), "3:50: mac1: a-2 has 02:00:00:00:00:01, "),
+        (
+            format!("a-2,panda,{OTHER},,,,192.168.7.1"),
+            "3:51: ip: a-2 has 192.168.7.1, and so has a-1 in line 2",
+        ),
+        (
+            format!("a-2,tiger,{OTHER},,,,"),
+            "3:5: profile: there is no profiles/tiger.toml; the lab has panda",
+        ),
+        (format!("Z-1,panda,{OTHER},,,,"), "1: the lines are not sorted by hostname"),
+    ];
+    for (line, found) in clashes {
+        let lab = lab(&format!("a-1,panda,{UUID},S1,02:00:00:00:00:01,,192.168.7.1\n{line}\n"));
+        let answer = lab.run(&["check"]).exits(5);
+        let found = format!("boards.csv:{found}");
+        assert!(answer.stdout.lines().any(|line| line.starts_with(&found)), "{found}\n{}", answer.stdout);
+    }
+}
+
+/// What one board derives, another one was assigned.
+#[test]
+fn derived_addresses_count_as_assigned_ones_do() {
+    let alone = lab(&format!("a-1,panda,{UUID},,,,\n"));
+    let list = alone.run(&["list", "--format", "json"]).exits(0).json();
+    let derived = list[0]["macs"][0].as_str().expect("text");
+    let both = lab(&format!("a-1,panda,{UUID},,,,\na-2,panda,{OTHER},,,{derived},\n"));
+    both.run(&["check"]).exits(5).shows(&["boards.csv:3:50: mac1: a-2 has", "a-1 in line 2"]);
+}
+
+#[test]
+fn every_finding_is_shown_and_machines_get_them_as_json() {
+    let lab = lab(&format!("a-1,panda,{UUID},,,,\na-2,panda,{UUID},,,,\na-3,tiger,{OTHER},,,,\n"));
+    let answer = lab.run(&["check"]).exits(5).says(&["findings in a lab of 3 boards"]);
+    let found = lab.run(&["check", "--format", "json"]).exits(5).json();
+    let found = found.as_array().expect("a list");
+    assert_eq!(answer.stdout.lines().count(), found.len(), "{}", answer.stdout);
+    // A UUID is shared, and with it the derived addresses.
+    let lines: Vec<_> = found.iter().map(|one| one["line"].as_u64().expect("a number")).collect();
+    assert_eq!(lines, [3, 3, 3, 4]);
+    assert_eq!((found[0]["file"].as_str(), found[0]["column"].as_u64()), (Some("boards.csv"), Some(11)));
+}
