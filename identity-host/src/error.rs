@@ -206,7 +206,7 @@ pub enum Error {
     RecordInUse {
         /// Device or image file of the card.
         path: PathBuf,
-        /// The identity.
+        /// UUID of the identity.
         uuid: Uuid,
     },
     /// A record is not what it was any more: another program has given its identity to a card meanwhile.
@@ -216,7 +216,7 @@ pub enum Error {
         path: PathBuf,
         /// Path of the record on this host.
         record: PathBuf,
-        /// The identity.
+        /// UUID of the identity.
         uuid: Uuid,
     },
     /// A record, or the place for it.
