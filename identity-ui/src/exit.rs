@@ -96,7 +96,7 @@ impl Exit {
             Error::State { scan, .. } => Self::of_verified(scan.state()),
             Error::NewerCopy { .. } => Self::Corrupt,
             Error::NothingToKeep { .. } => Self::Usage,
-            Error::Value(_) | Error::NoProfile | Error::Places(_) => Self::Usage,
+            Error::Value(_) | Error::SameMac { .. } | Error::NoProfile | Error::Places(_) => Self::Usage,
             Error::IdentityPresent { .. }
             | Error::CopiesInPartition { .. }
             | Error::CopyElsewhere { .. }

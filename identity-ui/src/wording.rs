@@ -102,6 +102,9 @@ pub fn error(error: &Error) -> String {
             )
         }
         Error::Value(error) => value(*error),
+        Error::SameMac { mac, interfaces: [one, other] } => format!(
+            "interfaces {one} and {other} would have the same MAC address {mac}; give each an address of its own with --mac"
+        ),
         Error::NoProfile => "the card does not have this identity; a new one needs --profile NAME".into(),
         Error::Generation(error) => error.to_string(),
         Error::NoSlots { path, verdicts } => no_slots(path, verdicts),
