@@ -2,13 +2,15 @@
 //! Every command in the documents is run: here, or by the test that is named here.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::{env, fs};
 
-use identity_tests::cli::Identity;
+use identity_tests::cli::{Identity, program};
 use identity_tests::{run_where_installed, workspace};
 use identity_ui::Exit;
+use identity_ui::confirm::{HOW_IT_ASKS, QUESTIONS};
 use tempfile::TempDir;
 
 /// A command that another test or script runs, because it takes minutes or changes the machine.
@@ -36,6 +38,11 @@ const ELSEWHERE: &[Elsewhere] = &[
         "uboot-patch/apply path/to/u-boot --object ",
         "tests/lib/uboot-build",
         "uboot-patch/apply\" \"$source\" --object",
+    ),
+    elsewhere(
+        "CROSS_COMPILE=arm-linux-gnueabi- uboot-patch/apply path/to/u-boot",
+        "tests/lib/uboot-build",
+        "CROSS_COMPILE=$cross \"$repository/uboot-patch/build-object\"",
     ),
     elsewhere(
         "uboot-patch/apply path/to/u-boot",
@@ -134,9 +141,34 @@ impl World {
         let uuid =
             if read.code == Some(0) { read.stdout.trim() } else { "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5" };
         let words = words.replace("/dev/sdb", &card.to_string_lossy()).replace("UUID", uuid);
+        if words.contains(['>', '|', ';']) {
+            return self.run_in_a_shell(&words);
+        }
         let words = if words.contains("FILE") { words.replace("FILE", &self.record()) } else { words };
         // A document shows what a person types at a terminal; without one, erase is done and asks nothing.
         self.identity(&words).run().exits(0);
+    }
+}
+
+impl World {
+    /// Runs a line of bash that uses `identity`. Who is asked for another card puts in a blank one.
+    fn run_in_a_shell(&self, line: &str) {
+        let (bin, card) = (self.dir.path().join("bin"), self.card());
+        if !bin.exists() {
+            fs::create_dir(&bin).expect("own directory");
+            symlink(program(), bin.join("identity")).expect("own directory");
+        }
+        let blank = card.with_extension("blank");
+        fs::copy(&card, &blank).expect("own directory");
+        self.identity("erase --force").arg(&blank).run();
+        let line = if line.starts_with("for ") { line.to_owned() } else { format!("identity {line}") };
+        let script =
+            format!("set -euo pipefail\nread() {{ cp '{}' '{}'; }}\n{line}", blank.display(), card.display());
+        let path = format!("{}:{}:/usr/sbin:/sbin", bin.display(), env::var("PATH").unwrap_or_default());
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &script]).env("PATH", path).env("XDG_STATE_HOME", self.states());
+        let output = bash.current_dir(self.dir.path()).stdin(Stdio::null()).output().expect("bash");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
@@ -232,7 +264,8 @@ fn every_command_is_run() {
                 if runs_in_the_tree(&command) {
                     continue;
                 }
-                let words = command.strip_prefix("identity ").or(command.strip_prefix(RUN));
+                let is_loop = command.starts_with("for ").then_some(&*command);
+                let words = command.strip_prefix("identity ").or(command.strip_prefix(RUN)).or(is_loop);
                 let shown = document.display();
                 world.run(words.unwrap_or_else(|| panic!("{shown}: no test runs `{command}`")));
             }
@@ -287,6 +320,27 @@ fn exit_codes_in_the_readme_are_those_of_the_programs() {
     assert_eq!(rows, expected);
 }
 
+/// README's table of questions is what the programs ask, and `--help` has the same.
+#[test]
+fn questions_in_the_readme_and_help_are_those_of_the_programs() {
+    let readme = fs::read_to_string(workspace().join("README.md")).expect("the README");
+    let head = "| before | answered by | without a terminal |\n|---|---|---|\n";
+    let (before, table) = readme.split_once(head).expect("the table of questions");
+    let rows: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).map(str::to_owned).collect();
+    let expected: Vec<_> = QUESTIONS
+        .iter()
+        .map(|(what, answer, without)| format!("| {what} | {answer} | {without} |"))
+        .collect();
+    assert_eq!(rows.iter().map(|row| row.replace('`', "")).collect::<Vec<_>>(), expected);
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "");
+    assert!(words(before).contains(&words(HOW_IT_ASKS)), "the README does not say how it asks");
+    let help = words(&Identity::new("--help").run().exits(0).stdout);
+    assert!(help.contains(&words(HOW_IT_ASKS)), "{help}");
+    for (what, answer, without) in QUESTIONS {
+        assert!(help.contains(&format!("{what} {answer} {without}")), "{what}: {help}");
+    }
+}
+
 /// `docs/PROMISES.md` names a test for each promise, as `FILE::TEST`.
 #[test]
 fn every_promise_has_tests_that_exist() {
@@ -307,6 +361,22 @@ fn every_promise_has_tests_that_exist() {
         count += 1;
     }
     assert!(count > 30, "only {count} promises were found");
+}
+
+/// What the loop of the README leaves: a line for each board, no identity twice.
+#[test]
+fn the_readme_makes_a_table_of_twenty_boards() {
+    let blocks = blocks(&workspace().join("README.md"));
+    let line = blocks.iter().flatten().find(|line| line.starts_with("for ")).expect("a loop");
+    let world = World::new();
+    world.run(line);
+    let table = fs::read_to_string(world.dir.path().join("boards.csv")).expect("the table");
+    let column = |number: usize| -> BTreeSet<_> {
+        table.lines().filter_map(|line| line.split(',').nth(number)).map(str::to_owned).collect()
+    };
+    let hostnames: BTreeSet<_> = (1..=20).map(|number| format!("panda-{number:02}")).collect();
+    assert_eq!((table.lines().count(), column(2).len()), (20, 20), "{table}");
+    assert_eq!(column(4), hostnames);
 }
 
 /// A docstring of one to three words says less than the name under it. The command line's are `--help`, where few words do.

@@ -38,7 +38,7 @@ impl fmt::Display for Defect {
         match self {
             Self::HeaderLen { found } => write!(f, "its header length is {found}"),
             Self::Crc { stored, computed } => {
-                write!(f, "its checksum is {stored:08x}, its content's {computed:08x}")
+                write!(f, "its checksum is {stored:08x}, but that of its content is {computed:08x}")
             }
             Self::Header => f.write_str("its header breaks the format's rules"),
             Self::Fields(error) => write!(f, "{error}"),
@@ -59,7 +59,7 @@ impl fmt::Display for Newer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Version(version) => {
-                write!(f, "it has format version {version}, this program knows {VERSION}")
+                write!(f, "it has format version {version}; this program knows {VERSION}")
             }
             Self::Field(kind) => {
                 write!(f, "it has a field of critical type 0x{kind:02x}, which this program does not know")

@@ -71,7 +71,7 @@ impl fmt::Display for ValueError {
         match self {
             Self::Text(error) => error.fmt(f),
             Self::Mac(error) => error.fmt(f),
-            Self::Length { len } => write!(f, "has {len} bytes"),
+            Self::Length { len } => write!(f, "is {len} bytes long"),
             Self::NoEqualsSign => f.write_str("has no '='"),
             Self::Cid => f.write_str("is not a CID with its CRC byte masked"),
         }

@@ -164,7 +164,7 @@ impl fmt::Display for DraftError {
                 "the fields are {over} bytes over the {FIELDS_CAPACITY} that a sector has: shorten or leave out some"
             ),
             Self::Generation => {
-                write!(f, "this identity has been written {} times and cannot be counted further", u32::MAX)
+                write!(f, "this identity has been written {} times, which is the limit", u32::MAX)
             }
             Self::NoProfile => f.write_str("there is no profile"),
         }

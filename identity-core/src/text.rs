@@ -35,7 +35,7 @@ impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Empty => f.write_str("is empty"),
-            Self::TooLong { len, max } => write!(f, "has {len} bytes, {max} are the limit"),
+            Self::TooLong { len, max } => write!(f, "is {len} bytes long; the limit is {max}"),
             Self::Byte { at, byte } if byte.is_ascii_graphic() => {
                 write!(f, "may not have '{}' at position {at}", char::from(byte))
             }

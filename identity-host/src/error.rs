@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use identity_core::Mac;
 #[cfg(feature = "stamp")]
 use identity_core::Uuid;
 use identity_core::identity::DraftError;
@@ -116,6 +117,13 @@ pub enum Error {
     },
     /// A value breaks its rule.
     Value(DraftError),
+    /// Two interfaces would have one MAC address.
+    SameMac {
+        /// Their MAC address, an assigned one.
+        mac: Mac,
+        /// Indexes of the two interfaces.
+        interfaces: [u32; 2],
+    },
     /// A new identity needs a profile.
     NoProfile,
     /// The identity cannot be written once more.

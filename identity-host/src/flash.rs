@@ -56,7 +56,12 @@ pub enum FlashProblem {
     /// Records may be of this card, or of another one.
     PossibleRecords(Vec<(PathBuf, Identity)>),
     /// The new layout has no place for the identity.
-    NoPlace(Box<Error>),
+    NoPlace {
+        /// Why no two slots are free in the image's layout.
+        cause: Box<Error>,
+        /// Whether the identity would be a new one, so that the card loses none.
+        is_new: bool,
+    },
     /// The image does not fit.
     TooLong {
         /// At least so many bytes.

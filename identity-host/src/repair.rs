@@ -49,16 +49,6 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// What has to be kept elsewhere before the plan is carried out.
-    pub fn retired(&self, key: &CardKey) -> Vec<Record> {
-        let scan = &self.card.scan;
-        if self.is_replacement {
-            Record::retired(scan, key)
-        } else {
-            Record::going(scan, key, self.identity.uuid())
-        }
-    }
-
     /// Whether this is the place of the second copy, and cannot be read.
     pub fn is_lost(&self, lba: u32) -> bool {
         self.card.scan.lost().any(|lost| lost == lba)
@@ -67,6 +57,29 @@ impl Prepared {
     /// Whether there is nothing to repair.
     pub fn is_whole(&self) -> bool {
         self.plan.steps.is_empty()
+    }
+
+    /// What has to be kept elsewhere before the plan is carried out: the other identities, other versions of the one that stays,
+    /// and copies of a later version.
+    pub fn retired(&self, key: &CardKey) -> Vec<Record> {
+        let (kept, scan) = (&self.identity, &self.card.scan);
+        let is_version = |identity: &Identity| identity.uuid() == kept.uuid();
+        let is_kept =
+            |identity: &Identity| is_version(identity) && identity.fields().bytes() == kept.fields().bytes();
+        let versions = scan.valid().map(|(_, identity, _)| identity);
+        let removed = versions.filter(|identity| is_version(identity) && !is_kept(identity));
+        let removed = removed.max_by_key(|identity| identity.generation());
+        let Some(removed) = removed.filter(|_| self.is_replacement) else {
+            return Record::going(scan, key, kept.uuid());
+        };
+        let mut records = Record::retired(scan, key);
+        for record in records.iter_mut().filter(|record| record.identity.as_ref().is_some_and(is_version)) {
+            record.identity = Some(removed.clone());
+            // Whoever reads the record takes the version that its sectors hold.
+            let kept_at = |lba| scan.valid().any(|(at, identity, _)| at == lba && is_kept(identity));
+            record.sectors.retain(|(lba, _)| !kept_at(*lba));
+        }
+        records
     }
 }
 

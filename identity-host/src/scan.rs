@@ -13,6 +13,9 @@ use crate::device::{Card, SECTOR_LEN, Sector, plain};
 use crate::first_sectors::FirstSectors;
 use crate::surroundings::Surroundings;
 
+/// The label of a copy of another identity than the card's.
+pub const OTHER: &str = "other";
+
 /// One sector that was looked at.
 #[derive(Clone, Debug)]
 pub struct ScannedSector {
@@ -82,7 +85,7 @@ impl Scan {
             }
             sectors.push(sector);
         }
-        let surroundings = Surroundings::unknown("not looked for");
+        let surroundings = Surroundings::unknown("nobody has asked for the CID");
         Self { sectors, state: search.state(), surroundings, partition_lba: None }
     }
 
@@ -222,7 +225,7 @@ impl Scan {
     /// identity, or `older`.
     pub fn label(&self, sector: &ScannedSector) -> &'static str {
         match (&sector.copy, self.identity(), self.latest()) {
-            (Some((identity, _)), Some(primary), _) if identity.uuid() != primary.uuid() => "other",
+            (Some((identity, _)), Some(primary), _) if identity.uuid() != primary.uuid() => OTHER,
             (Some((identity, _)), _, Some(latest)) if identity.generation() < latest.generation() => "older",
             _ => sector.condition.name(),
         }

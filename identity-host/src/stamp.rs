@@ -117,7 +117,11 @@ impl Request {
         self.values.put_into(&mut draft)?;
         match draft.finish() {
             Err(DraftError::NoProfile) => Ok(None),
-            result => result.map(Some).map_err(Error::Value),
+            result => {
+                let identity = result.map_err(Error::Value)?;
+                self.values.check_macs(&identity)?;
+                Ok(Some(identity))
+            }
         }
     }
 }
@@ -150,6 +154,18 @@ impl Values {
         }
         for (key, text) in &self.variables {
             draft.set_variable(key, text).map_err(value)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an address that is assigned here is the address of another interface too, assigned or derived.
+    fn check_macs(&self, identity: &Identity) -> Result<()> {
+        for &(index, mac) in &self.macs {
+            let index = u32::from(index);
+            let is_same = |other: &u32| *other != index && identity.mac(*other).0 == mac;
+            if let Some(other) = (0..=u32::from(u8::MAX)).find(is_same) {
+                return Err(Error::SameMac { mac, interfaces: [index.min(other), index.max(other)] });
+            }
         }
         Ok(())
     }
@@ -237,7 +253,9 @@ fn has(scan: &Scan, uuid: Uuid) -> bool {
 fn update(request: &Request, latest: &Identity) -> Result<Identity> {
     let mut draft = latest.next().map_err(Error::Generation)?;
     request.values.put_into(&mut draft)?;
-    draft.finish().map_err(Error::Value)
+    let identity = draft.finish().map_err(Error::Value)?;
+    request.values.check_macs(&identity)?;
+    Ok(identity)
 }
 
 fn bind(

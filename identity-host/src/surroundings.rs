@@ -33,15 +33,15 @@ impl Surroundings {
     pub fn of_target(target: &Target) -> Self {
         match target.info() {
             Some(info) => Self::new(&Host::here(), info),
-            None if target.is_block_device() => Self::unknown("unknown without /sys"),
-            None => Self::unknown("an image file has none"),
+            None if target.is_block_device() => Self::unknown("the CID is not known without /sys"),
+            None => Self::unknown("an image file has no CID"),
         }
     }
 
     /// Of a block device. The board counts only where the CID is visible: a card in a USB reader is on its way to
     /// another board.
     pub fn new(host: &Host, info: &DeviceInfo) -> Self {
-        let Some(cid) = info.cid else { return Self::unknown("not visible through this reader") };
+        let Some(cid) = info.cid else { return Self::unknown("this reader does not show the card's CID") };
         let serial = |path: &str| host.text(path).filter(|text| is_serial(text));
         let ways = [
             serial(&format!("{DEVICE_TREE}/chosen/identity/board-serial")),
@@ -100,6 +100,7 @@ mod tests {
             sectors: 0,
             partitions: vec![],
             cid,
+            part_of: None,
         };
         Surroundings::new(&Host::at(root.path()), &info)
     }

@@ -14,7 +14,7 @@ pub struct Cli {
     /// The lab [default: this directory, or the nearest above it that has a lab.toml]
     #[arg(long, value_name = "DIR", global = true)]
     pub lab: Option<PathBuf>,
-    /// What to do
+    /// The verb
     #[command(subcommand)]
     pub verb: Verb,
 }
@@ -134,7 +134,7 @@ Without root it works in a network namespace of its own: DHCP and TFTP have port
 /// `identity-lab init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The directory, which is made if it is not there
+    /// Directory of the lab; it is created if it does not exist
     #[arg(default_value = ".")]
     pub dir: PathBuf,
     /// Show which files would be written, and write none
@@ -151,10 +151,10 @@ pub struct AddArgs {
     /// Hostnames, with ranges in brackets: panda-[01-20,25]
     #[arg(required = true)]
     pub names: Vec<String>,
-    /// Their profile [default: that in lab.toml]
+    /// Profile of the boards [default: the one in lab.toml]
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// Where they stand
+    /// Location of the boards
     #[arg(long, value_name = "TEXT")]
     pub location: Option<String>,
     /// Tags, separated by spaces
@@ -265,12 +265,12 @@ pub enum LabelFormat {
 /// `identity-lab netboot`.
 #[derive(Debug, Args)]
 pub struct NetbootArgs {
-    /// The tree, which is made if it is not there; nothing else may lie in it
+    /// Directory of the tree; it is created if it does not exist, and must contain nothing else
     pub dir: PathBuf,
     /// Write nothing; end with 5 if the tree is not up to date
     #[arg(long, conflicts_with = "dry_run")]
     pub check: bool,
-    /// Remove images that no profile names any more
+    /// Remove images that no profile uses
     #[arg(long)]
     pub prune: bool,
     /// Also take files of overlays that others may not read; TFTP gives them to everybody
@@ -290,7 +290,7 @@ pub struct CardArgs {
     /// A board's hostname or UUID; else a profile
     #[arg(value_name = "BOARD|PROFILE")]
     pub name: String,
-    /// The image, which must not be there yet
+    /// The new image; a file of this name must not exist
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
     /// Show what would be made, and make nothing
@@ -336,7 +336,7 @@ pub struct RootBuildArgs {
 /// `identity-lab serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// The tree that `netboot` has written
+    /// Tree that `netboot` has written
     pub dir: PathBuf,
     /// Output format; json gives one object a line
     #[arg(long, default_value = "text")]

@@ -59,14 +59,14 @@ impl fmt::Display for SlotBusy {
             Self::Table(Some(problem)) => problem.fmt(f),
             Self::Table(None) => f.write_str("no partition table"),
             Self::NotInGap { first_partition_lba } => {
-                write!(f, "not before the first partition, which starts at LBA {first_partition_lba}")
+                write!(f, "behind the start of the first partition, LBA {first_partition_lba}")
             }
             Self::NoPartitionYet => write!(
                 f,
                 "the table has no partition yet, and tools usually start the first one at LBA {FIRST_PARTITION_USUAL_LBA}"
             ),
             Self::Gpt => f.write_str("belongs to the GPT"),
-            Self::NotRead => f.write_str("behind the end of what can be read"),
+            Self::NotRead => f.write_str("beyond the sectors that can be read"),
             Self::CutOff { sectors, first_partition_lba } => write!(
                 f,
                 "the card or image is cut off: it has {sectors} sectors, but its first partition starts at LBA {first_partition_lba}"

@@ -1,13 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A question before harm.
+//! A question before harm: only where a person sees it and can answer. A question must not hang a script.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::os::fd::AsFd;
 
+use anstream::AutoStream;
 use identity_host::device::plain;
+use rustix::process::getpgrp;
+use rustix::termios::tcgetpgrp;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
+
+/// Every question: what a verb is about to do, the option that answers, and what happens without a terminal. `--help` and
+/// the manual page are made of it; the README's table is compared with it by a test.
+pub const QUESTIONS: [(&str, &str, &str); 6] = [
+    ("flash overwrites a device", "--yes", "refused (6)"),
+    ("flash overwrites an image file", "--yes", "goes on"),
+    ("erase removes an identity", "--force", "goes on"),
+    ("repair or flash completes a lone copy", "--keep, --force", "refused (6)"),
+    ("a card gets another card's identity", "--force", "refused (6)"),
+    ("a copy in a partition is cleared", "--force", "refused (6)"),
+];
+
+/// Where and how a question is asked.
+pub const HOW_IT_ASKS: &str = "A verb asks only at a terminal on standard input; where the image comes on standard input, at \
+    the terminal of the process. y or yes goes on. Any other answer ends with 6, and nothing is written.";
 
 /// Where a person answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +41,30 @@ impl Terminal {
     /// Where there is a person to ask; `is_data` says whether standard input carries data, so that an answer cannot come
     /// from there.
     pub fn find(is_data: bool) -> Option<Self> {
-        if !is_data {
-            return io::stdin().is_terminal().then_some(Self::StandardInput);
+        if is_data {
+            let terminal = open_controlling().ok()?;
+            return is_foreground(terminal).then_some(Self::Controlling);
         }
-        open_controlling().is_ok().then_some(Self::Controlling)
+        let input = io::stdin();
+        (input.is_terminal() && is_foreground(input)).then_some(Self::StandardInput)
     }
+}
+
+/// The system stops a job in the background that reads from its terminal: nobody would answer.
+fn is_foreground(terminal: impl AsFd) -> bool {
+    tcgetpgrp(terminal).map_or(true, |group| group == getpgrp())
+}
+
+/// Shows a question where a person sees it, also where standard error goes into a file.
+fn show(text: &str) -> io::Result<()> {
+    if !io::stderr().is_terminal()
+        && let Ok(terminal) = open_controlling()
+    {
+        let mut terminal = AutoStream::auto(terminal);
+        return terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());
+    }
+    let mut stderr = anstream::stderr();
+    stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush())
 }
 
 fn open_controlling() -> io::Result<File> {
@@ -54,8 +92,7 @@ pub fn ask_on(terminal: Terminal, facts: &str, question: &str) -> Result<()> {
     let failed = |error: io::Error| {
         Failure::new(Exit::Device, format!("cannot ask on the terminal: {}", plain(&error)))
     };
-    let mut stderr = anstream::stderr();
-    write!(stderr, "{facts}{question} [y/N] ").and_then(|()| stderr.flush()).map_err(failed)?;
+    show(&format!("{facts}{question} [y/N] ")).map_err(failed)?;
     let mut answer = String::new();
     match terminal {
         Terminal::StandardInput => io::stdin().lock().read_line(&mut answer),

@@ -47,7 +47,7 @@ impl Exit {
         (Self::Usage, "wrong usage"),
         (Self::Blank, "blank: no identity"),
         (Self::Corrupt, "corrupt, or newer than this program"),
-        (Self::Doubtful, "degraded (`verify`), conflict, cloned or moved"),
+        (Self::Doubtful, "conflict, cloned or moved; `verify`: not in order; `list`: one identity twice"),
         (Self::Refused, "refused: unsafe target, identity present, no free slot"),
         (Self::Device, "the device failed: not found, not readable, not writable, read-back differs"),
         (Self::Interrupted, "interrupted"),
@@ -96,7 +96,7 @@ impl Exit {
             Error::State { scan, .. } => Self::of_verified(scan.state()),
             Error::NewerCopy { .. } => Self::Corrupt,
             Error::NothingToKeep { .. } => Self::Usage,
-            Error::Value(_) | Error::NoProfile | Error::Places(_) => Self::Usage,
+            Error::Value(_) | Error::SameMac { .. } | Error::NoProfile | Error::Places(_) => Self::Usage,
             Error::IdentityPresent { .. }
             | Error::CopiesInPartition { .. }
             | Error::CopyElsewhere { .. }
@@ -132,7 +132,7 @@ impl Exit {
             #[cfg(feature = "flash")]
             Error::Flash { problem: FlashProblem::Unfinished { cause, .. }, .. } => Self::of_error(cause),
             #[cfg(feature = "flash")]
-            Error::Flash { problem: FlashProblem::NoPlace(cause), .. } => Self::of_error(cause),
+            Error::Flash { problem: FlashProblem::NoPlace { cause, .. }, .. } => Self::of_error(cause),
             #[cfg(feature = "flash")]
             Error::Flash {
                 problem: FlashProblem::Medium { .. } | FlashProblem::Flush(_) | FlashProblem::ReaderGone,

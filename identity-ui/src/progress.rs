@@ -76,13 +76,14 @@ impl Progress for ShownProgress {
     fn begin(&mut self, phase: Phase) {
         (self.phase, self.started, self.shown) = (phase, Instant::now(), None);
         if let Mode::Bar(bar) = &self.mode {
-            bar.unset_length();
-            bar.reset();
+            // What follows draws the bar.
             set_style(bar, false);
             bar.set_message(match phase {
                 Phase::Write => "writing",
                 Phase::Verify => "verifying",
             });
+            bar.unset_length();
+            bar.reset();
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Facts as sentences: what was found, where, and what to do.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -16,6 +17,8 @@ use identity_host::device::{Cid, plain};
 use identity_host::error::{Action, Binding, Error, PlacesProblem, StepProblem};
 #[cfg(feature = "flash")]
 use identity_host::flash::{FlashProblem, MediumProblem, Note, leftover::Leftover};
+#[cfg(feature = "flash")]
+use identity_host::image::problem::ImageProblem;
 #[cfg(feature = "stamp")]
 use identity_host::new_image::NewImageProblem;
 #[cfg(feature = "stamp")]
@@ -25,6 +28,8 @@ use identity_host::record::RecordProblem;
 use identity_host::scan::{Reason, Scan, ScannedSector};
 use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
 use identity_layout::table::TableProblem;
+
+use crate::lines::escaped;
 
 #[cfg(feature = "flash")]
 mod image;
@@ -69,11 +74,10 @@ pub fn error(error: &Error) -> String {
             path.display()
         ),
         Error::CopiesInPartition { path, lbas } => format!(
-            "{}: this would clear {} behind the start of a partition, where a smaller gap has left {}; nothing was \
-             written: --dry-run lists the steps, --force carries them out",
+            "{}: this would clear {} in a partition (the first partition starts earlier than when the card was stamped); \
+             nothing was written: --dry-run lists the steps, --force runs them",
             path.display(),
-            copies_at(lbas),
-            if lbas.len() == 1 { "it" } else { "them" }
+            copies_at(lbas)
         ),
         Error::CopyElsewhere { path, lba } => format!(
             "{}: LBA {lba} is not a slot, but holds a valid copy, which readers find only with --at; give --at {lba}",
@@ -91,13 +95,16 @@ pub fn error(error: &Error) -> String {
             path.display()
         ),
         Error::NothingToKeep { path, scan } => {
+            let copies = if has_versions(scan) { versions(scan) } else { valid_copies(scan) };
             format!(
-                "{} holds no such identity, or two versions of it ({}); give --keep the LBA of the copy to keep",
-                path.display(),
-                valid_copies(scan)
+                "{} holds no such identity, or two versions of it ({copies}); give --keep the LBA of the copy to keep",
+                path.display()
             )
         }
         Error::Value(error) => value(*error),
+        Error::SameMac { mac, interfaces: [one, other] } => format!(
+            "interfaces {one} and {other} would have the same MAC address {mac}; give each an address of its own with --mac"
+        ),
         Error::NoProfile => "the card does not have this identity; a new one needs --profile NAME".into(),
         Error::Generation(error) => format!(
             "{error}; give the card a new identity: `identity stamp --force --profile NAME CARD`"
@@ -126,14 +133,16 @@ pub fn error(error: &Error) -> String {
             let way_out = if *by_force {
                 format!("`identity repair --force {shown}` prints that sector and writes over it")
             } else {
-                format!("the data around it forbid even --force; `identity map {shown}` shows whose they are")
+                format!(
+                    "--force does not write there either, because of the data around it; `identity map {shown}` shows whose data it is"
+                )
             };
             format!(
                 "{shown}: LBA {lba}, the place of the second copy, holds other data, and no other slot is free; {way_out}"
             )
         }
         Error::Step { path, lba, problem } => format!(
-            "{}: LBA {lba}: {}; the steps after this one were not begun: run the command again, or replace the card",
+            "{}: LBA {lba} {}; the later steps were not run: run the command again, or replace the card",
             path.display(),
             step_problem(problem)
         ),
@@ -162,8 +171,8 @@ pub fn error(error: &Error) -> String {
             path.display()
         ),
         Error::NoCid { path, reason } => format!(
-            "{}: the card's CID is not known ({reason}); bind the card in a native slot, or give --cid HEX: with the card in a \
-             native slot, Linux shows it in /sys/block/mmcblkN/device/cid",
+            "{}: {reason}; bind the card in a native slot (/dev/mmcblkN), or give --cid HEX, which Linux shows there in \
+             /sys/block/mmcblkN/device/cid",
             path.display()
         ),
         Error::NoBoard { path } => format!(
@@ -175,8 +184,8 @@ pub fn error(error: &Error) -> String {
         Error::OtherCard { path, record, card, sectors } => {
             let cid = card.cid.as_ref().map_or_else(String::new, |cid| format!(", CID {cid}"));
             format!(
-                "{} is the record of {} ({} sectors{cid}), but {} ({sectors} sectors) is another card, or may be; if both are \
-                 used, two boards share one identity; if the first one will never be used again, give --force",
+                "{} is the record of {} ({} sectors{cid}), but {} ({sectors} sectors) may be another card; if both are \
+                 used, two boards share one identity; if the first card will never be used again, give --force",
                 record.display(),
                 card.path.display(),
                 card.sectors,
@@ -242,15 +251,7 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
             format!("{shown} is blank, and too short for any slot; give the whole card or its whole image")
         }
         State::Blank => {
-            let misplaced: Vec<_> = scan
-                .misplaced()
-                .map(|(lba, own_lba)| format!("LBA {lba} holds {}", misplaced(own_lba)))
-                .collect();
-            let seen =
-                if misplaced.is_empty() { String::new() } else { format!(" ({})", misplaced.join("; ")) };
-            format!(
-                "{shown} is blank: no slot holds an identity{seen}; give it one with `identity stamp --profile NAME {shown}`"
-            )
+            format!("{}; give it one with `identity stamp --profile NAME {shown}`", blank(scan, path))
         }
         State::Degraded => degraded(scan, path),
         State::Corrupt if scan.ours().all(|sector| scan.is_in_partition(sector.lba)) => format!(
@@ -273,6 +274,63 @@ pub fn state(scan: &Scan, path: &Path) -> Option<String> {
         State::Unreadable => format!("{shown}: {}", unreadable(scan)),
         State::Cloned | State::Moved => format!("{shown} {}", elsewhere(scan, path)?),
     })
+}
+
+/// That a card is blank.
+fn blank(scan: &Scan, path: &Path) -> String {
+    let misplaced: Vec<_> =
+        scan.misplaced().map(|(lba, own_lba)| format!("LBA {lba} holds {}", misplaced(own_lba))).collect();
+    let seen = if misplaced.is_empty() { String::new() } else { format!(" ({})", misplaced.join("; ")) };
+    format!("{} is blank: no slot holds an identity{seen}", path.display())
+}
+
+/// Why a blank card cannot be stamped as it is.
+pub enum NotReady<'a> {
+    /// A flash was not finished; that is said elsewhere.
+    Unfinished,
+    /// LBA 0 has no signature of a partition table.
+    NoTable,
+    /// No two slots are free.
+    NoSlots(&'a [SlotVerdict]),
+    /// It is a loop device that begins at this byte of this file.
+    Part(&'a Path, u64),
+}
+
+/// That a card is blank, and what to do before it can be stamped.
+pub fn blank_and_not_ready(scan: &Scan, path: &Path, why: &NotReady<'_>) -> String {
+    let (blank, shown) = (blank(scan, path), path.display());
+    match why {
+        NotReady::Unfinished => blank,
+        NotReady::NoTable => format!("{blank}, and it has no partition table; {}", make_table(path)),
+        NotReady::NoSlots(verdicts) => {
+            let reason = no_slots(path, verdicts);
+            match reason.trim_start_matches(&format!("{shown}: ")) {
+                several if several.contains('\n') => format!(
+                    "{blank}; no two of the {COUNT} slots are free for one, and `identity map {shown}` shows why"
+                ),
+                one => format!("{blank}; {one}"),
+            }
+        }
+        NotReady::Part(file, offset) => format!("{blank}; {}", part(path, file, *offset)),
+    }
+}
+
+/// A loop device that begins at this byte of its file, and what to do about it.
+pub fn part(path: &Path, file: &Path, offset: u64) -> String {
+    let (shown, file) = (path.display(), file.display());
+    format!(
+        "{shown} is only the part of {file} from byte {offset} on; detach it with `losetup -d {shown}`, and give the whole \
+         image, {file}"
+    )
+}
+
+/// What gives a card without a table one.
+fn make_table(path: &Path) -> String {
+    let shown = path.display();
+    format!(
+        "if it is a whole card and empty, make one with `echo 'start=8192' | sfdisk --label dos {shown}` and stamp it, or write an \
+         image with `identity flash IMAGE {shown}`"
+    )
 }
 
 /// The option that a verb needs which moves or clears the copies: they lie in a partition, or one of a later version is
@@ -333,12 +391,10 @@ fn left_in_partition(scan: &Scan, path: &Path) -> String {
 /// Two identities, or two versions of one that cannot both be right: which can be kept, and how.
 fn conflict(scan: &Scan, path: &Path) -> String {
     let shown = path.display();
-    let mut uuids: Vec<_> = scan.valid().map(|(_, identity, _)| identity.uuid()).collect();
-    uuids.sort_unstable();
-    uuids.dedup();
-    let (what, keep) = match uuids[..] {
-        [_] => ("two versions of one identity", "LBA"),
-        _ => ("two identities", "UUID"),
+    let uuid = scan.valid().next().map(|(_, identity, _)| identity.uuid()).filter(|_| has_versions(scan));
+    let (what, copies, keep) = match uuid {
+        Some(uuid) => (format!("two versions of one identity {uuid}"), versions(scan), "LBA"),
+        None => ("two identities".to_owned(), valid_copies(scan), "UUID"),
     };
     if has_newer_in_partition(scan) {
         return format!(
@@ -348,11 +404,70 @@ fn conflict(scan: &Scan, path: &Path) -> String {
         );
     }
     format!(
-        "{shown} is in conflict: it holds {what} ({}); keep one with `identity repair{} --keep {keep} {shown}`, or replace \
+        "{shown} is in conflict: it holds {what} ({copies}); keep one with `identity repair{} --keep {keep} {shown}`, or replace \
          all with `identity stamp --force --profile NAME {shown}`",
-        valid_copies(scan),
         force(scan)
     )
+}
+
+/// Whether all valid copies have one UUID.
+fn has_versions(scan: &Scan) -> bool {
+    let mut uuids = scan.valid().map(|(_, identity, _)| identity.uuid());
+    let first = uuids.next();
+    first.is_some() && uuids.all(|uuid| Some(uuid) == first)
+}
+
+/// Where the versions of one identity are, and the fields in which they differ.
+fn versions(scan: &Scan) -> String {
+    let copies: Vec<_> = scan.valid().map(|(lba, identity, _)| (lba, fields(identity))).collect();
+    let is_same = |name: &String| {
+        let mut values = copies.iter().map(|(_, fields)| fields.get(name));
+        let first = values.next();
+        values.all(|value| Some(value) == first)
+    };
+    let names: BTreeSet<_> =
+        copies.iter().flat_map(|(_, fields)| fields.keys()).filter(|name| !is_same(name)).collect();
+    let value = |fields: &BTreeMap<String, String>, name: &String| match fields.get(name) {
+        Some(value) => format!("{name} {value}"),
+        None => format!("no {name}"),
+    };
+    let line = |(lba, fields): &(u32, BTreeMap<String, String>)| {
+        let values: Vec<_> = names.iter().map(|name| value(fields, name)).collect();
+        format!("LBA {lba}: {}", values.join(", "))
+    };
+    copies.iter().map(line).collect::<Vec<_>>().join("; ")
+}
+
+/// Every field of an identity, and its generation, by a name that a person knows.
+fn fields(identity: &Identity) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::from([("generation".to_owned(), identity.generation().to_string())]);
+    for field in identity.fields().iter() {
+        let text = || escaped(&String::from_utf8_lossy(field.value));
+        let (name, value) = match (field.kind, field.value) {
+            (kind::MAC, [index, ..]) => {
+                (format!("mac {index}"), identity.mac(u32::from(*index)).0.to_string())
+            }
+            (kind::VARIABLE, _) => {
+                let text = text();
+                let (key, value) = text.split_once('=').unwrap_or((&text, ""));
+                (format!("variable {key}"), value.to_owned())
+            }
+            (kind::CARD, _) => {
+                let cid = identity.fields().card().map(Cid::new);
+                ("card".to_owned(), cid.map_or_else(String::new, |cid| cid.to_string()))
+            }
+            (kind, _) => match identity_core::field::name(kind) {
+                Some(name) => (name.to_owned(), text()),
+                None => (format!("field {kind:#04x}"), hex(field.value)),
+            },
+        };
+        fields.insert(name, value);
+    }
+    fields
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `/dev/sdb has the identity UUID (PROFILE)`.
@@ -383,8 +498,8 @@ fn copies_at(lbas: &[u32]) -> String {
 /// Why a sector that is not blank is no valid copy.
 pub fn reason(sector: &ScannedSector) -> Option<String> {
     Some(match sector.reason.as_ref()? {
-        Reason::Foreign => "data of something else".into(),
-        Reason::Misplaced { own_lba } => format!("data of something else: {}", misplaced(*own_lba)),
+        Reason::Foreign => "data of another program".into(),
+        Reason::Misplaced { own_lba } => format!("data of another program: {}", misplaced(*own_lba)),
         Reason::Corrupt(defect) => defect.to_string(),
         Reason::Newer(newer) => newer.to_string(),
         Reason::Unreadable(error) => error.clone(),
@@ -393,7 +508,7 @@ pub fn reason(sector: &ScannedSector) -> Option<String> {
 
 /// An intact copy that was written for another LBA.
 fn misplaced(own_lba: u32) -> String {
-    format!("a copy that was written for LBA {own_lba}, so a piece of a card's image")
+    format!("a copy that was written for LBA {own_lba}: part of an image of a card")
 }
 
 /// Sectors of ours, and the pair's, whose label is wanted.
@@ -413,7 +528,7 @@ fn sectors(scan: &Scan, wanted: impl Fn(&str) -> bool) -> String {
     lines.sort();
     lines.dedup();
     if lines.is_empty() {
-        return "it holds a copy too many".into();
+        return "it holds a third copy".into();
     }
     lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>().join("; ")
 }
@@ -572,10 +687,15 @@ fn no_slots(path: &Path, verdicts: &[SlotVerdict]) -> String {
             Some(SlotBusy::Table(Some(TableProblem::TooShort))) => {
                 "; give the whole card or its whole image".into()
             }
-            Some(SlotBusy::Table(problem)) if problem.as_ref().is_none_or(TableProblem::is_absence) => format!(
-                "; if this is a whole card and empty, make a table with `echo 'start=8192' | sfdisk --label dos {shown}`, or write an \
-                 image with `identity flash IMAGE {shown}`; or name two sectors with --at"
-            ),
+            Some(SlotBusy::Table(Some(TableProblem::UnfinishedFlash))) => {
+                format!("; finish it with `identity flash IMAGE {shown}`")
+            }
+            Some(SlotBusy::Table(problem)) if problem.as_ref().is_none_or(TableProblem::is_absence) => {
+                format!("; {}; or name two sectors with --at", make_table(path))
+            }
+            Some(SlotBusy::Table(Some(TableProblem::WholeDevice(_)))) => {
+                "; if this is the image of one partition, give the image of the whole card".into()
+            }
             // The problem names what mends it.
             Some(SlotBusy::Table(_)) => String::new(),
             Some(SlotBusy::CutOff { .. }) => "; give the whole card or its whole image".into(),
@@ -599,7 +719,7 @@ fn no_default_card(problem: &NoDefaultCard) -> String {
     let list = |all: &[Candidate]| all.iter().map(candidate).collect::<Vec<_>>().join(", ");
     match problem {
         NoDefaultCard::None => {
-            "there is no card: this machine has no SD or MMC device, and its system runs from no local disk; give the card's \
+            "there is no card: this machine has no SD or MMC device, and its root is not on a local disk; give the card's \
              block device"
                 .into()
         }
@@ -622,12 +742,11 @@ fn not_booted(candidates: &[Candidate], problem: &NotBooted) -> String {
     let found = candidates.iter().map(candidate).collect::<Vec<_>>().join(", ");
     match problem {
         NotBooted::Absent { booted } => format!(
-            "the card that the bootloader has read, {booted}, is not there, only {found}; put that card back and restart, or \
-             set CARD in /etc/default/identity"
+            "the bootloader has read the card {booted}, but Linux finds only {found}; put that card back and restart, or set \
+             CARD in /etc/default/identity"
         ),
         NotBooted::Doubtful { state } => format!(
-            "the bootloader has found its card {state}, which does not fit {found}; restart, or set CARD in \
-             /etc/default/identity"
+            "the bootloader has found its card {state}, but Linux finds {found}; restart, or set CARD in /etc/default/identity"
         ),
     }
 }
@@ -665,7 +784,7 @@ fn record(path: &Path, problem: &RecordProblem) -> String {
     let shown = path.display();
     let what = match problem {
         RecordProblem::NoPlace => {
-            return "neither XDG_STATE_HOME nor HOME says where a record of the identity can be kept; set one".into();
+            return "there is no place for a record of the identity, because neither XDG_STATE_HOME nor HOME is set; set one".into();
         }
         RecordProblem::Syntax(error) => error.clone(),
         RecordProblem::Version(version) => {
@@ -677,7 +796,7 @@ fn record(path: &Path, problem: &RecordProblem) -> String {
                 "{shown} is a record without a valid copy of an identity; what was on the card is in its `sectors`, in hex"
             );
         }
-        RecordProblem::NoFile => "it is no regular file".into(),
+        RecordProblem::NoFile => "it is not a regular file".into(),
         RecordProblem::Link => {
             return format!(
                 "{shown} is a symbolic link, which is not followed; give the file itself, which `readlink -f {shown}` names"
@@ -724,16 +843,18 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
              this card, give its identity back with --restore FILE, else ignore the records with --no-restore:{}",
             list(records)
         ),
-        FlashProblem::NoPlace(cause) => {
-            format!(
-                "{}; or give --force: the image is written, and the card loses its identity, of which this host keeps a \
-                 record",
-                error(cause)
-            )
+        FlashProblem::NoPlace { cause, is_new } => {
+            let way_out = if *is_new {
+                "leave out --profile to write it without an identity"
+            } else {
+                "give --force to write it all the same: the card loses its identity, and this host keeps a record of it"
+            };
+            format!("{}; name two sectors with --at, or {way_out}", no_place(cause))
         }
         FlashProblem::TooLong { image_len, card_len } => {
             format!(
-                "the image is {image_len} bytes long or longer, {shown} only {card_len}; use a larger card"
+                "the image has at least {image_len} bytes, but {shown} has only {card_len}; use a larger card, or a smaller \
+                 image"
             )
         }
         FlashProblem::SameStorage => {
@@ -752,7 +873,50 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
                 (Some(uuid), false, Some(file)) => format!("; its identity {uuid} is in {}", file.display()),
                 (Some(_), false, None) => "; it has no identity".into(),
             };
-            format!("{}; {shown} is unfinished{place}; run the same command again", error(cause))
+            let way_out = if is_final(cause) {
+                format!("then write an image to it with `identity flash IMAGE {shown}`")
+            } else {
+                "run the same command again".to_owned()
+            };
+            format!("{}; {shown} is unfinished{place}; {way_out}", error(cause))
+        }
+    }
+}
+
+/// Whether the same command would end in the same way: it is the image's fault, and another download changes nothing.
+#[cfg(feature = "flash")]
+fn is_final(cause: &Error) -> bool {
+    match cause {
+        Error::Flash { problem: FlashProblem::TooLong { .. }, .. } => true,
+        Error::Image { problem, .. } => matches!(
+            problem,
+            ImageProblem::Foreign(_)
+                | ImageProblem::ForeignInside { .. }
+                | ImageProblem::PackedTwice { .. }
+                | ImageProblem::Unsupported(..)
+                | ImageProblem::Memory { .. }
+                | ImageProblem::Archive(_)
+        ),
+        _ => false,
+    }
+}
+
+/// Why the layout of an image has no place for an identity.
+#[cfg(feature = "flash")]
+fn no_place(cause: &Error) -> String {
+    let Error::NoSlots { path, verdicts } = cause else { return error(cause) };
+    let reasons: Vec<_> = verdicts.iter().filter_map(|slot| slot.verdict.as_ref().err()).collect();
+    match reasons.first() {
+        Some(first) if reasons.len() == verdicts.len() && reasons.iter().all(|reason| reason == first) => {
+            format!("no slot is free in the image: {}", busy(first, path))
+        }
+        _ => {
+            let reason = |slot: &SlotVerdict| match &slot.verdict {
+                Ok(()) => "free".to_owned(),
+                Err(why) => busy(why, path),
+            };
+            let lines = verdicts.iter().map(|slot| format!("\n  LBA {:<5} {}", slot.lba, reason(slot)));
+            format!("no two of the {COUNT} slots are free in the image:{}\n", lines.collect::<String>())
         }
     }
 }
@@ -780,7 +944,7 @@ pub fn note(note: &Note, path: &Path) -> String {
             format!("{shown} gets back the identity {} from {}", named(identity), file.display())
         }
         Note::BrokenRecord(cause) | Note::RecordStays(cause) => error(cause),
-        Note::GivenUp(cause) => format!("{shown} will be without identity: {}", error(cause)),
+        Note::GivenUp(cause) => format!("{shown} will have no identity: {}", no_place(cause)),
         Note::Ignored { format, len } => format!(
             "the image is complete; {len} bytes after its {} data were ignored, as {} does",
             format.name(),
@@ -799,9 +963,9 @@ pub fn note(note: &Note, path: &Path) -> String {
              {last_lba}; Linux and fdisk may refuse that table: use a larger card"
         ),
         Note::Cleared(leftover) => format!(
-            "{shown}: LBA {} held {}, which was cleared, for the image does not reach it",
-            leftover.sectors.start,
-            self::leftover(leftover)
+            "{shown}: cleared {} at LBA {}, which the image does not reach",
+            self::leftover(leftover),
+            leftover.sectors.start
         ),
     }
 }

@@ -272,7 +272,7 @@ fn copies_in_a_partition() {
     each(covered, "verify", &[("identity repair --force", &[], is_whole)]);
     let card = covered();
     run(&card, "repair").exits(6).says(&["--dry-run", "--force"]);
-    run(&card, "repair --dry-run").exits(0).shows(&["LBA 6607", "behind the start of a partition"]);
+    run(&card, "repair --dry-run").exits(0).shows(&["LBA 6607", "in a partition"]);
     run(&card, "repair --force").exits(0);
     is_whole(&card);
 }

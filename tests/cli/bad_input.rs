@@ -238,12 +238,12 @@ fn a_variable_that_is_none() {
 #[test]
 fn values_that_are_too_long() {
     let (long, value) = ("x".repeat(64), "x".repeat(192));
-    bad_profile(&long, &["profile has 64 bytes", "63"]);
-    bad_profile(&"x".repeat(5000), &["profile has 5000 bytes"]);
-    bad_value("--hostname", &long, &["hostname has 64 bytes", "63"]);
-    bad_value("--serial", &long, &["serial has 64 bytes", "63"]);
-    bad_value("--set", &format!("{long}=x"), &["key has 64 bytes", "63"]);
-    bad_value("--set", &format!("a={value}"), &["value has 192 bytes", "191"]);
+    bad_profile(&long, &["profile is 64 bytes long", "63"]);
+    bad_profile(&"x".repeat(5000), &["profile is 5000 bytes long"]);
+    bad_value("--hostname", &long, &["hostname is 64 bytes long", "63"]);
+    bad_value("--serial", &long, &["serial is 64 bytes long", "63"]);
+    bad_value("--set", &format!("{long}=x"), &["key is 64 bytes long", "63"]);
+    bad_value("--set", &format!("a={value}"), &["value is 192 bytes long", "191"]);
 }
 
 #[test]

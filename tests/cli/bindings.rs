@@ -101,7 +101,7 @@ fn what_cannot_be_compared_is_named_and_not_held_against_the_card() {
         .card("sdb", &card, &[("removable", "1")])
         .tree("chosen/identity/board-serial", b"SN8\0");
     let verified = reader.identity("verify /dev/sdb").run().exits(0).is_quiet();
-    verified.shows(&["not visible through this reader"]);
+    verified.shows(&["this reader does not show the card's CID"]);
     let json = reader.identity("verify --format json /dev/sdb").run().json();
     assert_eq!(json["here"], serde_json::json!({"card": null, "board": null}));
 }

@@ -124,7 +124,7 @@ fn list_shows_cards_and_readers_and_no_disks() {
         "valid",
         UUID,
         "panda",
-        "8.3 MB",
+        "8 MiB",
     ]);
     let text = text.shows(&["/dev/sdb", "blank", "/dev/sdc", "Card Reader", "empty"]);
     assert!(!text.stdout.contains("/dev/sda"), "{}", text.stdout);

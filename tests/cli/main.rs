@@ -18,6 +18,7 @@ mod kill;
 mod map;
 mod places;
 mod power;
+mod questions;
 mod read;
 mod records;
 mod repair;
@@ -26,6 +27,7 @@ mod safety;
 mod stamp;
 mod states;
 mod unreadable;
+mod words;
 
 /// A UUID for identities that are looked at closely, and what other tools derive from it.
 const UUID: &str = "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5";

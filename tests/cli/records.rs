@@ -55,7 +55,11 @@ fn what_is_erased_or_replaced_is_kept_with_every_sector() {
         let states = dir.path().join(number.to_string());
         let card = make();
         let sector = card.sector(52);
-        run(&card, &states, &words).exits(0).says(&["a record of what goes", "identity stamp", "--restore"]);
+        run(&card, &states, &words).exits(0).says(&[
+            "a record of what is removed",
+            "identity stamp",
+            "--restore",
+        ]);
         let directory = states.join("identity");
         let names = fs::read_dir(&directory).expect("records").map(|entry| entry.expect("an entry").path());
         let name =
@@ -89,7 +93,7 @@ fn a_newer_copy_that_is_written_over_is_kept_in_hex() {
         for lba in [2703, 6607] {
             let (card, states) = (stamped(), dir.path().join(format!("{number}-{lba}")));
             card.put(lba, &sector);
-            run(&card, &states, verb).exits(0).says(&["a record of what goes"]);
+            run(&card, &states, verb).exits(0).says(&["a record of what is removed"]);
             let records = fs::read_dir(states.join("identity")).expect("records");
             let records = records.map(|entry| fs::read(entry.expect("an entry").path()).expect("a file"));
             let mut records = records.map(|text| serde_json::from_slice::<Value>(&text).expect("JSON"));

@@ -70,8 +70,7 @@ fn what_was_erased_comes_back_with_all_its_values() {
     let before = card.run("read --format json").json();
     let record = host.record_of(&card);
     assert_eq!(record.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    let restored =
-        host.restore("", &record, card.path()).exits(0).says(&["must not be used again", "two boards"]);
+    let restored = host.restore("", &record, card.path()).exits(0).is_quiet();
     assert!(restored.stdout.contains(UUID));
     let mut after = card.run("read --format json").json();
     assert_eq!(after["generation"], 2);

@@ -381,7 +381,7 @@ fn of_a_conflict_the_one_that_is_named_is_updated_and_the_other_goes() {
         let words = format!("stamp --uuid {uuid} --hostname h");
         card.unchanged(&words).exits(6).says(&["in conflict"]);
         let done = card.run(format!("{words} --force")).exits(0);
-        done.says(&["a record of what goes", goes, "identity stamp --force --restore"]);
+        done.says(&["a record of what is removed", goes, "identity stamp --force --restore"]);
         let now = card.run("read --format json").exits(0).json();
         assert_eq!((&now["uuid"], &now["generation"]), (&uuid.into(), &2.into()));
         assert_eq!(
@@ -390,4 +390,21 @@ fn of_a_conflict_the_one_that_is_named_is_updated_and_the_other_goes() {
         );
         card.run("verify").exits(0);
     }
+}
+
+/// Assigned, derived, or from an earlier stamp: a switch would see one address on two ports.
+#[test]
+fn the_same_mac_for_two_interfaces_is_refused() {
+    const MAC: &str = "02:00:00:00:00:01";
+    let card = Image::mbr();
+    let refuse = |words: &str| {
+        let said = card.unchanged_by(|| card.run(format!("stamp {words}"))).exits(2).says_one_sentence();
+        said.says(&["interfaces 0 and 1 would have the same MAC address", "--mac"]);
+    };
+    refuse(&format!("--profile panda --mac 0={MAC} --mac 1={MAC}"));
+    let derived = Image::stamped(format!("--profile panda --uuid {UUID}")).run("read --field mac").stdout;
+    refuse(&format!("--profile panda --uuid {UUID} --mac 1={}", derived.trim()));
+    card.run(format!("stamp --profile panda --uuid {UUID} --mac 0={MAC} --mac 1=02:00:00:00:00:02")).exits(0);
+    refuse(&format!("--uuid {UUID} --mac 1={MAC}"));
+    card.run(format!("stamp --uuid {UUID} --mac 1={}", derived.trim())).exits(0);
 }

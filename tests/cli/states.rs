@@ -153,7 +153,7 @@ fn verify_has_an_exit_code_for_every_state() {
         }
     }
     // Every reader looks at all slots.
-    for (image, reason) in [(third(), "a copy too many"), (stray(), "LBA 7 is corrupt")] {
+    for (image, reason) in [(third(), "a third copy"), (stray(), "LBA 7 is corrupt")] {
         image.unchanged("read").exits(0).says(&[reason]);
         image.unchanged("verify").exits(5).says(&[reason]);
     }
@@ -162,8 +162,8 @@ fn verify_has_an_exit_code_for_every_state() {
 #[test]
 fn repair_makes_degraded_valid_and_touches_no_other_state() {
     let unread = [
-        Case { about: "a copy too many", make: third, ..DEGRADED },
-        Case { about: "a damaged copy too many", make: stray, ..DEGRADED },
+        Case { about: "a third copy", make: third, ..DEGRADED },
+        Case { about: "a damaged third copy", make: stray, ..DEGRADED },
     ];
     for case in cases().into_iter().chain(unread) {
         let image = (case.make)();
@@ -263,7 +263,7 @@ fn messages_name_the_place_and_the_way_out() {
             .exits(3)
             .says(&["LBA 54 holds a copy that was written for LBA 52", "identity stamp"]);
     }
-    copied.run("verify").shows(&["foreign: data of something else: a copy that was written for LBA 52"]);
+    copied.run("verify").shows(&["foreign: data of another program: a copy that was written for LBA 52"]);
 }
 
 /// A copy at another LBA than its own is a piece of some card's image, and as foreign as any other data.

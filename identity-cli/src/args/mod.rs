@@ -16,7 +16,7 @@ pub use write::*;
 
 /// Give each SD card an identity that survives re-imaging: one image, twenty boards, twenty MAC addresses.
 #[derive(Debug, Parser)]
-#[command(name = "identity", version, max_term_width = 110, after_help = EXIT_CODES)]
+#[command(name = "identity", version, max_term_width = 110, after_help = after_help())]
 pub struct Cli {
     /// The verb
     #[command(subcommand)]
@@ -30,10 +30,30 @@ Exit codes:
   2    wrong usage
   3    blank: no identity
   4    corrupt, or newer than this program
-  5    degraded (`verify`), conflict, cloned or moved
+  5    conflict, cloned or moved; `verify`: not in order; `list`: one identity twice
   6    refused: unsafe target, identity present, no free slot
   7    the device failed: not found, not readable, not writable, read-back differs
   130  interrupted";
+
+/// What `--help` has at its end. A reader asks nothing.
+fn after_help() -> String {
+    #[cfg(feature = "stamp")]
+    return format!("{EXIT_CODES}\n\n{}", questions());
+    #[cfg(not(feature = "stamp"))]
+    EXIT_CODES.to_owned()
+}
+
+/// `identity_ui::confirm::QUESTIONS` as text.
+#[cfg(feature = "stamp")]
+fn questions() -> String {
+    use identity_ui::confirm::{HOW_IT_ASKS, QUESTIONS};
+    let mut text = format!("Questions:\n{HOW_IT_ASKS}\n");
+    let head = ("before", "answered by", "without a terminal");
+    for (before, answer, without) in [head].into_iter().chain(QUESTIONS) {
+        text.push_str(&format!("\n  {before:<37}  {answer:<15}  {without}"));
+    }
+    text
+}
 
 /// The verbs of a reader, and with the feature `stamp` all others.
 #[derive(Debug, Subcommand)]
@@ -50,7 +70,8 @@ pub enum Verb {
     /// Show every card of this machine: native slots and USB readers
     #[command(
         display_order = 4,
-        after_help = "Examples:\n  identity list\n  identity list --format json --loops"
+        after_help = "Examples:\n  identity list\n  identity list --format json --loops\n\nThe exit code is 5 if two cards have one identity, \
+            and else 0, whatever the cards' states are."
     )]
     List(Late<ListArgs>),
     /// Compute the MAC addresses and the machine-id that follow from a UUID
@@ -100,8 +121,8 @@ Examples:
   identity read --format csv --interfaces 2 /dev/sd[b-g] > cards.csv
   identity read --into /run/identity              as files, for other programs
 
-Fields: state, uuid, profile, hostname, serial, generation, machine_id, mac, mac.INDEX, variables.KEY. Only the state \
-is printed of an identity that a board must not use.";
+Fields: state, uuid, profile, hostname, serial, generation, machine_id, mac, mac.INDEX, variables.KEY. For an \
+identity that a board must not use, only the state is printed.";
 
 const DERIVE_EXAMPLES: &str = "\
 Examples:
@@ -126,7 +147,7 @@ pub struct ReadArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub interfaces: u32,
     /// Write identity.json, identity.env, machine-id, hostname (if there is one) and card (the device) to this directory,
-    /// which appears whole or not at all. Without TARGET, take only the card that the bootloader has read
+    /// all in one step. Without TARGET, take only the card that the bootloader has read
     #[arg(long, value_name = "DIR", conflicts_with_all = ["field", "format"])]
     pub into: Option<PathBuf>,
     /// Look at this LBA before the slots

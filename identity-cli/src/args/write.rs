@@ -80,7 +80,7 @@ Examples:
   identity repair --dry-run card.img
   identity repair --keep UUID /dev/sdb  of two identities, keep this one
 
-Repair also moves a copy that a smaller gap has left in a partition to a slot before the partition.";
+Repair also moves a copy that lies in a partition to a slot before the first partition.";
 
 const BIND_EXAMPLES: &str = "\
 Examples:

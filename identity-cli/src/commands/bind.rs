@@ -105,9 +105,7 @@ fn offer(error: Error) -> Failure {
     );
     let failure = Failure::from(error);
     if is_in_use {
-        return failure.and(
-            "or give --mounted: it writes the two copies and nothing else, both before every partition",
-        );
+        return failure.and("or give --mounted, which writes only the two copies, before every partition");
     }
     failure
 }

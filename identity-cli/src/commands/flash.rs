@@ -114,6 +114,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         identity: plan.identity.is_some().then(|| Document::of_scan(&done.scan, None, 1)),
         why: plan.copies.why.map(wording::why),
         covered,
+        no_place: plan.given_up.is_some(),
         replaced,
     };
     print(&match args.format {
@@ -183,8 +184,8 @@ fn find_bmap(args: &FlashArgs) -> Option<PathBuf> {
 
 /// Lets a person agree to an identity that another card has, or may have.
 fn consent(doubt: Error, args: &FlashArgs) -> Result<()> {
-    if confirm::can_ask() {
-        return writing::ask(&doubt);
+    if let Some(terminal) = Terminal::find(is_stdin(args)) {
+        return writing::ask(terminal, &doubt);
     }
     let more = match &doubt {
         Error::LoneCopy { .. } => Some("or give --force"),
@@ -209,8 +210,9 @@ fn confirm(args: &FlashArgs, summary: &FlashSummary<'_>, target: &Target) -> Res
         if !target.is_block_device() {
             return Ok(());
         }
+        let reason = if is_stdin(args) { "there is no terminal" } else { "standard input is not a terminal" };
         return Err(Failure::refused(format!(
-            "this would overwrite {shown}, and there is no terminal to ask on; give --yes"
+            "this would overwrite {shown}, and {reason} to ask on; give --yes"
         )));
     };
     confirm::ask_on(terminal, &show::facts(summary), &format!("Overwrite everything on {shown}?"))

@@ -11,6 +11,7 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use crate::args::Cli;
 use identity_host::device::plain;
+use identity_ui::confirm::{HOW_IT_ASKS, QUESTIONS};
 use identity_ui::output::print;
 use identity_ui::{Exit, Failure, Result};
 
@@ -130,6 +131,7 @@ fn write_page(whole: &Command, command: &Command, name: &str, out: &mut dyn Writ
         list_section("COMMANDS", list.iter().map(|(name, text)| (name.as_str(), text.as_str())))
             .to_writer(out)?;
         list_section("CONCEPTS", CONCEPTS).to_writer(out)?;
+        questions_section().to_writer(out)?;
     }
     list_section("FILES", FILES).to_writer(out)?;
     examples_section(examples).to_writer(out)?;
@@ -199,6 +201,18 @@ fn list_section<'a>(title: &str, rows: impl IntoIterator<Item = (&'a str, &'a st
     roff
 }
 
+fn questions_section() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["QUESTIONS"]);
+    roff.text([roman(HOW_IT_ASKS)]);
+    for (before, answer, without) in QUESTIONS {
+        roff.control("TP", []);
+        roff.text([bold(before)]);
+        roff.text([roman(format!("Answered by {answer}; without a terminal: {without}."))]);
+    }
+    roff
+}
+
 /// Commands, in the columns that they have in `--help`.
 fn examples_section(examples: &str) -> Roff {
     let mut roff = Roff::new();
@@ -256,7 +270,7 @@ mod tests {
             assert!(page.contains(&format!("identity {}", verb.get_name())), "the usage in {name}");
         }
         let (_, whole) = pages.iter().find(|(name, _)| name == "identity").unwrap();
-        for section in ["COMMANDS", "CONCEPTS", "FILES", "EXAMPLES", "EXIT STATUS", "SEE ALSO"] {
+        for section in ["COMMANDS", "CONCEPTS", "QUESTIONS", "FILES", "EXAMPLES", "EXIT STATUS", "SEE ALSO"] {
             assert!(has(whole, section), "{section}");
         }
         assert_eq!(pages.len(), 1 + Cli::command().get_subcommands().count());

@@ -4,10 +4,10 @@
 use identity_host::device::{Access, Card, Target};
 use identity_host::surroundings::Surroundings;
 use identity_host::whole_card::WholeCard;
-use identity_ui::output::{json, print};
-use identity_ui::{Exit, Result};
+use identity_ui::output::{json, print, say};
+use identity_ui::{Exit, Result, wording};
 
-use super::warn_unfinished;
+use super::{warn_in_partition, warn_unfinished};
 use crate::args::{MapArgs, MapFormat};
 use crate::render::model::map::Chart;
 use crate::render::{map_svg, map_text};
@@ -16,12 +16,17 @@ pub fn run(args: &MapArgs) -> Result<Exit> {
     let target = Target::open(&args.target, Access::Read)?;
     let card = WholeCard::read(&target, &args.target, args.at, Surroundings::of_target(&target))?;
     let (name, first) = (args.target.display().to_string(), &card.first_sectors);
-    let chart = Chart::new(name, target.sectors(), first.map(), &first.verdicts(), &card.scan);
+    let mut chart = Chart::new(name, target.sectors(), first.map(), &first.verdicts(), &card.scan);
+    chart.in_partition = card.copies_in_partition();
     print(&match args.format {
         MapFormat::Text => map_text::map(&chart),
         MapFormat::Json => json(&chart),
         MapFormat::Svg => map_svg::map(&chart),
     })?;
+    if let Some((file, offset)) = target.info().and_then(|info| info.part_of.as_ref()) {
+        say(&wording::part(&args.target, file, *offset));
+    }
+    warn_in_partition(&card.scan, &chart.in_partition, &args.target);
     warn_unfinished(card.mark().as_ref(), &args.target);
     Ok(Exit::Done)
 }

@@ -26,13 +26,16 @@ mod writing;
 
 use std::path::Path;
 
-#[cfg(feature = "stamp")]
+use identity_core::State;
 use identity_core::search::Condition;
+use identity_host::device::{Sector, Target};
 use identity_host::scan::Scan;
 #[cfg(feature = "stamp")]
 use identity_host::size_limit;
 use identity_layout::mark::Mark;
+use identity_layout::slot_rules::SlotVerdict;
 use identity_ui::output::say;
+use identity_ui::wording::NotReady;
 use identity_ui::{Exit, Result, wording};
 
 #[cfg(feature = "stamp")]
@@ -89,6 +92,44 @@ fn warn_unreadable(scan: &Scan, path: &Path) {
         say(&format!(
             "{shown}: LBA {lba} cannot be read; if it holds a copy of what was replaced, that may be readable again later: look \
              with `identity verify {shown}` in another card reader"
+        ));
+    }
+}
+
+/// The same of a card whose LBA 0 is known, and of whose slots perhaps more: a stamp that would be refused is not advised.
+fn warn_with(scan: &Scan, path: &Path, target: &Target, lba0: Option<&Sector>, verdicts: &[SlotVerdict]) {
+    let is_too_short = scan.sectors().iter().all(|sector| sector.condition == Condition::Absent);
+    let is_free = |slot: &&SlotVerdict| slot.verdict.is_ok();
+    let part_of = target.info().and_then(|info| info.part_of.as_ref());
+    let why = match (part_of, lba0) {
+        _ if scan.state() != State::Blank || is_too_short => None,
+        (Some((file, offset)), _) => Some(NotReady::Part(file, *offset)),
+        (None, Some(lba0)) if Mark::parse(lba0).is_some() => Some(NotReady::Unfinished),
+        (None, Some([.., 0x55, 0xaa])) | (None, None) => (!verdicts.is_empty()
+            && verdicts.iter().filter(is_free).count() < 2)
+            .then_some(NotReady::NoSlots(verdicts)),
+        (None, Some(_)) => Some(NotReady::NoTable),
+    };
+    match why {
+        Some(why) => say(&wording::blank_and_not_ready(scan, path, &why)),
+        None => warn(scan, path),
+    }
+}
+
+/// Says on standard error which copies lie in a partition.
+fn warn_in_partition(scan: &Scan, lbas: &[u32], path: &Path) {
+    let shown = path.display();
+    // Else what is said of the state comes first.
+    let is_kept = match scan.state() {
+        State::Valid => true,
+        State::Degraded => scan.lone_copy().is_none() && scan.lbas(Condition::Newer).next().is_none(),
+        _ => false,
+    };
+    for lba in lbas {
+        let way_out =
+            if is_kept { format!("; move it with `identity repair --force {shown}`") } else { String::new() };
+        say(&format!(
+            "{shown}: the copy at LBA {lba} lies in a partition, whose file system will overwrite it{way_out}"
         ));
     }
 }

@@ -15,7 +15,7 @@ use identity_ui::output::{json, json_line, print, say};
 use identity_ui::{Exit, Failure, Result, wording};
 use serde::Serialize;
 
-use super::{warn, warn_unfinished};
+use super::{warn, warn_unfinished, warn_with};
 use crate::args::{ReadArgs, ReadFormat};
 use crate::render::{assignments, csv, text};
 
@@ -52,9 +52,10 @@ fn read_one(args: &ReadArgs, target: Option<&Path>) -> Result<Exit> {
         warn(scan, path);
         return Ok(exit);
     }
-    let mark = read_mark(&found);
+    let lba0 = read_lba0(&found);
+    let mark = lba0.as_ref().and_then(Mark::parse);
     print(&shown(scan, mark.as_ref(), args))?;
-    warn(scan, path);
+    warn_with(scan, path, &found.target, lba0.as_ref(), &[]);
     warn_unfinished(mark.as_ref(), path);
     // udev takes nothing from a program that fails, and the state is in the properties.
     let is_told = args.format == ReadFormat::Udev && exit != Exit::Device;
@@ -112,9 +113,10 @@ fn for_each(
 }
 
 fn show(found: &FoundCard, args: &ReadArgs, render: impl Fn(&Document) -> String) -> Result<Exit> {
-    let mark = read_mark(found);
+    let lba0 = read_lba0(found);
+    let mark = lba0.as_ref().and_then(Mark::parse);
     print(&render(&Document::of_scan(&found.scan, mark.as_ref(), args.interfaces)))?;
-    warn(&found.scan, &found.path);
+    warn_with(&found.scan, &found.path, &found.target, lba0.as_ref(), &[]);
     warn_unfinished(mark.as_ref(), &found.path);
     Ok(Exit::of_read(found.scan.state()))
 }
@@ -130,7 +132,7 @@ fn write_files(args: &ReadArgs, directory: &Path) -> Result<Exit> {
     if !found.scan.state().is_usable() {
         return Err(Error::State { path: found.path, scan: Box::new(found.scan) }.into());
     }
-    let mark = read_mark(&found);
+    let mark = read_lba0(&found).as_ref().and_then(Mark::parse);
     let document = Document::of_scan(&found.scan, mark.as_ref(), args.interfaces);
     let line = |value: &str| format!("{value}\n");
     let mut files = vec![
@@ -148,9 +150,9 @@ fn write_files(args: &ReadArgs, directory: &Path) -> Result<Exit> {
     Ok(Exit::of_read(found.scan.state()))
 }
 
-fn read_mark(found: &FoundCard) -> Option<Mark> {
+fn read_lba0(found: &FoundCard) -> Option<Sector> {
     let mut lba0: Sector = [0; SECTOR_LEN];
-    found.target.read(0, &mut lba0).ok().and_then(|()| Mark::parse(&lba0))
+    found.target.read(0, &mut lba0).ok().map(|()| lba0)
 }
 
 fn shown(scan: &Scan, mark: Option<&Mark>, args: &ReadArgs) -> String {

@@ -10,6 +10,7 @@ use identity_host::record::CardKey;
 use identity_host::repair::{self, Keep, Prepared, Request};
 use identity_host::surroundings::Surroundings;
 use identity_host::update;
+use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Failure, Result, confirm};
 
@@ -79,7 +80,7 @@ fn prepare(args: &RepairArgs, target: &Target, surroundings: &Surroundings) -> R
     let request = request(args);
     match repair::prepare(&request, target, &args.target, surroundings.clone()) {
         Err(doubt @ Error::LoneCopy { lba, .. }) if confirm::can_ask() && !args.dry_run => {
-            writing::ask(&doubt)?;
+            writing::ask(Terminal::StandardInput, &doubt)?;
             let request = Request { keep: Some(Keep::Lba(lba)), ..request };
             Ok(repair::prepare(&request, target, &args.target, surroundings.clone())?)
         }

@@ -8,6 +8,7 @@ use identity_core::Identity;
 use identity_host::device::Target;
 use identity_host::device::safety::InUse;
 use identity_host::document::Document;
+use identity_host::error::Error;
 use identity_host::new_image::NewImage;
 use identity_host::plan::Plan;
 use identity_host::record::{CardKey, Claim, Kept};
@@ -16,7 +17,7 @@ use identity_host::stamp::{self, Effect, Request, Values};
 use identity_host::surroundings::Surroundings;
 use identity_host::{record, update};
 use identity_ui::output::{json, print, say};
-use identity_ui::{Exit, Failure, Result};
+use identity_ui::{Exit, Failure, Result, wording};
 
 use super::writing::{self, Undo};
 use super::{warn, warn_unreadable};
@@ -39,10 +40,11 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     let path = new_image.as_ref().map_or(args.target.as_path(), NewImage::path);
     let mut target = writing::open(path, args.safety, InUse::Refuse, args.dry_run)?;
     let surroundings = Surroundings::of_target(&target);
-    let prepared = stamp::prepare(&request, fresh, &target, &args.target, surroundings.clone())?;
+    let prepared = stamp::prepare(&request, fresh, &target, &args.target, surroundings.clone())
+        .map_err(|error| refused(error, &target, &args.target))?;
     let (identity, plan) = (&prepared.identity, &prepared.plan);
     if let Some(reason) = prepared.unbound {
-        say(&format!("{}: not bound: the card's CID is {reason}", args.target.display()));
+        say(&format!("{}: not bound: {reason}", args.target.display()));
     }
     if args.dry_run {
         return writing::show_plan(Document::of_planned(identity, plan), plan, args.format);
@@ -60,17 +62,30 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     let hint_lba = args.at.first().copied();
     let after = update::write(plan, identity, &mut target, &args.target, hint_lba, surroundings)?;
     let after = prepared.card.after(after);
+    let first_card = FirstCard::of(kept.as_ref().and_then(|kept| kept.card.as_ref()), &target);
     drop(target);
     if let Some(new_image) = new_image {
         new_image.keep(&args.target)?;
     }
-    finish_restore(&args)?;
+    finish_restore(&args, first_card)?;
     report(&args, &after, plan)?;
     if prepared.effect == Effect::Replacement {
         warn_unreadable(&after, &args.target);
     }
     warn(&after, &args.target);
     Ok(Exit::Done)
+}
+
+/// The sentence; of a part of an image, that it is one.
+fn refused(error: Error, target: &Target, path: &Path) -> Failure {
+    match target.info().and_then(|info| info.part_of.as_ref()) {
+        Some((file, offset)) if matches!(error, Error::NoSlots { .. }) => Failure::refused(format!(
+            "{}: no slot is free: {}",
+            path.display(),
+            wording::part(path, file, *offset)
+        )),
+        _ => error.into(),
+    }
 }
 
 /// No other card is given this identity meanwhile; where there is no place for records, there is none to use up.
@@ -83,11 +98,45 @@ fn claim(kept: &Kept, target: &Target, path: &Path) -> Result<Option<Claim>> {
 }
 
 /// When the identity is on the card for certain, and the card has its name: the record of an unfinished flash goes.
-fn finish_restore(args: &StampArgs) -> Result<()> {
+fn finish_restore(args: &StampArgs, first_card: FirstCard) -> Result<()> {
     let Some(file) = &args.restore else { return Ok(()) };
     record::remove_if_kept(file)?;
-    say(writing::FORMER_CARD);
+    match first_card {
+        FirstCard::This => (),
+        FirstCard::Unknown => {
+            say(
+                "if another card had this identity before, erase or destroy that card, or two boards share one identity",
+            );
+        }
+        FirstCard::Another => say(writing::FORMER_CARD),
+    }
     Ok(())
+}
+
+/// Which card had the identity that is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstCard {
+    /// The target itself had it.
+    This,
+    /// The target, or another card in the same reader.
+    Unknown,
+    /// Another one, or nothing says which.
+    Another,
+}
+
+impl FirstCard {
+    fn of(recorded_of: Option<&CardKey>, target: &Target) -> Self {
+        let key = CardKey::of_target(target);
+        match recorded_of.filter(|card| card.may_be(&key)) {
+            None => Self::Another,
+            // Through one reader twenty cards have one path and one size.
+            Some(card) if target.is_block_device() && card.cid.as_ref().or(key.cid.as_ref()).is_none() => {
+                Self::Unknown
+            }
+            Some(card) if card.cid.is_some() != key.cid.is_some() => Self::Unknown,
+            Some(_) => Self::This,
+        }
+    }
 }
 
 /// What the command line asks for.

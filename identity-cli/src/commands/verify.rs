@@ -5,7 +5,6 @@ use std::path::Path;
 
 use identity_core::State;
 use identity_core::field::kind;
-use identity_core::search::Condition;
 use identity_core::slot::READING_ORDER;
 use serde::Serialize;
 
@@ -14,14 +13,15 @@ use identity_host::default_card;
 use identity_host::device::sysfs::Host;
 use identity_host::device::{Access, Cid, Target};
 use identity_host::document::Document;
-use identity_host::scan::{Scan, ScannedSector};
+use identity_host::scan::{OTHER, Scan, ScannedSector};
 use identity_host::surroundings::Surroundings;
 use identity_host::whole_card::WholeCard;
-use identity_ui::lines::{Lines, state};
+use identity_layout::mark::Mark;
+use identity_ui::lines::{Lines, escaped, state};
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Result, wording};
 
-use super::{warn, warn_unfinished};
+use super::{warn_in_partition, warn_unfinished, warn_with};
 use crate::args::{Format, VerifyArgs};
 use crate::render::text;
 
@@ -72,7 +72,10 @@ impl SlotLine {
             group: READING_ORDER.iter().find(|slot| slot.lba == sector.lba).map(|slot| slot.group.letter()),
             state: scan.label(sector),
             generation: sector.copy.as_ref().map(|(identity, _)| identity.generation()),
-            detail: wording::reason(sector),
+            detail: match &sector.copy {
+                Some((identity, _)) if scan.label(sector) == OTHER => Some(wording::named(identity)),
+                _ => wording::reason(sector),
+            },
         }
     }
 }
@@ -100,27 +103,19 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
             in_partition: in_partition.clone(),
             elsewhere,
         }),
-        Format::Text => text::identity(&document) + &bindings(scan, &path) + &table(&slots, &in_partition),
+        Format::Text => {
+            let problems = problems(mark.as_ref(), &in_partition, &differences);
+            text::identity(&document) + &problems + &bindings(scan, &path) + &table(&slots, &in_partition)
+        }
     })?;
     // Of a card that is blank but for such a copy, the advice to stamp it would be refused.
     if elsewhere.is_none() || scan.state() != State::Blank {
-        warn(scan, &path);
+        let lba0 = card.first_sectors.sector(0).and_then(Result::ok);
+        warn_with(scan, &path, &target, lba0, &card.first_sectors.verdicts());
     }
     warn_unfinished(mark.as_ref(), &path);
+    warn_in_partition(scan, &in_partition, &path);
     let shown = path.display();
-    // Else what is said of the state comes first.
-    let is_kept = match scan.state() {
-        State::Valid => true,
-        State::Degraded => scan.lone_copy().is_none() && scan.lbas(Condition::Newer).next().is_none(),
-        _ => false,
-    };
-    for lba in &in_partition {
-        let way_out =
-            if is_kept { format!("; move it with `identity repair --force {shown}`") } else { String::new() };
-        say(&format!(
-            "{shown}: the copy at LBA {lba} lies in a partition, whose file system will overwrite it{way_out}"
-        ));
-    }
     if let Some(lba) = elsewhere {
         say(&format!(
             "{shown} is {}: LBA {lba} is not a slot, but holds a valid copy, which readers find only with --at: `identity \
@@ -140,20 +135,34 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
     Ok(if exit == Exit::Done && is_doubtful { Exit::Doubtful } else { exit })
 }
 
+/// What is not in order although the state may be `valid`: then, too, the exit code is 5.
+fn problems(mark: Option<&Mark>, in_partition: &[u32], differences: &[String]) -> String {
+    let mut problems = Vec::new();
+    problems.extend(mark.map(|mark| format!("an unfinished flash of {}", escaped(mark.image()))));
+    problems.extend(in_partition.iter().map(|lba| format!("the copy at LBA {lba} lies in a partition")));
+    if !differences.is_empty() {
+        problems.push("the bootloader has read something else".to_owned());
+    }
+    let mut lines = Lines::default();
+    if !problems.is_empty() {
+        lines.add("problems", problems.join("; "));
+    }
+    lines.text()
+}
+
 /// What could be said of the bindings.
 fn bindings(scan: &Scan, path: &Path) -> String {
     let Some(identity) = scan.identity() else { return String::new() };
     let (here, mut lines) = (scan.surroundings(), Lines::default());
     let (card, board) = (identity.fields().card().map(Cid::new), identity.fields().text(kind::BOARD));
     if card.is_none() && board.is_none() {
-        let shown = path.display();
-        lines.add(
-            "bindings",
-            format!(
-                "unbound: nothing notices a copy of this card; bind it with `identity bind {shown}`, and copies made later \
-                 are noticed"
-            ),
-        );
+        let way = match here.card {
+            Ok(_) => {
+                format!("bind it with `identity bind {}`, and copies made later are noticed", path.display())
+            }
+            Err(reason) => format!("{reason}, so bind the card on its board, with `identity bind --mounted`"),
+        };
+        lines.add("bindings", format!("unbound: nothing notices a copy of this card; {way}"));
     }
     if let Some(bound) = card {
         lines.add(
@@ -163,7 +172,7 @@ fn bindings(scan: &Scan, path: &Path) -> String {
                     "the one it is bound to; copies made before it was bound are not noticed".into()
                 }
                 Ok(card) => format!("another, {card}"),
-                Err(reason) => format!("not compared: the CID is {reason}"),
+                Err(reason) => format!("not compared: {reason}"),
             },
         );
     }
@@ -187,7 +196,7 @@ fn table(slots: &[SlotLine], in_partition: &[u32]) -> String {
         let generation = slot.generation.map_or(String::new(), |number| format!(", generation {number}"));
         let detail = slot.detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
         let quiet = matches!(slot.state, "blank" | "absent" | "foreign");
-        let state = if quiet { slot.state.to_owned() } else { state(slot.state) };
+        let state = if quiet { slot.state.to_owned() } else { state(text::copy_label(slot.state)) };
         let place = if in_partition.contains(&slot.lba) { ", in a partition" } else { "" };
         lines.add(format!("LBA {:<5}{group}", slot.lba), format!("{state}{generation}{place}{detail}"));
     }

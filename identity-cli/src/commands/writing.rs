@@ -11,6 +11,7 @@ use identity_host::error::Error;
 use identity_host::plan::Plan;
 use identity_host::record::{self, CardKey, Kept, Record};
 use identity_host::whole_card::{WholeCard, check_consent};
+use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, print_for_certain, say};
 use identity_ui::{Exit, Failure, Result, confirm, wording};
 
@@ -49,7 +50,7 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
             let places = lbas.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
             let shown = path.display();
             let facts = format!(
-                "{shown}: LBA {places} behind the start of a partition: copies that a smaller gap has left there\n"
+                "{shown}: LBA {places} in a partition: copies of an identity (the first partition starts earlier than when the card was stamped)\n"
             );
             confirm::ask(&facts, "Clear them?")
         }
@@ -69,20 +70,23 @@ pub fn consent_to_card(kept: &Kept, target: &Target, path: &Path, force: bool) -
     }
     let (path, record) = (path.to_owned(), kept.file.clone());
     let doubt = Error::OtherCard { path, record, card, sectors: target.sectors() };
-    if confirm::can_ask() { ask(&doubt) } else { Err(doubt.into()) }
+    match Terminal::find(false) {
+        Some(terminal) => ask(terminal, &doubt),
+        None => Err(doubt.into()),
+    }
 }
 
-/// Lets a person at a terminal agree to an identity that another card has, or may have.
+/// Lets a person at `terminal` agree to an identity that another card has, or may have.
 ///
 /// # Errors
 /// Exit 6 without a yes.
-pub fn ask(doubt: &Error) -> Result<()> {
+pub fn ask(terminal: Terminal, doubt: &Error) -> Result<()> {
     if let Error::LoneCopy { path, lba } = doubt {
         let facts =
             format!("{}: LBA {lba} holds the only copy; it may come from another card\n", path.display());
-        return confirm::ask(&facts, "Does it belong to this card?");
+        return confirm::ask_on(terminal, &facts, "Does it belong to this card?");
     }
-    confirm::ask(&format!("{}\n", wording::error(doubt)), "Give it this identity?")
+    confirm::ask_on(terminal, &format!("{}\n", wording::error(doubt)), "Give it this identity?")
 }
 
 /// Shows what is somebody's and is written over by force.
@@ -127,7 +131,7 @@ fn keep_one(record: &Record, path: &Path, undo: Undo) -> Result<Option<PathBuf>>
                 .identity
                 .as_ref()
                 .map_or_else(String::new, |identity| format!(", {},", wording::named(identity)));
-            say(&format!("a record of what goes{name} is kept in {}{undo}", file.display()));
+            say(&format!("a record of what is removed{name} is kept in {}{undo}", file.display()));
             Ok(Some(file))
         }
         Err(error) => {

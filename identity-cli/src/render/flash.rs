@@ -64,7 +64,8 @@ pub fn facts(facts: &FlashSummary<'_>) -> String {
     if let Some(device) = facts.device {
         let partition = |(name, sectors): &(String, u64)| format!("{name} {}", Size(sectors * 512));
         let partitions: Vec<_> = device.partitions.iter().map(partition).collect();
-        let partitions = if partitions.is_empty() { "none".into() } else { partitions.join(", ") };
+        let none = || "the kernel lists none of this device".into();
+        let partitions = if partitions.is_empty() { none() } else { partitions.join(", ") };
         lines.add("partitions", partitions);
     }
     lines.add("identity", identity(facts.plan));
@@ -108,7 +109,7 @@ pub fn plan(known: &FlashSummary<'_>) -> String {
         text.push_str(&text::step(step));
     }
     text.push_str(&format!(
-        "  LBA {LAST_SECTORS:<6} and everything after it, around the copies; then all is read back\n"
+        "  LBA {LAST_SECTORS:<6} and everything behind it, around the copies; then all is read back\n"
     ));
     for leftover in &known.plan.leftovers {
         let what = wording::leftover(leftover);
@@ -117,9 +118,11 @@ pub fn plan(known: &FlashSummary<'_>) -> String {
             leftover.sectors.start
         ));
     }
-    text.push_str(&format!("  LBA 1–{}  around the copies\n", LAST_SECTORS - 1));
+    text.push_str(&format!("  LBA 1–{:<4} around the copies\n", LAST_SECTORS - 1));
     text.push_str("  LBA 0      the image's first sector, in place of the mark\n");
-    text.push_str(&text::slots(&known.plan.copies));
+    if !known.plan.copies.steps.is_empty() {
+        text.push_str(&text::slots(&known.plan.copies));
+    }
     text.push_str("nothing was written\n");
     text
 }
@@ -190,6 +193,9 @@ pub struct Outcome<'a> {
     pub why: Option<String>,
     /// LBAs where the image holds data, and the card a copy of the identity.
     pub covered: Vec<u32>,
+    /// Whether the image leaves no place for an identity.
+    #[serde(skip)]
+    pub no_place: bool,
     /// Identities that it had, and has no more.
     pub replaced: Vec<Replaced>,
 }
@@ -244,6 +250,8 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
         if let Some(why) = &outcome.why {
             text.push_str(&format!("slots: {why}\n"));
         }
+    } else if outcome.no_place {
+        text.push_str("the card has no identity, for the image leaves no place for one\n");
     } else if outcome.replaced.is_empty() {
         text.push_str(&format!(
             "the card has no identity; give it one with `identity stamp --profile NAME {target}`\n"

@@ -109,10 +109,19 @@ fn slots(chart: &Chart) -> String {
     };
     let mut text = format!("\nidentity: {}\n", identity_ui::lines::state(chart.state));
     text.push_str(&format!("slots with a copy: {}\n", names(&of("copy"))));
+    if !chart.in_partition.is_empty() {
+        let lbas: Vec<_> = chart.in_partition.iter().map(u32::to_string).collect();
+        text.push_str(&format!("in a partition:    {}\n", lbas.join(", ")));
+    }
     text.push_str(&format!("slots free:        {}\n", names(&of("free"))));
-    for slot in of("busy") {
-        let reason = slot.reason.as_deref().unwrap_or_default();
-        text.push_str(&format!("slot {} ({}) busy: {reason}\n", slot.lba, slot.group));
+    let busy = of("busy");
+    let reason = |slot: &&Slot| slot.reason.clone().unwrap_or_default();
+    if busy.len() == chart.slots.len() && busy.iter().all(|slot| slot.reason == busy[0].reason) {
+        text.push_str(&format!("every slot busy:   {}\n", reason(&busy[0])));
+        return text;
+    }
+    for slot in busy {
+        text.push_str(&format!("slot {} ({}) busy: {}\n", slot.lba, slot.group, reason(&slot)));
     }
     text
 }

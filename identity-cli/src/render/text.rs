@@ -4,6 +4,7 @@
 use identity_host::document::{Document, MacAddress, Source};
 #[cfg(feature = "stamp")]
 use identity_host::plan::{Plan, Step};
+use identity_host::scan::OTHER;
 use identity_ui::lines::{Lines, escaped, state};
 #[cfg(feature = "stamp")]
 use identity_ui::wording;
@@ -29,11 +30,16 @@ pub fn identity(document: &Document) -> String {
         lines.add("generation", generation.to_string());
     }
     let copies: Vec<_> =
-        document.copies.iter().map(|copy| format!("LBA {} {}", copy.lba, copy.state)).collect();
+        document.copies.iter().map(|copy| format!("LBA {} {}", copy.lba, copy_label(&copy.state))).collect();
     if !copies.is_empty() {
         lines.add("copies", copies.join(", "));
     }
     lines.text()
+}
+
+/// The label of a copy for people.
+pub fn copy_label(label: &str) -> &str {
+    if label == OTHER { "another identity" } else { label }
 }
 
 /// An address and where it comes from.
@@ -54,9 +60,9 @@ pub fn step(step: &Step) -> String {
         Step::Write { lba, .. } => format!("  LBA {lba:<5} a copy\n"),
         Step::Clear { lba } => format!("  LBA {lba:<5} zeros over an old copy\n"),
         Step::ClearInPartition { lba, .. } => {
-            format!("  LBA {lba:<5} zeros over an old copy, behind the start of a partition\n")
+            format!("  LBA {lba:<5} zeros over an old copy, in a partition\n")
         }
-        Step::WriteMark { .. } => "  LBA 0     the mark of the unfinished flash, without its number: no record is given back by itself any more\n".into(),
+        Step::WriteMark { .. } => "  LBA 0     the mark of the unfinished flash, without its number: no record is restored automatically\n".into(),
     }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a person needs to see of a block device before it is overwritten, and what tells one card from another.
 
+use std::path::PathBuf;
+
 use super::cid::Cid;
 use super::sysfs::{Device, Host};
 
@@ -19,6 +21,8 @@ pub struct DeviceInfo {
     pub partitions: Vec<(String, u64)>,
     /// The card's CID, where the reader shows it.
     pub cid: Option<Cid>,
+    /// Of a loop device that does not begin where its file begins: the file, and the byte where it begins.
+    pub part_of: Option<(PathBuf, u64)>,
 }
 
 impl DeviceInfo {
@@ -38,6 +42,7 @@ impl DeviceInfo {
             sectors: device.sectors(),
             partitions: partitions.iter().map(|part| (part.name(), part.sectors())).collect(),
             cid: device.cid(),
+            part_of: device.part_of(),
         }
     }
 }

@@ -156,6 +156,13 @@ impl Device {
         self.attribute("device/cid")?.parse().ok()
     }
 
+    /// Of a loop device that does not begin where its file begins: the file, and the byte where it begins.
+    pub fn part_of(&self) -> Option<(PathBuf, u64)> {
+        let offset = self.attribute("loop/offset")?.parse().ok()?;
+        let file = self.attribute("loop/backing_file")?;
+        (offset > 0).then(|| (PathBuf::from(file), offset))
+    }
+
     /// Path of its device node in /dev.
     pub fn path(&self) -> PathBuf {
         // The kernel's names have '!' where the node's path has '/'.

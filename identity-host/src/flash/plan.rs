@@ -85,7 +85,8 @@ pub fn plan(
         }
         Err(error) if force && at.is_empty() => Ok(nothing(choice, Some(Arc::new(error)))),
         Err(error) => {
-            let problem = FlashProblem::NoPlace(Box::new(error));
+            let problem =
+                FlashProblem::NoPlace { cause: Box::new(error), is_new: matches!(choice, Choice::New(_)) };
             Err(Error::Flash { path: path.to_owned(), problem })
         }
     }
@@ -232,7 +233,7 @@ mod tests {
     fn no_place() {
         let scan = scan_of(&[(3, 52, 6607), (3, 6607, 52)]);
         let error = planned(&scan, Choice::Keep(identity(3)), &[5], false).unwrap_err();
-        assert!(matches!(error, Error::Flash { problem: FlashProblem::NoPlace(_), .. }), "{error:?}");
+        assert!(matches!(error, Error::Flash { problem: FlashProblem::NoPlace { .. }, .. }), "{error:?}");
         let plan = planned(&scan, Choice::Keep(identity(3)), &[5], true).unwrap();
         assert_eq!((plan.identity.is_none(), plan.kept.len()), (true, 0));
         assert!(plan.given_up.is_some());

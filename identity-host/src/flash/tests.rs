@@ -185,7 +185,7 @@ fn no_place_is_found_out_before_the_first_byte() {
     let (new, before) = (content(4, 2), old.bytes().to_vec());
     let mut card = FaultyCard::new(before.clone());
     let error = host.flash(&mut card, new.bytes()).map(|_| ()).unwrap_err();
-    assert!(matches!(error, Error::Flash { problem: FlashProblem::NoPlace(_), .. }), "{error:?}");
+    assert!(matches!(error, Error::Flash { problem: FlashProblem::NoPlace { .. }, .. }), "{error:?}");
     assert!(card.bytes == before && host.record_count() == 0);
 
     let force = Request { force: true, ..Request::default() };

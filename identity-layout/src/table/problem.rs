@@ -236,7 +236,7 @@ impl fmt::Display for TableProblem {
             Self::TooShort => f.write_str("shorter than one sector"),
             Self::NoSignature => f.write_str("no partition table: LBA 0 does not end in 55 AA"),
             Self::UnfinishedFlash => f.write_str(
-                "an unfinished flash: LBA 0 says so, and gets the image's partition table when it is run again",
+                "an unfinished flash: LBA 0 gets the image's partition table when it is finished",
             ),
             Self::BootFlag { number, found } => write!(
                 f,

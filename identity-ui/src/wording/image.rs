@@ -19,8 +19,26 @@ pub fn problem(name: &str, problem: &ImageProblem) -> String {
             foreign(name, inside.name, inside)
         }
         ImageProblem::ForeignInside { outer, inside } => {
-            let what = format!("a {} file with {} in it", outer.name(), inside.name);
-            foreign(name, &what, inside)
+            let unpack = unpack(outer.name(), name);
+            let way_out = match inside.kind {
+                ForeignKind::VirtualDisk => {
+                    format!(
+                        "unpack it, then convert it: `{unpack} > disk; qemu-img convert -O raw disk card.img`"
+                    )
+                }
+                ForeignKind::AndroidSparse => {
+                    format!("unpack it, then convert it: `{unpack} > sparse; simg2img sparse card.img`")
+                }
+                ForeignKind::Packed(tool) => {
+                    format!("unpack it, then use the tool for what is in it: `{tool}`")
+                }
+                _ => way_out(name, inside.kind),
+            };
+            let article = if outer.name() == "xz" { "an" } else { "a" };
+            let (outer, inside) = (outer.name(), inside.name);
+            format!(
+                "{name} is {article} {outer} file with {inside} in it, not the image of a card; {way_out}"
+            )
         }
         ImageProblem::PackedTwice { outer, inner } => format!(
             "{name} is packed twice: a {} file with a {} file in it; unpack it once and pipe it: \
@@ -101,7 +119,12 @@ fn unpack(format: &str, name: &str) -> String {
 }
 
 fn foreign(name: &str, what: &str, foreign: &Foreign) -> String {
-    let way_out = match foreign.kind {
+    format!("{name} is {what}, not the image of a card; {}", way_out(name, foreign.kind))
+}
+
+/// What to do with a file that is not the image of a card.
+fn way_out(name: &str, kind: ForeignKind) -> String {
+    match kind {
         ForeignKind::Packed(tool) => format!("unpack it first: `{tool}`"),
         ForeignKind::Archive => "take the image out of it first".into(),
         ForeignKind::VirtualDisk => format!("convert it first: `qemu-img convert -O raw {} card.img`", file(name)),
@@ -112,8 +135,7 @@ fn foreign(name: &str, what: &str, foreign: &Foreign) -> String {
                 .into()
         }
         ForeignKind::Document => "the download failed; fetch it again".into(),
-    };
-    format!("{name} is {what}, not the image of a card; {way_out}")
+    }
 }
 
 fn archive(name: &str, problem: &ArchiveProblem) -> String {
@@ -149,7 +171,7 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
             )
         }
         ArchiveProblem::StoredFromPipe => {
-            "the file in the archive is stored, and its length follows it, where it cannot be found in a pipe; give the \
+            "the archive comes from a pipe, and its file is not compressed, so its length is not known in time; give the \
              archive's name instead"
                 .into()
         }
@@ -194,7 +216,7 @@ pub fn bmap(path: &Path, problem: &BmapProblem) -> String {
         BmapProblem::OwnSum => "its own checksum is wrong".into(),
         BmapProblem::Armour => "it is signed, and the end of the signed text is missing".into(),
         BmapProblem::Signature(SignatureProblem::NotSigned) => {
-            "it is not clear-signed; without --bmap-signed its signature is not asked for".into()
+            "it is not clear-signed; leave out --bmap-signed to use it without a signature".into()
         }
         BmapProblem::Signature(SignatureProblem::NoGpg(reason)) => {
             format!("its signature cannot be checked: gpg does not run ({reason}); install GnuPG")

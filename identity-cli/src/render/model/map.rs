@@ -8,6 +8,7 @@ use identity_host::scan::Scan;
 use identity_layout::map::UNREADABLE;
 use identity_layout::slot_rules::SlotVerdict;
 use identity_layout::{Basis, Map, Region};
+use identity_ui::size::Size;
 
 /// A card up to its first partition.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +33,8 @@ pub struct Chart {
     pub spans: Vec<Span>,
     /// Slots, ordered by LBA.
     pub slots: Vec<Slot>,
+    /// LBAs of valid copies behind the start of a partition.
+    pub in_partition: Vec<u32>,
 }
 
 /// A partition as the table names it.
@@ -133,7 +136,7 @@ impl Chart {
             kind: partition.kind.to_string(),
             name: partition.name.clone().filter(|name| !name.is_empty()),
         };
-        let mut slots: Vec<_> = verdicts.iter().map(|verdict| slot(verdict, scan)).collect();
+        let mut slots: Vec<_> = verdicts.iter().map(|verdict| slot(verdict, scan, &target)).collect();
         slots.sort_by_key(|slot| slot.lba);
         Self {
             sectors,
@@ -150,6 +153,7 @@ impl Chart {
             partitions: map.table.partitions.iter().map(partition).collect(),
             spans: spans(map),
             slots,
+            in_partition: Vec::new(),
             target,
         }
     }
@@ -175,12 +179,12 @@ impl Chart {
     }
 }
 
-fn slot(slot: &SlotVerdict, scan: &Scan) -> Slot {
+fn slot(slot: &SlotVerdict, scan: &Scan, target: &str) -> Slot {
     let is_copy = scan.ours().any(|sector| sector.lba == slot.lba);
     let (state, reason) = match &slot.verdict {
         _ if is_copy => ("copy", None),
         Ok(()) => ("free", None),
-        Err(busy) => ("busy", Some(busy.to_string())),
+        Err(busy) => ("busy", Some(busy.to_string().replace("DEVICE", target))),
     };
     Slot { lba: slot.lba, group: slot.group.letter(), state, reason }
 }
@@ -251,32 +255,7 @@ pub fn range(start_lba: u64, sectors: u64) -> String {
     }
 }
 
-/// Sectors as a size that people read: `512 B`, `4 MiB`, `1.5 MiB`.
+/// Sectors as a size that people read.
 pub fn size(sectors: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
-    let bytes = sectors.saturating_mul(512);
-    let (unit, in_bytes) = UNITS.into_iter().find(|(_, unit)| bytes >= *unit).unwrap_or(("B", 1));
-    let (whole, tenth) = (bytes / in_bytes, bytes % in_bytes * 10 / in_bytes);
-    if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes() {
-        for (sectors, text) in [
-            (0, "0 B"),
-            (1, "512 B"),
-            (2, "1 KiB"),
-            (3, "1.5 KiB"),
-            (2047, "1023.5 KiB"),
-            (2048, "1 MiB"),
-            (8192, "4 MiB"),
-            (1 << 21, "1 GiB"),
-        ] {
-            assert_eq!(size(sectors), text);
-        }
-    }
+    Size(sectors.saturating_mul(512)).to_string()
 }
