@@ -116,9 +116,9 @@ The image is as small as it can be: 16, 32 or 64 MiB.";
 
 const ROOT_EXAMPLES: &str = "\
 Examples:
-  identity-lab root build panda                      as [build] in its profile says
-  identity-lab root build panda --from rootfs.tar.xz adapt a released root
-  identity-lab root build panda --dry-run            what would be made of what
+  identity-lab root build panda                    as its profile says
+  identity-lab root build panda --from root.tar.xz adapt a released root
+  identity-lab root build panda --dry-run          what would be made of what
 
 mmdebstrap makes a new root; QEMU runs programs of another architecture. The root, its kernel, initramfs and device tree \
 come to images/PROFILE-HASH/, with lists of packages and of changes; the profile names them then. SOURCE_DATE_EPOCH, or \

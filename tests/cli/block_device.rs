@@ -309,7 +309,7 @@ fn a_device_that_fails_to_write_is_an_error_of_the_device() {
     let output = unshare.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(7), "{errors}");
-    assert!(errors.contains("LBA 6607: cannot be"), "{errors}");
+    assert!(errors.contains("LBA 6607 cannot be"), "{errors}");
     assert!(errors.contains("replace the card"), "{errors}");
 }
 
