@@ -325,7 +325,7 @@ mod tests {
         }
         let busy = check(&mbr(2048), 2703).unwrap_err();
         assert_eq!(busy, SlotBusy::NotInGap { first_partition_lba: 2048 });
-        assert_eq!(busy.to_string(), "not before the first partition, which starts at LBA 2048");
+        assert_eq!(busy.to_string(), "behind the start of the first partition, LBA 2048");
         assert_eq!(check(&gpt(2048), 5), Err(SlotBusy::Gpt));
     }
 
