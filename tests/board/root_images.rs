@@ -64,13 +64,17 @@ fn build(dir: &Path, more: &[&str]) -> std::path::PathBuf {
     dir.join(built["dir"].as_str().expect("text"))
 }
 
-/// Each path below a directory, but what a system makes anew at each start: what it is, and of files their bytes.
+/// What a system makes anew at each start: of what lies below, nothing comes into the image.
+const MADE_ANEW: [&str; 5] = ["dev", "proc", "run", "sys", "tmp"];
+
+/// Each path below a directory, but for those below what is made anew: what it is, and of files their bytes.
 fn content(top: &Path) -> BTreeMap<String, String> {
+    let skip = format!("find . -mindepth 1 -regex '\\./\\({}\\)/.*' -prune -o", MADE_ANEW.join("\\|"));
     let list = sh(
         top,
-        "find . -mindepth 1 -regex '\\./\\(dev\\|proc\\|run\\|sys\\|tmp\\)/.*' -prune -o ! -type f -printf '%P\\t%y %m %U:%G %l\\n' -o -printf '%P\\t%y %m %U:%G %n\\n'",
+        &format!("{skip} ! -type f -printf '%P\\t%y %m %U:%G %l\\n' -o -printf '%P\\t%y %m %U:%G %n\\n'"),
     );
-    let sums = sh(top, "find . -type f -print0 | xargs -0 sha256sum");
+    let sums = sh(top, &format!("{skip} -type f -print0 | xargs -0 sha256sum"));
     let mut content: BTreeMap<String, String> = list
         .lines()
         .filter_map(|line| line.split_once('\t'))
@@ -104,6 +108,9 @@ fn furnish(root: &Path) {
     write("etc/fstab", "# mine\nUUID=0 / ext4 defaults 0 1\n", 0o644);
     write("var/lib/systemd/random-seed", "seed", 0o600);
     write("var/lib/systemd/credential.secret", "secret", 0o600);
+    for place in MADE_ANEW {
+        write(&format!("{place}/left/behind"), "of the last start", 0o644);
+    }
 }
 
 fn can_build() -> bool {
@@ -197,6 +204,9 @@ fn an_adapted_root_keeps_what_it_had_and_says_what_it_changed() {
     let after = dir.path().join("after");
     has_no_secret(&after);
     has_a_small_initramfs(&made);
+    for place in MADE_ANEW {
+        assert_eq!(fs::read_dir(after.join(place)).expect("it is there").count(), 0, "{place}");
+    }
     let told = fs::read_to_string(made.join("changes")).expect("it is there");
     let told = |word: &str| -> BTreeSet<String> {
         told.lines()
