@@ -6,7 +6,7 @@ use crate::state::State;
 
 /// What a reader found out about where it runs; `None` for what it could not, and then nothing is said of that.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Place<'a> {
+pub struct Surroundings<'a> {
     /// The card's CID (SD Physical Layer Specification, section 5.2); its last byte, the checksum, does not count,
     /// because some hosts do not deliver it.
     pub card: Option<&'a [u8; CID_LEN]>,
@@ -14,18 +14,18 @@ pub struct Place<'a> {
     pub board: Option<&'a [u8]>,
 }
 
-/// The state of a card on which a search found `found` and an identity with `fields`, at this place: `cloned` comes
+/// The state of a card on which a search found `found` and an identity with `fields`, in these surroundings: `cloned` comes
 /// before `moved`, and both only instead of a state in which a board may use the identity.
-pub fn state(found: State, fields: Fields<'_>, place: Place<'_>) -> State {
+pub fn state(found: State, fields: Fields<'_>, surroundings: Surroundings<'_>) -> State {
     if !found.is_usable() {
         return found;
     }
     let bound_to = |kind| fields.value(kind, 0);
-    match (place.card, bound_to(kind::CARD)) {
+    match (surroundings.card, bound_to(kind::CARD)) {
         (Some(card), Some(bound)) if !is_same_card(card, bound) => return State::Cloned,
         _ => (),
     }
-    match (place.board, bound_to(kind::BOARD)) {
+    match (surroundings.board, bound_to(kind::BOARD)) {
         (Some(board), Some(bound)) if board != bound => State::Moved,
         _ => found,
     }
@@ -58,8 +58,8 @@ mod tests {
     }
 
     fn found(identity: &Identity, card: Option<[u8; CID_LEN]>, board: Option<&str>) -> State {
-        let place = Place { card: card.as_ref(), board: board.map(str::as_bytes) };
-        state(State::Valid, identity.fields(), place)
+        let surroundings = Surroundings { card: card.as_ref(), board: board.map(str::as_bytes) };
+        state(State::Valid, identity.fields(), surroundings)
     }
 
     #[test]
@@ -98,10 +98,10 @@ mod tests {
         let bound = identity(Some(CID), None);
         let mut other = CID;
         other[0] ^= 1;
-        let place = Place { card: Some(&other), board: None };
+        let surroundings = Surroundings { card: Some(&other), board: None };
         for state in State::ALL {
             let expected = if state.is_usable() { State::Cloned } else { state };
-            assert_eq!(super::state(state, bound.fields(), place), expected, "{state}");
+            assert_eq!(super::state(state, bound.fields(), surroundings), expected, "{state}");
         }
     }
 }

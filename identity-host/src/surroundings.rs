@@ -64,8 +64,8 @@ impl Surroundings {
     /// The state of a card on which `found` and this identity were found.
     pub fn judge(&self, found: State, identity: &Identity) -> State {
         let card = self.card.as_ref().ok().map(Cid::bytes);
-        let place = binding::Place { card, board: self.board(identity).map(str::as_bytes) };
-        binding::state(found, identity.fields(), place)
+        let here = binding::Surroundings { card, board: self.board(identity).map(str::as_bytes) };
+        binding::state(found, identity.fields(), here)
     }
 }
 
@@ -140,25 +140,25 @@ mod tests {
     #[test]
     fn the_identitys_own_serial_is_not_the_boards() {
         let tree = format!("{TREE}/serial-number");
-        let place =
+        let here =
             surroundings(Some(CID), &[(&tree, "SN7\0"), ("sys/devices/soc0/serial_number", "0000000000\n")]);
-        assert_eq!(place.board(&identity(Some("SN7"), None, None)), None);
-        assert_eq!(place.board(&identity(Some("SN8"), None, None)), Some("SN7"));
+        assert_eq!(here.board(&identity(Some("SN7"), None, None)), None);
+        assert_eq!(here.board(&identity(Some("SN8"), None, None)), Some("SN7"));
     }
 
     #[test]
     fn a_card_in_a_reader_is_on_no_board() {
-        let place = surroundings(None, &[("sys/devices/soc0/serial_number", "B\n")]);
-        assert!(place.card.is_err());
+        let here = surroundings(None, &[("sys/devices/soc0/serial_number", "B\n")]);
+        assert!(here.card.is_err());
         let bound = identity(None, Some(CID), Some("D"));
-        assert_eq!((place.board(&bound), place.judge(State::Valid, &bound)), (None, State::Valid));
+        assert_eq!((here.board(&bound), here.judge(State::Valid, &bound)), (None, State::Valid));
     }
 
     #[test]
     fn another_card() {
-        let place = surroundings(Some(CID), &[]);
+        let here = surroundings(Some(CID), &[]);
         let other = "035344534c33324780aabbccdd025500";
-        assert_eq!(place.judge(State::Degraded, &identity(None, Some(other), None)), State::Cloned);
-        assert_eq!(place.judge(State::Degraded, &identity(None, Some(CID), None)), State::Degraded);
+        assert_eq!(here.judge(State::Degraded, &identity(None, Some(other), None)), State::Cloned);
+        assert_eq!(here.judge(State::Degraded, &identity(None, Some(CID), None)), State::Degraded);
     }
 }

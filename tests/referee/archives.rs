@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use identity_host::error::Error;
@@ -15,6 +15,7 @@ use identity_tests::cli::tool;
 use identity_tests::random::Random;
 use identity_tests::{figure, thorough};
 use identity_ui::wording;
+use sha2::{Digest, Sha256};
 
 /// As much as the own tools take without being asked.
 const MEMORY: u64 = 4 << 30;
@@ -276,4 +277,64 @@ fn damage_that_its_own_tool_does_not_mind_is_none() {
             assert_eq!(judge(own.as_deref(), ours), None, "{kind}, {what}, from a {way}");
         }
     }
+}
+
+/// As Go's archive/zip and Java's ZipOutputStream write a file whose length they do not know: no zip64 field in the header, yet
+/// lengths of eight bytes behind the data, once one of them does not fit four.
+const STREAMED_ZIP: &str = r#"
+import struct, sys, zlib
+path, mebibytes = sys.argv[1], int(sys.argv[2])
+packer, crc, packed, block = zlib.compressobj(1, zlib.DEFLATED, -15), 0, 0, bytes(1 << 20)
+with open(path, "wb") as out:
+    out.write(struct.pack("<IHHHHHIIIHH", 0x04034b50, 20, 8, 8, 0, 33, 0, 0, 0, 5, 0) + b"a.img")
+    for number in range(mebibytes):
+        data = struct.pack("<Q", number) + block[8:]
+        crc = zlib.crc32(data, crc)
+        packed += out.write(packer.compress(data))
+    packed += out.write(packer.flush())
+    length = mebibytes << 20
+    out.write(struct.pack("<IIQQ", 0x08074b50, crc, packed, length))
+    directory = out.tell()
+    extra = struct.pack("<HHQQQ", 1, 24, length, packed, 0)
+    out.write(struct.pack("<IHHHHHHIIIHHHHHII", 0x02014b50, 45, 45, 8, 8, 0, 33, crc, 0xffffffff, 0xffffffff, 5,
+              len(extra), 0, 0, 0, 0, 0xffffffff) + b"a.img" + extra)
+    end = out.tell()
+    out.write(struct.pack("<IQHHIIQQQQ", 0x06064b50, 44, 45, 45, 0, 0, 1, 1, end - directory, directory))
+    out.write(struct.pack("<IIQI", 0x07064b50, 0, end, 1))
+    out.write(struct.pack("<IHHHHIIH", 0x06054b50, 0, 0, 1, 1, 0xffffffff, 0xffffffff, 0))
+"#;
+
+/// The length of what our reader makes of it, and its SHA-256.
+fn digest(path: &Path) -> Result<(u64, String), Error> {
+    let mut source = Source::open(path, None, MEMORY)?;
+    let (mut len, mut hash) = (0, Sha256::new());
+    let mut chunk = vec![0; 1 << 20];
+    loop {
+        let filled = source.fill(&mut chunk)?;
+        if filled == 0 {
+            source.finish()?;
+            return Ok((len, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()));
+        }
+        len += filled as u64;
+        hash.update(&chunk[..filled]);
+    }
+}
+
+#[test]
+fn a_zip_file_of_an_image_over_4_gib_from_a_stream() {
+    // Over 4 GiB takes a minute: in tests/proof.
+    let mebibytes: u64 = if thorough() { 4097 } else { 3 };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("x.zip");
+    let made = tool("python3").args(["-c", STREAMED_ZIP]).arg(&path).arg(mebibytes.to_string()).status();
+    assert!(made.expect("python3").success());
+    let own = String::from_utf8(shell(directory.path(), "unzip -p x.zip | sha256sum")).expect("text");
+    let own = (mebibytes << 20, own[..64].to_owned());
+    assert_eq!(digest(&path).map_err(|error| wording::error(&error)), Ok(own.clone()), "from a file");
+    let mut cat = tool("cat").arg(&path).stdout(Stdio::piped()).spawn().expect("cat");
+    let pipe = cat.stdout.take().expect("a pipe");
+    let from_pipe = digest(&PathBuf::from(format!("/proc/self/fd/{}", pipe.as_raw_fd())));
+    assert_eq!(from_pipe.map_err(|error| wording::error(&error)), Ok(own), "from a pipe");
+    cat.wait().expect("cat ends");
+    figure(mebibytes, "MiB out of a zip file from a stream");
 }

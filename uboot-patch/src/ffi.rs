@@ -8,7 +8,7 @@
 use core::ffi::c_char;
 use core::slice;
 
-use identity_core::binding::Place;
+use identity_core::binding::Surroundings;
 use identity_core::field::CID_LEN;
 use identity_core::search::Condition;
 use identity_core::{SECTOR_LEN, Search, StoredCopy};
@@ -480,7 +480,7 @@ pub unsafe extern "C" fn identity_record_state(
             unsafe { slice::from_raw_parts(board.cast(), board_len) }
         });
         let found = to_state(state).ok_or(Fault::BAD_ARGUMENT)?;
-        Ok(of_state(identity.state(found, Place { card, board })))
+        Ok(of_state(identity.state(found, Surroundings { card, board })))
     };
     status(judge())
 }

@@ -3,7 +3,7 @@
 
 use core::slice::IterMut;
 
-use identity_core::binding::{self, Place};
+use identity_core::binding::{self, Surroundings};
 use identity_core::field::{Fields, kind};
 use identity_core::identity::{MacSource, write_mac};
 use identity_core::{State, StoredCopy, Uuid, derive};
@@ -106,8 +106,8 @@ impl identity_record {
         self.fields().assigned(number).map(|(index, _)| u32::from(index)).ok_or(Fault::ABSENT)
     }
 
-    pub(crate) fn state(&self, found: State, place: Place<'_>) -> State {
-        binding::state(found, self.fields(), place)
+    pub(crate) fn state(&self, found: State, surroundings: Surroundings<'_>) -> State {
+        binding::state(found, self.fields(), surroundings)
     }
 
     pub(crate) fn variable(&self, number: u32, key: &mut [u8], value: &mut [u8]) -> Result<(), Fault> {

@@ -71,40 +71,68 @@ struct OutOfBudget;
 /// Zeros or 0xFF alone: nothing starts there.
 fn is_uniform(gap: &[u8], lba: u64) -> bool {
     let sector = lba.checked_mul(SECTOR).and_then(|at| gap.span(at, SECTOR)).unwrap_or(&[]);
-    sector.iter().all(|&byte| byte == 0) || sector.iter().all(|&byte| byte == 0xff)
+    [0, 0xff].iter().any(|&byte| sector == [byte; identity_core::SECTOR_LEN])
 }
 
 /// For each sector, where the variables end that start at each of [`DATA_OFFSETS`]: behind their double NUL, counted from
 /// the sector's start. Variables are strings with a `=` behind a name of at least one byte, whatever else they hold; an
-/// environment without any is a sector of zeros behind the checksum.
+/// environment without any is a sector of zeros behind the checksum. `None` for a sector of zeros: nothing starts there.
 fn text_ends(gap: &[u8]) -> Vec<[Option<u64>; 2]> {
-    let sectors = usize::try_from(len(gap).div_ceil(SECTOR)).unwrap_or(0);
-    let mut ends = vec![[None; 2]; sectors];
-    // From the back. `string_end`: the end of the variables of which the string at `at` is one, if it has a `=`;
-    // `own_end`: the same if it has one behind `at`.
-    let (mut string_end, mut own_end, mut has_equals) = (None, None, false);
-    let mut next_byte = None;
-    for (at, &byte) in (0..len(gap)).rev().zip(gap.iter().rev()) {
-        if byte == 0 {
-            string_end = if next_byte == Some(0) { at.checked_add(2) } else { own_end };
-            (own_end, has_equals) = (None, false);
-        } else {
-            own_end = string_end.filter(|_| has_equals);
-            has_equals |= byte == b'=';
+    let sectors = gap.chunks(identity_core::SECTOR_LEN);
+    let mut ends = vec![[None; 2]; sectors.len()];
+    let mut strings = Strings::default();
+    let mut sector_at = len(gap).next_multiple_of(SECTOR);
+    for (sector, ends) in sectors.zip(&mut ends).rev() {
+        sector_at = sector_at.saturating_sub(SECTOR);
+        if sector == [0; identity_core::SECTOR_LEN] {
+            strings = Strings::before_zeros(sector_at);
+            continue;
         }
-        next_byte = Some(byte);
-        let in_sector = at % SECTOR;
-        let number = DATA_OFFSETS.iter().position(|(data_at, _)| *data_at == in_sector);
-        let sector = usize::try_from(at / SECTOR).ok().and_then(|sector| ends.get_mut(sector));
-        if let Some(end) = number.zip(sector).and_then(|(number, ends)| ends.get_mut(number)) {
-            let sector_at = at.saturating_sub(in_sector);
-            *end = match own_end {
-                Some(own_end) => own_end.checked_sub(sector_at),
-                None => is_empty_text(gap, at, in_sector).then_some(in_sector.saturating_add(1)),
-            };
+        let mut in_sector = len(sector);
+        for &byte in sector.iter().rev() {
+            in_sector = in_sector.saturating_sub(1);
+            let at = sector_at.saturating_add(in_sector);
+            strings.step_back(at, byte);
+            let number = DATA_OFFSETS.iter().position(|(data_at, _)| *data_at == in_sector);
+            if let Some(end) = number.and_then(|number| ends.get_mut(number)) {
+                *end = match strings.own_end {
+                    Some(own_end) => own_end.checked_sub(sector_at),
+                    None => is_empty_text(gap, at, in_sector).then_some(in_sector.saturating_add(1)),
+                };
+            }
         }
     }
     ends
+}
+
+/// What is known of the strings behind one byte, when bytes are looked at from the back.
+#[derive(Clone, Copy, Default)]
+struct Strings {
+    /// The end of the variables of which the string at this byte is one, if it has a `=`.
+    string_end: Option<u64>,
+    /// The same if the string has a `=` behind this byte.
+    own_end: Option<u64>,
+    has_equals: bool,
+    is_nul: bool,
+}
+
+impl Strings {
+    /// At the first, at `at`, of two zeros or more.
+    fn before_zeros(at: u64) -> Self {
+        Self { string_end: at.checked_add(2), is_nul: true, ..Self::default() }
+    }
+
+    /// One byte to the front: to `byte`, at `at`.
+    fn step_back(&mut self, at: u64, byte: u8) {
+        if byte == 0 {
+            self.string_end = if self.is_nul { at.checked_add(2) } else { self.own_end };
+            (self.own_end, self.has_equals) = (None, false);
+        } else {
+            self.own_end = self.string_end.filter(|_| self.has_equals);
+            self.has_equals |= byte == b'=';
+        }
+        self.is_nul = byte == 0;
+    }
 }
 
 fn is_empty_text(gap: &[u8], at: u64, in_sector: u64) -> bool {
@@ -174,6 +202,13 @@ fn single_bits() -> [u32; 32] {
     bits
 }
 
+/// What a register becomes behind these bytes.
+fn behind(register: u32, bytes: &[u8]) -> u32 {
+    let mut digest = RAW_CRC.digest_with_initial(register.reverse_bits());
+    digest.update(bytes);
+    digest.finalize()
+}
+
 fn behind_zero_bit(register: u32) -> u32 {
     (register >> 1) ^ if register & 1 == 1 { POLYNOMIAL } else { 0 }
 }
@@ -188,11 +223,15 @@ struct Registers(Vec<u32>);
 
 impl Registers {
     fn new(gap: &[u8]) -> Self {
-        let mut digest = RAW_CRC.digest();
-        let mut registers = vec![0];
+        let mut register = 0;
+        let mut registers = vec![register];
         for sector in gap.as_chunks::<{ identity_core::SECTOR_LEN }>().0 {
-            digest.update(sector);
-            registers.push(digest.clone().finalize());
+            register = if *sector == [0; identity_core::SECTOR_LEN] {
+                ONE_SECTOR.apply(register)
+            } else {
+                behind(register, sector)
+            };
+            registers.push(register);
         }
         Self(registers)
     }
@@ -201,10 +240,8 @@ impl Registers {
     fn start(&self, gap: &[u8], lba: u64, data_at: u64) -> Option<Start> {
         let number = usize::try_from(lba).ok()?;
         let sector = gap.span(lba.checked_mul(SECTOR)?, SECTOR)?;
-        let mut digest = RAW_CRC.digest_with_initial(self.0.get(number)?.reverse_bits());
-        digest.update(sector.span(0, data_at)?);
         // The register is all ones before the data.
-        let register = !digest.finalize();
+        let register = !behind(*self.0.get(number)?, sector.span(0, data_at)?);
         let register = (0..data_at.saturating_mul(8)).fold(register, |register, _| before_zero_bit(register));
         Some(Start { lba, number, data_at, stored: sector.u32_le(0)?, register })
     }
@@ -376,11 +413,54 @@ mod tests {
         assert!(last.at < 30 * 512, "{last:?}");
     }
 
+    /// [`text_ends`] by its definition, from the front.
+    fn text_end(gap: &[u8], lba: usize, data_at: usize) -> Option<u64> {
+        let sector = &gap[lba * 512..][..512];
+        let mut at = data_at;
+        if sector[at..].iter().all(|&byte| byte == 0) {
+            return sector.iter().any(|&byte| byte != 0).then_some(at as u64 + 1);
+        }
+        let bytes = &gap[lba * 512..];
+        loop {
+            let string_len = bytes[at..].iter().position(|&byte| byte == 0)?;
+            let string = &bytes[at..][..string_len];
+            at += string_len + 1;
+            match string {
+                [] => return (at > data_at + 1).then_some(at as u64),
+                [_, rest @ ..] if rest.contains(&b'=') => {}
+                _ => return None,
+            }
+        }
+    }
+
+    /// Sectors of zeros, of 0xFF, of text and of noise.
+    fn mixed(seed: u64, kinds: &[u8]) -> Vec<u8> {
+        let mut gap = loader::noise(seed, kinds.len() * 512);
+        for (kind, sector) in kinds.iter().zip(gap.chunks_mut(512)) {
+            match kind {
+                0 => sector.fill(0),
+                1 => sector.fill(0xff),
+                2 => sector.iter_mut().for_each(|byte| *byte = b"a=\0bc=d==\0\xff"[usize::from(*byte) % 11]),
+                // Whole strings, of which the last may go on in the next sector.
+                3 => sector.iter_mut().zip(b"a==\0".iter().cycle()).for_each(|(byte, text)| *byte = *text),
+                4 => sector[seed as usize % 512..].fill(0),
+                _ => {}
+            }
+        }
+        gap
+    }
+
     proptest! {
         /// The registers and the plain checksum agree on every length.
         #[test]
-        fn registers_are_the_checksum(seed: u64, lba in 0_u64..20, sectors in 1_u64..40, redundant: bool) {
-            let gap = loader::noise(seed, 64 * 512);
+        fn registers_are_the_checksum(
+            seed: u64,
+            kinds in prop::collection::vec(0_u8..6, 64),
+            lba in 0_u64..20,
+            sectors in 1_u64..40,
+            redundant: bool,
+        ) {
+            let gap = mixed(seed, &kinds);
             let registers = Registers::new(&gap);
             let mut start = registers.start(&gap, lba, if redundant { 5 } else { 4 }).unwrap();
             let (from, to) = (lba * 512 + start.data_at, (lba + sectors) * 512);
@@ -392,6 +472,17 @@ mod tests {
             }
             start.stored ^= 1;
             prop_assert!(!start.has_len(&registers, sectors, register));
+        }
+
+        #[test]
+        fn variables_end_where_they_end_from_the_front(
+            seed: u64,
+            kinds in prop::collection::vec(0_u8..6, 1..24),
+        ) {
+            let gap = mixed(seed, &kinds);
+            for (lba, ends) in text_ends(&gap).into_iter().enumerate() {
+                prop_assert_eq!(ends, [text_end(&gap, lba, 4), text_end(&gap, lba, 5)], "sector {} of {:?}", lba, kinds);
+            }
         }
     }
 }
