@@ -12,6 +12,7 @@ mod root;
 mod serve;
 mod servers;
 mod story;
+mod through_identity;
 
 use std::ffi::OsStr;
 use std::fs;
