@@ -10,6 +10,7 @@ use identity_core::State;
 
 use crate::attached::{self, Content, Device};
 use crate::boot_handover::{FromBootloader, NotBooted};
+use crate::by_identity;
 use crate::device::sysfs::{Host, Kind};
 use crate::device::{Access, Target};
 use crate::error::Error;
@@ -81,7 +82,7 @@ pub fn target(given: Option<&Path>) -> Result<PathBuf, Error> {
 /// where the bootloader has found the copy that it used, if this may be its card.
 ///
 /// # Errors
-/// [`Error::DefaultCard`], and those of [`Target::open`].
+/// [`Error::DefaultCard`], and those of [`by_identity::open`].
 pub fn look(given: Option<&Path>, hint_lba: Option<u32>) -> Result<FoundCard, Error> {
     let host = Host::here();
     let booted = FromBootloader::read(&host);
@@ -120,7 +121,7 @@ pub fn look_for_booted(given: Option<&Path>, hint_lba: Option<u32>) -> Result<Fo
 }
 
 fn look_at(path: &Path, hint_lba: Option<u32>, booted: Option<&FromBootloader>) -> Result<FoundCard, Error> {
-    let target = Target::open(path, Access::Read)?;
+    let target = by_identity::open(path, Access::Read)?;
     // Only a board's own slot tells the CID: a card in a reader is not the one that the board has started from.
     let is_native = target.info().is_some_and(|info| info.cid.is_some());
     let handed_over = booted.filter(|_| is_native).and_then(|booted| booted.lba);

@@ -9,6 +9,8 @@ pub mod info;
 mod layers;
 pub mod safety;
 pub mod sysfs;
+#[cfg(feature = "flash")]
+pub mod udev;
 
 use std::fs::Metadata;
 use std::io;

@@ -11,6 +11,7 @@ use identity_core::identity::DraftError;
 use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
 
 use crate::boot_handover::NotBooted;
+use crate::by_identity::LinkProblem;
 use crate::default_card::{Candidate, NoDefaultCard};
 use crate::device::Cid;
 use crate::device::safety::TargetProblem;
@@ -38,6 +39,13 @@ pub enum Error {
         path: PathBuf,
         /// Why it cannot be the target.
         problem: TargetProblem,
+    },
+    /// A link by a card's identity may lead to another card than is meant.
+    ByIdentity {
+        /// The link as it was given.
+        path: PathBuf,
+        /// Why it is not followed.
+        problem: LinkProblem,
     },
     /// A call of the operating system failed.
     Io {

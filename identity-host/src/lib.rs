@@ -3,7 +3,7 @@
 //! and errors as types.
 //!
 //! ```text
-//!  attached ──▶ default_card ◀── boot_handover (what the bootloader has read)
+//!  attached ──▶ by_identity (udev's links) ──▶ default_card ◀── boot_handover (what the bootloader has read)
 //!                   │
 //!                   ▼
 //!  device ──▶ first_sectors (each sector once) ──▶ scan ──▶ whole_card ──▶ stamp, bind, repair, erase ──▶ plan (pure)
@@ -20,6 +20,7 @@ pub mod attached;
 #[cfg(feature = "stamp")]
 pub mod bind;
 pub mod boot_handover;
+pub mod by_identity;
 pub mod default_card;
 pub mod device;
 pub mod directory;

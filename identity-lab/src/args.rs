@@ -19,7 +19,7 @@ pub struct Cli {
     pub verb: Verb,
 }
 
-const EXIT_CODES: &str = "\
+pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
   2    wrong usage
@@ -66,6 +66,22 @@ pub enum Verb {
     /// Run dnsmasq and nbdkit on a tree of `netboot`, in the foreground, for a desk or a test
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Examples:\n  identity-lab completions bash > /etc/bash_completion.d/identity-lab"
+    )]
+    Completions {
+        /// Shell that will read the script
+        shell: clap_complete::Shell,
+    },
+    /// Write a manual page for each verb into a directory
+    #[command(
+        after_help = "Examples:\n  identity-lab man /usr/share/man/man1\n  identity-lab man > identity-lab.1"
+    )]
+    Man {
+        /// Existing directory; without it, identity-lab(1) is printed
+        dir: Option<PathBuf>,
+    },
 }
 
 const ADD_EXAMPLES: &str = "\

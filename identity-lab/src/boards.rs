@@ -2,16 +2,18 @@
 //! `boards.csv`: one line a board, sorted by hostname. What is not changed keeps its bytes.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use identity_core::mac::MacError;
 use identity_core::{Identity, Mac, Uuid, derive, text};
 use identity_host::stamp::{Request, Values};
-use identity_ui::{Failure, Result};
+use identity_ui::{Exit, Failure, Result};
 
-use crate::cells::{self, Cell};
-use crate::place::{Place, read_text};
+use crate::cells::{self, Cell, Separator};
+use crate::place::{Place, cannot, line_and_column};
 
 /// The header that `init` writes.
 pub const HEADER: &str = "hostname,profile,uuid,serial,mac0,ip,location,tags,note";
@@ -19,6 +21,10 @@ pub const HEADER: &str = "hostname,profile,uuid,serial,mac0,ip,location,tags,not
 const NEEDED: [&str; 3] = ["hostname", "profile", "uuid"];
 /// Behind this, a column's name is the key of a variable.
 const VARIABLE: &str = "var.";
+/// Columns in which blanks around a cell are nobody's: a spreadsheet, or a person, has put them there.
+const TRIMMED: [&str; 6] = ["hostname", "profile", "uuid", "serial", "ip", "location"];
+/// Characters of a cell that a message quotes.
+const SHOWN_MAX: usize = 60;
 
 /// A board.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +114,7 @@ pub struct NewBoard {
 pub struct Boards {
     path: PathBuf,
     text: String,
+    separator: Separator,
     header: Vec<String>,
     body_start: usize,
     /// The boards in the order of the file.
@@ -120,7 +127,8 @@ impl Boards {
     /// # Errors
     /// Exit 4 with line, column and the column's name if a cell breaks its rule.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::parse(path, read_text(path)?)
+        let bytes = fs::read(path).map_err(|error| cannot("read", path, &error, Exit::Corrupt))?;
+        Self::parse(path, decoded(path, bytes)?)
     }
 
     /// Reads a text; `path` is for messages.
@@ -133,15 +141,17 @@ impl Boards {
         let mut lines = lines(&text);
         let (first, body_start) =
             lines.next().map_or(("", 0), |(_, raw)| (content(&text[raw.clone()]), raw.end));
+        let separator = Separator::of(first);
         let header = header(path, first)?;
         let mut all = Vec::new();
         for (index, raw) in lines {
             let line = content(&text[raw.clone()]);
             if !line.is_empty() {
-                all.push(board(path, &header, line, index + 1, raw)?);
+                let cells = cells::split(line, separator);
+                all.push(board(path, &header, cells, index + 1, raw)?);
             }
         }
-        Ok(Self { path: path.to_owned(), header, body_start, all, text })
+        Ok(Self { path: path.to_owned(), separator, header, body_start, all, text })
     }
 
     /// Whether the file has this column.
@@ -230,7 +240,8 @@ impl Boards {
         }
         let line = |board: &NewBoard| {
             let cell = |name: &String| cells::quoted(board.cells.get(name).map_or("", String::as_str));
-            self.header.iter().map(cell).collect::<Vec<_>>().join(",") + "\n"
+            let cells: Vec<_> = self.header.iter().map(cell).collect();
+            cells.join(&self.separator.char().to_string()) + "\n"
         };
         let mut lines: Vec<_> =
             self.all.iter().map(|board| (board.hostname.clone(), self.raw(board))).collect();
@@ -263,6 +274,37 @@ impl Boards {
     }
 }
 
+/// The text of a file that a spreadsheet may have saved.
+fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String> {
+    const SAVE: &str = "save the file as UTF-8, which a spreadsheet calls \"CSV UTF-8\"";
+    // With a mark of byte order, or without: no name of a column has a zero byte.
+    if matches!(bytes[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..]) {
+        return Err(Place::column(path, 1, 1).unreadable(format!("this file is UTF-16; {SAVE}")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(&error.as_bytes()[..at]).into_owned();
+        let (line, column) = line_and_column(&before, at);
+        let first = before.lines().next().unwrap_or_default();
+        let start = before.rsplit('\n').next().unwrap_or_default();
+        let cell = match cells::split(start, Separator::of(first)) {
+            Ok(cells) => cells.len().saturating_sub(1),
+            Err(fault) => fault.cell,
+        };
+        let names = if line > 1 { header(path, first).unwrap_or_default() } else { Vec::new() };
+        let name = names.get(cell).map_or_else(String::new, |name| format!("{}: ", short(name)));
+        Place::column(path, line, column).unreadable(format!("{name}this byte is not UTF-8; {SAVE}"))
+    })
+}
+
+/// The beginning of a text, for messages.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// The number of each line, from 0, and its bytes with its end.
 fn lines(text: &str) -> impl Iterator<Item = (usize, Range<usize>)> {
     let mut start = 0;
@@ -281,7 +323,7 @@ fn content(line: &str) -> &str {
 
 fn header(path: &Path, line: &str) -> Result<Vec<String>> {
     let fail = |column: usize, what: &str| Err(Place::column(path, 1, column).unreadable(what));
-    let cells = match cells::split(line) {
+    let cells = match cells::split(line, Separator::of(line)) {
         Ok(cells) => cells,
         Err(fault) => return fail(fault.column, fault.what),
     };
@@ -294,17 +336,22 @@ fn header(path: &Path, line: &str) -> Result<Vec<String>> {
             );
         }
         if names.contains(&name) {
-            return fail(column, &format!("a second column `{name}`"));
+            return fail(column, &format!("a second column `{}`", short(&name)));
         }
         if let Some(key) = name.strip_prefix(VARIABLE)
             && let Err(error) = text::check_key(key.as_bytes())
         {
-            return fail(column, &format!("`{name}`: a variable's key {error}"));
+            return fail(column, &format!("`{}`: a variable's key {error}", short(&name)));
         }
         names.push(name);
     }
     match NEEDED.iter().find(|needed| !names.iter().any(|name| name == *needed)) {
-        Some(missing) => fail(1, &format!("there is no column `{missing}`")),
+        Some(missing) => fail(
+            1,
+            &format!(
+                "there is no column `{missing}`; names and cells are separated by commas, or by semicolons"
+            ),
+        ),
         None => Ok(names),
     }
 }
@@ -315,12 +362,18 @@ pub fn interface(column: &str) -> Option<u8> {
     digits.parse().ok().filter(|number: &u8| number.to_string() == digits)
 }
 
-fn board(path: &Path, header: &[String], line: &str, number: usize, raw: Range<usize>) -> Result<Board> {
+fn board(
+    path: &Path,
+    header: &[String],
+    cells: Result<Vec<Cell>, cells::Fault>,
+    number: usize,
+    raw: Range<usize>,
+) -> Result<Board> {
     let fail = |column: usize, cell: usize, what: String| -> Failure {
-        let name = header.get(cell).map_or_else(String::new, |name| format!("{name}: "));
+        let name = header.get(cell).map_or_else(String::new, |name| format!("{}: ", short(name)));
         Place::column(path, number, column).unreadable(format!("{name}{what}"))
     };
-    let cells = cells::split(line).map_err(|fault| fail(fault.column, fault.cell, fault.what.to_owned()))?;
+    let cells = cells.map_err(|fault| fail(fault.column, fault.cell, fault.what.to_owned()))?;
     if cells.len() != header.len() {
         let at = cells.get(header.len()).or(cells.last()).map_or(1, |cell| cell.column);
         let what = format!("the line has {} cells, and the header {}", cells.len(), header.len());
@@ -343,6 +396,8 @@ fn board(path: &Path, header: &[String], line: &str, number: usize, raw: Range<u
         raw,
     };
     for (index, (name, Cell { text, column })) in header.iter().zip(cells).enumerate() {
+        let is_trimmed = TRIMMED.contains(&&name[..]) || interface(name).is_some();
+        let text = if is_trimmed { text.trim().to_owned() } else { text };
         set(&mut board, name, &text).map_err(|what| fail(column, index, what))?;
         board.columns.insert(name.clone(), column);
         board.cells.insert(name.clone(), text);
@@ -352,7 +407,7 @@ fn board(path: &Path, header: &[String], line: &str, number: usize, raw: Range<u
 
 /// Takes one cell; the error is a sentence that follows the column's name.
 fn set(board: &mut Board, name: &str, cell: &str) -> Result<(), String> {
-    let shown = |error: &dyn std::fmt::Display| format!("\"{cell}\" {error}");
+    let shown = |error: &dyn std::fmt::Display| format!("\"{}\" {error}", short(cell));
     if cell.is_empty() {
         return if NEEDED.contains(&name) { Err("a board needs one".into()) } else { Ok(()) };
     }
@@ -383,9 +438,24 @@ fn set(board: &mut Board, name: &str, cell: &str) -> Result<(), String> {
                 text::check_value(cell.as_bytes()).map_err(|error| shown(&error))?;
                 board.variables.push((key.to_owned(), cell.to_owned()));
             } else if let Some(index) = interface(name) {
-                board.macs.push((index, cell.parse().map_err(|error| shown(&error))?));
+                board.macs.push((index, mac(cell).map_err(|error| shown(&error))?));
             }
         }
     }
     Ok(())
+}
+
+/// A MAC address as Linux, Windows and Cisco write it, or its 12 hex digits alone.
+fn mac(text: &str) -> Result<Mac, MacError> {
+    let groups: Vec<_> = text.split('.').collect();
+    let digits = match groups[..] {
+        [_] => text.to_owned(),
+        [one, two, three] if [one, two, three].iter().all(|group| group.len() == 4) => groups.concat(),
+        _ => return text.parse(),
+    };
+    if digits.len() != 12 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return text.parse();
+    }
+    let pairs: Vec<_> = (0..12).step_by(2).map(|at| &digits[at..at + 2]).collect();
+    pairs.join(":").parse()
 }

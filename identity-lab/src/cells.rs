@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use csv_core::{ReadFieldResult, Reader};
+use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 
 /// A cell: its text without quotes, and the column where it begins, in characters from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +25,36 @@ pub struct Fault {
     pub what: &'static str,
 }
 
+/// What stands between cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Separator {
+    /// As RFC 4180 has it.
+    Comma,
+    /// As spreadsheets write where a comma is in numbers.
+    Semicolon,
+}
+
+impl Separator {
+    /// That of a file with this header.
+    pub fn of(header: &str) -> Self {
+        if header.contains(';') && !header.contains(',') { Self::Semicolon } else { Self::Comma }
+    }
+
+    /// The character itself.
+    pub fn char(self) -> char {
+        match self {
+            Self::Comma => ',',
+            Self::Semicolon => ';',
+        }
+    }
+}
+
 const CONTROL: &str = "a control character, or a mark of byte order";
 
 thread_local! {
     /// Made once, for it computes its tables; reset before each line. A clone of it reads nothing (csv-core 0.1.13).
-    static READER: RefCell<Reader> = RefCell::new(Reader::new());
+    static COMMA: RefCell<Reader> = RefCell::new(Reader::new());
+    static SEMICOLON: RefCell<Reader> = RefCell::new(ReaderBuilder::new().delimiter(b';').build());
 }
 
 /// The cells of a line without its end.
@@ -37,8 +62,12 @@ thread_local! {
 /// # Errors
 /// The first fault: a quote where none may be, a quote that is not closed, a cell that a spreadsheet would take for a formula,
 /// a control character.
-pub fn split(line: &str) -> Result<Vec<Cell>, Fault> {
-    READER.with_borrow_mut(|reader| {
+pub fn split(line: &str, separator: Separator) -> Result<Vec<Cell>, Fault> {
+    let reader = match separator {
+        Separator::Comma => &COMMA,
+        Separator::Semicolon => &SEMICOLON,
+    };
+    reader.with_borrow_mut(|reader| {
         reader.reset();
         split_with(reader, line)
     })
@@ -125,9 +154,9 @@ fn single_quote(inner: &str) -> Option<usize> {
     None
 }
 
-/// A cell as it is written: in quotes where it needs them.
+/// A cell as it is written: in quotes where it needs them, whatever separates it from others.
 pub fn quoted(text: &str) -> String {
-    if text.contains([',', '"']) || text.trim() != text {
+    if text.contains([',', ';', '"']) || text.trim() != text {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
         text.to_owned()
@@ -136,8 +165,12 @@ pub fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{quoted, split};
+    use super::{Cell, Fault, Separator, quoted};
     use proptest::prelude::*;
+
+    fn split(line: &str) -> Result<Vec<Cell>, Fault> {
+        super::split(line, Separator::Comma)
+    }
 
     fn texts(line: &str) -> Vec<String> {
         split(line).unwrap().into_iter().map(|cell| cell.text).collect()
@@ -152,6 +185,21 @@ mod tests {
         assert_eq!(texts(r#""a,""#), ["a,"]);
         assert_eq!(texts(r#""",x"#), ["", "x"]);
         assert_eq!(texts(r#"x,"","#), ["x", "", ""]);
+    }
+
+    #[test]
+    fn semicolons_separate_where_the_header_has_no_comma() {
+        for (header, separator) in [
+            ("a;b", Separator::Semicolon),
+            ("a,b", Separator::Comma),
+            ("a", Separator::Comma),
+            ("a,\"b;c\"", Separator::Comma),
+        ] {
+            assert_eq!(Separator::of(header), separator, "{header}");
+        }
+        let cells = super::split("a,b;\"c;d\";", Separator::Semicolon).unwrap();
+        let cells: Vec<_> = cells.iter().map(|cell| (&cell.text[..], cell.column)).collect();
+        assert_eq!(cells, [("a,b", 1), ("c;d", 5), ("", 11)]);
     }
 
     #[test]
@@ -183,9 +231,13 @@ mod tests {
     proptest! {
         /// What is written is read again, whatever it is.
         #[test]
-        fn cells_are_read_as_they_were_written(cells in prop::collection::vec("[a-z ,\"ä][a-z ,\"ä=]{0,5}|", 1..6)) {
-            let line = cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",");
-            prop_assert_eq!(texts(&line), cells);
+        fn cells_are_read_as_they_were_written(cells in prop::collection::vec("[a-z ,;\"ä][a-z ,;\"ä=]{0,5}|", 1..6)) {
+            for separator in [Separator::Comma, Separator::Semicolon] {
+                let quoted: Vec<_> = cells.iter().map(|cell| quoted(cell)).collect();
+                let line = quoted.join(&separator.char().to_string());
+                let read: Vec<_> = super::split(&line, separator).unwrap().into_iter().map(|cell| cell.text).collect();
+                prop_assert_eq!(&read, &cells);
+            }
         }
 
         /// Nothing panics, and what is accepted has as many cells as commas outside of quotes, and one more.

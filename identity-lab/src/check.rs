@@ -21,6 +21,16 @@ pub fn check(lab: &Lab) -> Vec<Finding> {
             let what = format!("profile: {}", lab.no_profile(&board.profile));
             findings.push(Finding { place: board.place("profile"), what });
         }
+        let name = board.hostname.to_ascii_lowercase();
+        // inet_aton(3) takes "1", "1.2" and so on for addresses too.
+        if name == "localhost" || name.split('.').all(|label| label.bytes().all(|byte| byte.is_ascii_digit()))
+        {
+            let what = format!(
+                "hostname: resolvers take {} for an address, or for each host itself; use another name",
+                board.hostname
+            );
+            findings.push(Finding { place: board.place("hostname"), what });
+        }
         if let Err(failure) = board.identity() {
             findings.push(Finding { place: board.place("hostname"), what: failure.to_string() });
         }

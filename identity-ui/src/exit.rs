@@ -97,7 +97,8 @@ impl Exit {
             Error::NewerCopy { .. } => Self::Corrupt,
             Error::NothingToKeep { .. } => Self::Usage,
             Error::Value(_) | Error::SameMac { .. } | Error::NoProfile | Error::Places(_) => Self::Usage,
-            Error::IdentityPresent { .. }
+            Error::ByIdentity { .. }
+            | Error::IdentityPresent { .. }
             | Error::CopiesInPartition { .. }
             | Error::CopyElsewhere { .. }
             | Error::LoneCopy { .. }

@@ -5,7 +5,7 @@
 //!  identity_host::Error ──▶ wording (a sentence with a way out), exit (a code) ──▶ failure ──┐
 //!  identity_host::flash::progress ──▶ progress (a bar, or lines of JSON; size in words) ─────┼─▶ output (standard output, error)
 //!  an identity, a table ──▶ lines (aligned, coloured) ───────────────────────────────────────┘
-//!                           confirm (a question before harm, at a terminal)
+//!                           confirm (a question before harm, at a terminal)     manual (pages out of a command line)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,8 @@ pub mod confirm;
 pub mod exit;
 pub mod failure;
 pub mod lines;
+#[cfg(feature = "manual")]
+pub mod manual;
 pub mod output;
 #[cfg(feature = "flash")]
 pub mod progress;

@@ -11,6 +11,7 @@ use identity_core::search::Condition;
 use identity_core::slot::COUNT;
 use identity_core::{Identity, State};
 use identity_host::boot_handover::NotBooted;
+use identity_host::by_identity::LinkProblem;
 use identity_host::default_card::{Candidate, NoDefaultCard, Summary};
 use identity_host::device::safety::TargetProblem;
 use identity_host::device::{Cid, plain};
@@ -38,6 +39,7 @@ mod image;
 pub fn error(error: &Error) -> String {
     match error {
         Error::Target { path, problem } => target(path, problem),
+        Error::ByIdentity { path, problem } => by_identity(path, problem),
         Error::Io { path, action, error } => failed(path, *action, error),
         Error::State { path, scan } => {
             state(scan, path).unwrap_or_else(|| format!("{} is valid", path.display()))
@@ -560,6 +562,26 @@ fn elsewhere(scan: &Scan, path: &Path) -> Option<String> {
         "is moved: its identity {name} is bound to the board {bound}, but this is the board {board}; put the card back into \
          its board, or bind it to this one: `identity bind --force --board={board} {shown}`, or {own}"
     ))
+}
+
+fn by_identity(path: &Path, problem: &LinkProblem) -> String {
+    let shown = path.display();
+    match problem {
+        LinkProblem::Several(cards) => {
+            let cards: Vec<_> = cards.iter().map(|card| card.display().to_string()).collect();
+            format!(
+                "{shown} may be any of {}, for each has the identity of this name; give the device, or take the other card out",
+                cards.join(" and ")
+            )
+        }
+        LinkProblem::Stale(card) => {
+            let card = card.display();
+            format!(
+                "{shown} leads to {card}, which does not have the identity of this name; if the card was changed, take it out and \
+                 put it in again, or give {card}"
+            )
+        }
+    }
 }
 
 fn target(path: &Path, problem: &TargetProblem) -> String {

@@ -200,33 +200,6 @@ fn udev(image: &Image, key: &str) -> Option<String> {
     Some(said.lines().find_map(|line| line.trim().strip_prefix(&start)).unwrap_or_default().to_owned())
 }
 
-/// The rule in docs/LINUX.md, for a loop device and this program.
-#[test]
-fn the_udev_rule_of_the_documents_gives_a_card_its_properties() {
-    const SCRIPT: &str = r#"set -e
-        mount -t tmpfs none /run
-        mkdir -p /run/udev/rules.d
-        printf '%s\n' "$1" >/run/udev/rules.d/61-card-identity.rules
-        exec udevadm test --action=add "/sys/class/block/${2##*/}""#;
-    let text =
-        std::fs::read_to_string(identity_tests::workspace().join("docs/LINUX.md")).expect("a document");
-    let rule = text.lines().map(str::trim).find(|line| line.starts_with("ACTION!=")).expect("a rule");
-    let ours = rule
-        .replace("mmcblk[0-9]|sd[a-z]", "loop*")
-        .replace("/usr/bin/identity", &program().display().to_string());
-    assert!(ours.contains("loop*"), "{rule}");
-    let image = stamped(UUID, "");
-    let Some(card) = Loop::attach_whole(image.path(), &[]) else { return };
-    for (rule, is_found) in [(ours.as_str(), true), (rule, false)] {
-        let mut unshare = identity_tests::cli::tool("unshare");
-        unshare.args(["--mount", "sh", "-c", SCRIPT, "sh", rule]).arg(card.path());
-        let output = unshare.output().expect("unshare, of util-linux");
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("DEVNAME"), "{said}");
-        assert_eq!(said.contains(&format!("ID_IDENTITY_UUID={UUID}")), is_found, "{said}");
-    }
-}
-
 #[test]
 fn udev_imports_what_is_printed_for_it() {
     let serial = "\"a$b\\c";

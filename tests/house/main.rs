@@ -3,6 +3,7 @@
 
 mod counts;
 mod modules;
+mod packages;
 mod paths;
 mod sizes;
 mod source;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the command `identity-lab` promises, tried on the built program: one file per topic, one test per promise.
 
+mod bad_input;
 mod card;
 mod check;
 mod exports;
 mod files;
+mod hostile;
 mod labels;
 mod lists;
 mod netboot;
@@ -12,6 +14,7 @@ mod root;
 mod serve;
 mod servers;
 mod story;
+mod through_identity;
 
 use std::ffi::OsStr;
 use std::fs;

@@ -16,9 +16,9 @@ quick_packages=(
     bmap-tools gnupg                 # block maps, and their signatures
     grub2-common grub-pc-bin         # what others write to the gap; and systemd-repart, see below
     valgrind                         # the C interface
-    busybox zsh openssh-client strace    # shells of an initramfs and others; what apply and the tests call
+    busybox zsh openssh-client strace udev    # shells of an initramfs and others; what apply and the tests call
     groff-base bash                  # manual pages and completion are tried
-    dnsmasq-base nbdkit nbd-server libnbd-bin nginx-light iproute2    # what a lab's files are for
+    dnsmasq-base nbdkit nbd-server libnbd-bin nginx-light iproute2 git    # what a lab's files are for
     ansible-core kea-dhcp4-server python3-jinja2 python3-yaml python3-venv
     zbar-tools librsvg2-bin poppler-utils fonts-dejavu-core    # labels
     shellcheck

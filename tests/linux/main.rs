@@ -5,3 +5,4 @@ mod apply;
 mod readers;
 mod recipes;
 mod system;
+mod udev;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verbs of the features `stamp` and `flash`: all but those of a small reader.
 
+#[cfg(feature = "flash")]
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -60,6 +62,19 @@ pub enum WriteVerb {
     Man {
         /// Existing directory; without it, identity(1) is printed
         dir: Option<PathBuf>,
+    },
+    /// Run identity-lab: boards, profiles and servers' files of a whole lab
+    #[cfg(feature = "flash")]
+    #[command(
+        display_order = 13,
+        disable_help_flag = true,
+        after_help = "Examples:\n  identity lab --help\n  identity lab list\n\nIt is a program of its own, in the package \
+            sd-card-identity-lab: beside this one, or in PATH. The exit code is its own."
+    )]
+    Lab {
+        /// Arguments of identity-lab
+        #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
 }
 

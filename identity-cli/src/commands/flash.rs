@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use identity_core::Identity;
 use identity_host::device::safety::InUse;
-use identity_host::device::{Card, SECTOR_LEN, Target};
+use identity_host::device::{Card, SECTOR_LEN, Target, udev};
 use identity_host::document::Document;
 use identity_host::error::Error;
 use identity_host::flash::interrupt::Stop;
@@ -98,9 +98,14 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         progress: &mut progress,
         stop,
     };
-    let done = run::run(prepared, &mut target, source, settings)?;
+    let is_block_device = target.is_block_device();
+    let done = run::run(prepared, &mut target, source, settings);
     drop(progress);
     drop(target);
+    if is_block_device {
+        udev::settle();
+    }
+    let done = done?;
     say_all(&done.notes, &args.target);
     if is_from_elsewhere {
         say(writing::FORMER_CARD);

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity man`: manual pages out of the same definitions as `--help`.
 
-use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 
-use clap::{Arg, Command, CommandFactory};
-use clap_mangen::Man;
-use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+use clap::CommandFactory;
+use identity_ui::confirm::{HOW_IT_ASKS, QUESTIONS};
+use identity_ui::manual::{Manual, Row};
+use identity_ui::{Exit, Result};
 
 use crate::args::Cli;
-use identity_host::device::plain;
-use identity_ui::confirm::{HOW_IT_ASKS, QUESTIONS};
-use identity_ui::output::print;
-use identity_ui::{Exit, Failure, Result};
 
 const DESCRIPTION: &str = "\
 identity gives each SD card a small checksummed identity in unused sectors before the first partition. The rest of the card can be \
@@ -70,182 +65,38 @@ const EXAMPLES: &str = "\
   identity read --field uuid";
 
 pub fn run(dir: Option<&Path>) -> Result<Exit> {
-    let mut command = Cli::command();
-    command.build();
-    let Some(dir) = dir else {
-        print(&page(&command, &command, "identity"))?;
-        return Ok(Exit::Done);
+    manual().write(Cli::command(), dir)
+}
+
+fn manual() -> Manual<'static> {
+    let rows = |rows: &[(&str, &str)]| -> Vec<Row> {
+        rows.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
     };
-    let pages = verbs(&command).map(|verb| (format!("identity-{}", verb.get_name()), verb));
-    for (name, page_of) in std::iter::once(("identity".to_owned(), &command)).chain(pages) {
-        let path = dir.join(format!("{name}.1"));
-        fs::write(&path, page(&command, page_of, &name)).map_err(|error| {
-            Failure::new(Exit::Device, format!("cannot write {}: {}", path.display(), plain(&error)))
-        })?;
+    let question = |(before, answer, without): (&str, &str, &str)| {
+        (before.to_owned(), format!("Answered by {answer}; without a terminal: {without}."))
+    };
+    Manual {
+        program: "identity",
+        version: env!("CARGO_PKG_VERSION"),
+        description: DESCRIPTION,
+        examples: EXAMPLES,
+        sections: vec![
+            ("CONCEPTS", String::new(), rows(&CONCEPTS)),
+            ("QUESTIONS", HOW_IT_ASKS.to_owned(), QUESTIONS.map(question).to_vec()),
+        ],
+        files: &FILES,
+        exit_codes: Exit::ALL
+            .map(|(exit, meaning)| ((exit as u8).to_string(), meaning.replace('`', "")))
+            .to_vec(),
+        elsewhere: &["lab"],
+        see_also: &["identity-setup(8)"],
     }
-    Ok(Exit::Done)
-}
-
-/// The verbs that have a page: all but clap's own `help`.
-fn verbs(command: &Command) -> impl Iterator<Item = &Command> {
-    command.get_subcommands().filter(|verb| verb.get_name() != "help")
-}
-
-/// One page, as roff.
-fn page(whole: &Command, command: &Command, name: &str) -> String {
-    let mut bytes = Vec::new();
-    // Memory takes every byte.
-    let _ = write_page(whole, command, name, &mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn write_page(whole: &Command, command: &Command, name: &str, out: &mut dyn Write) -> io::Result<()> {
-    let is_whole = name == "identity";
-    let source = format!("identity {}", env!("CARGO_PKG_VERSION"));
-    // A page's name has a hyphen where the command line has a blank.
-    let named = command.clone().display_name(name.to_owned());
-    let man = Man::new(named).title(name).section("1").source(source).manual("SD card identity");
-    man.render_title(out)?;
-    man.render_name_section(out)?;
-    synopsis(command, name).to_writer(out)?;
-    let help = command.get_after_help().map(|text| text.to_string()).unwrap_or_default();
-    let (examples, paragraphs) = if is_whole { (EXAMPLES, vec![DESCRIPTION]) } else { split(&help) };
-    let mut description = Roff::new();
-    description.control("SH", ["DESCRIPTION"]);
-    if !is_whole {
-        description
-            .text([roman(format!("{}.", command.get_about().map(ToString::to_string).unwrap_or_default()))]);
-    }
-    for (number, paragraph) in paragraphs.iter().enumerate() {
-        if number > 0 || !is_whole {
-            description.control("PP", []);
-        }
-        description.text([roman(*paragraph)]);
-    }
-    description.to_writer(out)?;
-    man.render_options_section(out)?;
-    if is_whole {
-        let about = |verb: &Command| verb.get_about().map(ToString::to_string).unwrap_or_default();
-        let list: Vec<_> =
-            verbs(whole).map(|verb| (format!("identity-{}(1)", verb.get_name()), about(verb))).collect();
-        list_section("COMMANDS", list.iter().map(|(name, text)| (name.as_str(), text.as_str())))
-            .to_writer(out)?;
-        list_section("CONCEPTS", CONCEPTS).to_writer(out)?;
-        questions_section().to_writer(out)?;
-    }
-    list_section("FILES", FILES).to_writer(out)?;
-    examples_section(examples).to_writer(out)?;
-    let codes = Exit::ALL.map(|(exit, meaning)| ((exit as u8).to_string(), meaning.replace('`', "")));
-    list_section("EXIT STATUS", codes.iter().map(|(code, text)| (code.as_str(), text.as_str())))
-        .to_writer(out)?;
-    see_also(whole, command).to_writer(out)
-}
-
-/// Examples, and the paragraphs behind them, of what `--help` has at its end.
-fn split(help: &str) -> (&str, Vec<&str>) {
-    let text = help.trim_start_matches("Examples:\n").trim_start_matches("Example:\n");
-    let mut parts = text.split("\n\n");
-    (parts.next().unwrap_or_default(), parts.collect())
-}
-
-/// How it is called, each option with its value.
-fn synopsis(command: &Command, name: &str) -> Roff {
-    let mut words: Vec<Inline> = vec![bold(name.replacen('-', " ", 1))];
-    if name == "identity" {
-        words.extend([roman(" "), italic("COMMAND"), roman(" [options]")]);
-    }
-    let options = command.get_opts().chain(command.get_arguments().filter(|arg| is_flag(arg)));
-    for arg in options.filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version")) {
-        words.extend([roman(" ["), bold(format!("--{}", arg.get_long().unwrap_or_default()))]);
-        if arg.get_action().takes_values() {
-            let optional = arg.is_require_equals_set();
-            words.push(roman(if optional { "[=" } else { " " }));
-            words.push(italic(value_name(arg)));
-            words.push(roman(if optional { "]]" } else { "]" }));
-        } else {
-            words.push(roman("]"));
-        }
-    }
-    for arg in command.get_positionals() {
-        let (open, close) = if arg.is_required_set() { ("", "") } else { ("[", "]") };
-        let many =
-            arg.get_action().takes_values() && arg.get_num_args().is_some_and(|range| range.max_values() > 1);
-        words.extend([roman(format!(" {open}")), italic(value_name(arg)), roman(close)]);
-        if many {
-            words.push(roman("..."));
-        }
-    }
-    let mut roff = Roff::new();
-    roff.control("SH", ["SYNOPSIS"]);
-    roff.text(words);
-    roff
-}
-
-fn is_flag(arg: &Arg) -> bool {
-    arg.get_long().is_some() && !arg.get_action().takes_values()
-}
-
-fn value_name(arg: &Arg) -> String {
-    let names = arg.get_value_names().unwrap_or_default();
-    names.first().map_or_else(|| arg.get_id().to_string().to_uppercase(), ToString::to_string)
-}
-
-fn list_section<'a>(title: &str, rows: impl IntoIterator<Item = (&'a str, &'a str)>) -> Roff {
-    let mut roff = Roff::new();
-    roff.control("SH", [title]);
-    for (name, text) in rows {
-        roff.control("TP", []);
-        roff.text([bold(name)]);
-        roff.text([roman(text)]);
-    }
-    roff
-}
-
-fn questions_section() -> Roff {
-    let mut roff = Roff::new();
-    roff.control("SH", ["QUESTIONS"]);
-    roff.text([roman(HOW_IT_ASKS)]);
-    for (before, answer, without) in QUESTIONS {
-        roff.control("TP", []);
-        roff.text([bold(before)]);
-        roff.text([roman(format!("Answered by {answer}; without a terminal: {without}."))]);
-    }
-    roff
-}
-
-/// Commands, in the columns that they have in `--help`.
-fn examples_section(examples: &str) -> Roff {
-    let mut roff = Roff::new();
-    roff.control("SH", ["EXAMPLES"]);
-    roff.control("EX", []);
-    for line in examples.lines() {
-        roff.text([roman(line.trim_start_matches("  "))]);
-    }
-    roff.control("EE", []);
-    roff
-}
-
-fn see_also(whole: &Command, command: &Command) -> Roff {
-    let others = verbs(whole).filter(|verb| verb.get_name() != command.get_name());
-    let mut names: Vec<_> = others.map(|verb| format!("identity-{}", verb.get_name())).collect();
-    if command.get_name() != "identity" {
-        names.insert(0, "identity".to_owned());
-    }
-    let mut words = Vec::new();
-    for (number, name) in names.into_iter().enumerate() {
-        words.push(roman(if number == 0 { "" } else { ", " }));
-        words.extend([bold(name), roman("(1)")]);
-    }
-    words.extend([roman(", "), bold("identity-setup"), roman("(8)")]);
-    let mut roff = Roff::new();
-    roff.control("SH", ["SEE ALSO"]);
-    roff.text(words);
-    roff
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::process::Command as Process;
 
     fn pages() -> Vec<(String, String)> {
@@ -259,7 +110,9 @@ mod tests {
     #[test]
     fn every_verb_has_a_page_with_every_section() {
         let pages = pages();
-        for verb in Cli::command().get_subcommands() {
+        let own = |verb: &&clap::Command| verb.get_name() != "lab";
+        let command = Cli::command();
+        for verb in command.get_subcommands().filter(own) {
             let name = format!("identity-{}", verb.get_name());
             let (_, page) = pages.iter().find(|(page, _)| *page == name).unwrap();
             for section in
@@ -273,7 +126,8 @@ mod tests {
         for section in ["COMMANDS", "CONCEPTS", "QUESTIONS", "FILES", "EXAMPLES", "EXIT STATUS", "SEE ALSO"] {
             assert!(has(whole, section), "{section}");
         }
-        assert_eq!(pages.len(), 1 + Cli::command().get_subcommands().count());
+        // The page of `identity lab` is in the other package.
+        assert_eq!(pages.len(), command.get_subcommands().count());
     }
 
     fn has(page: &str, section: &str) -> bool {
@@ -287,7 +141,11 @@ mod tests {
             let text = page.replace("\\-", "-").replace("\\fB", "").replace("\\fR", "");
             for named in text.split("(1)").filter_map(|part| part.rsplit([' ', '\n']).next()) {
                 let is_page = named.starts_with("identity") && !named.contains(['.', '"']);
-                assert!(!is_page || pages.iter().any(|(page, _)| page == named), "{named} in {name}");
+                let is_elsewhere = named == "identity-lab";
+                assert!(
+                    !is_page || is_elsewhere || pages.iter().any(|(page, _)| page == named),
+                    "{named} in {name}"
+                );
             }
         }
     }

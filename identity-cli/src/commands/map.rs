@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity map`.
 
-use identity_host::device::{Access, Card, Target};
+use identity_host::by_identity;
+use identity_host::device::{Access, Card};
 use identity_host::surroundings::Surroundings;
 use identity_host::whole_card::WholeCard;
 use identity_ui::output::{json, print, say};
@@ -13,7 +14,7 @@ use crate::render::model::map::Chart;
 use crate::render::{map_svg, map_text};
 
 pub fn run(args: &MapArgs) -> Result<Exit> {
-    let target = Target::open(&args.target, Access::Read)?;
+    let target = by_identity::open(&args.target, Access::Read)?;
     let card = WholeCard::read(&target, &args.target, args.at, Surroundings::of_target(&target))?;
     let (name, first) = (args.target.display().to_string(), &card.first_sectors);
     let mut chart = Chart::new(name, target.sectors(), first.map(), &first.verdicts(), &card.scan);

@@ -10,6 +10,8 @@ mod derive;
 pub mod erase;
 #[cfg(feature = "flash")]
 mod flash;
+#[cfg(feature = "flash")]
+mod lab;
 mod list;
 #[cfg(feature = "flash")]
 mod man;
@@ -74,6 +76,8 @@ fn run_writing(verb: WriteVerb) -> Result<Exit> {
         WriteVerb::Completions { shell } => completions::run(shell),
         #[cfg(feature = "flash")]
         WriteVerb::Man { dir } => man::run(dir.as_deref()),
+        #[cfg(feature = "flash")]
+        WriteVerb::Lab { .. } => lab::run(),
     }
 }
 

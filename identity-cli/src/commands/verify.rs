@@ -9,9 +9,10 @@ use identity_core::slot::READING_ORDER;
 use serde::Serialize;
 
 use identity_host::boot_handover::FromBootloader;
+use identity_host::by_identity;
 use identity_host::default_card;
 use identity_host::device::sysfs::Host;
-use identity_host::device::{Access, Cid, Target};
+use identity_host::device::{Access, Cid};
 use identity_host::document::Document;
 use identity_host::scan::{OTHER, Scan, ScannedSector};
 use identity_host::surroundings::Surroundings;
@@ -82,7 +83,7 @@ impl SlotLine {
 
 pub fn run(args: &VerifyArgs) -> Result<Exit> {
     let path = default_card::target(args.target.as_deref())?;
-    let target = Target::open(&path, Access::Read)?;
+    let target = by_identity::open(&path, Access::Read)?;
     let card = WholeCard::read(&target, &path, args.at, Surroundings::of_target(&target))?;
     let (scan, mark) = (&card.scan, card.mark());
     // What is compared is the card that the bootloader read: the one found, or named and in use by the system.

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use identity_host::by_identity;
 use identity_host::device::safety::{Allowed, InUse};
 use identity_host::device::{Access, Card, Target};
 use identity_host::document::{Document, Planned};
@@ -21,10 +22,10 @@ use crate::render::{hexdump, text};
 /// Opens the target of a verb that writes, or only plans to.
 ///
 /// # Errors
-/// As [`Target::open`].
+/// As [`by_identity::open`].
 pub fn open(path: &Path, safety: SafetyArgs, in_use: InUse, dry_run: bool) -> Result<Target, Error> {
     let allowed = Allowed { fixed_disk: safety.allow_fixed_disk, in_use };
-    Target::open(path, if dry_run { Access::Plan(allowed) } else { Access::Write(allowed) })
+    by_identity::open(path, if dry_run { Access::Plan(allowed) } else { Access::Write(allowed) })
 }
 
 /// Shows what would be written. `document` is the identity as it would be.

@@ -14,7 +14,8 @@ use crate::lab::{BOARDS_CSV, LAB_TOML};
 use crate::replace;
 
 /// The files of a new lab. `lab.toml` comes last: before it, the directory is no lab.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
+    (".gitattributes", include_str!("init/gitattributes")),
     (".gitignore", include_str!("init/gitignore")),
     ("profiles/example.toml", include_str!("init/example.toml")),
     (INVENTORY, include_str!("init/inventory")),

@@ -4,10 +4,12 @@
 mod add;
 mod card;
 mod check;
+mod completions;
 mod export;
 mod init;
 mod label;
 mod list;
+mod man;
 mod netboot;
 mod root;
 mod serve;
@@ -22,12 +24,15 @@ use crate::lab;
 /// # Errors
 /// What stopped it, with its exit code.
 pub fn run(cli: Cli) -> Result<Exit> {
-    if let Verb::Init(args) = &cli.verb {
-        return init::run(args);
+    match &cli.verb {
+        Verb::Init(args) => return init::run(args),
+        Verb::Completions { shell } => return completions::run(*shell),
+        Verb::Man { dir } => return man::run(dir.as_deref()),
+        _ => (),
     }
     let dir = lab::find(cli.lab.as_deref())?;
     match &cli.verb {
-        Verb::Init(_) => Ok(Exit::Usage),
+        Verb::Init(_) | Verb::Completions { .. } | Verb::Man { .. } => Ok(Exit::Usage),
         Verb::Add(args) => add::run(&dir, args),
         Verb::List(args) => list::run(&dir, args),
         Verb::Check(args) => check::run(&dir, args),

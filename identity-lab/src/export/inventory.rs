@@ -83,6 +83,15 @@ pub fn ansible(lab: &Lab) -> Result<String> {
     Ok(pretty(&list))
 }
 
+/// A text that nobody may take for a template: Ansible runs what stands in braces.
+fn no_template(text: &str) -> Value {
+    if ["{{", "{%", "{#"].iter().any(|start| text.contains(start)) {
+        json!({ "__ansible_unsafe": text })
+    } else {
+        text.into()
+    }
+}
+
 fn host_values(board: &Board) -> Value {
     let mut values = Map::new();
     let mut set = |name: &str, value: Value| values.insert(name.to_owned(), value);
@@ -95,12 +104,12 @@ fn host_values(board: &Board) -> Value {
     set("identity_machine_id", board.machine_id().into());
     for (name, value) in [("identity_serial", &board.serial), ("identity_location", &board.location)] {
         if let Some(value) = value {
-            set(name, value.clone().into());
+            set(name, no_template(value));
         }
     }
-    set("identity_tags", board.tags.clone().into());
+    set("identity_tags", board.tags.iter().map(|tag| no_template(tag)).collect());
     for (key, value) in &board.variables {
-        set(&format!("identity_var_{key}"), value.clone().into());
+        set(&format!("identity_var_{key}"), no_template(value));
     }
     Value::Object(values)
 }
