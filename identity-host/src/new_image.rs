@@ -115,7 +115,12 @@ impl NewImage {
             _ => Error::io(path, Action::Create, error),
         };
         self.file.as_file().sync_all().map_err(error)?;
-        self.file.persist_noclobber(path).map(|_| ()).map_err(|failed| error(failed.error))
+        self.file.persist_noclobber(path).map_err(|failed| error(failed.error))?;
+        // The name is there after a power cut, too: a record may be removed next.
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))
+            .and_then(|directory| directory.sync_all())
+            .map_err(error)
     }
 }
 

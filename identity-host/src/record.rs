@@ -61,6 +61,7 @@ pub enum RecordProblem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardKey {
     /// Where it was, without symbolic links.
+    #[serde(with = "path_text")]
     pub path: PathBuf,
     /// Its length in sectors.
     pub sectors: u64,
@@ -87,6 +88,32 @@ impl CardKey {
             Some((one, other)) => one == other,
             None => self.path == other.path && self.sectors == other.sectors,
         }
+    }
+}
+
+/// A path as text, which JSON wants: one that is no UTF-8 as `bytes:` and hexadecimal digits.
+mod path_text {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::hex;
+
+    const BYTES: &str = "bytes:";
+
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        match path.to_str() {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.serialize_str(&format!("{BYTES}{}", hex::encode(path.as_os_str().as_bytes()))),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = text.strip_prefix(BYTES).and_then(hex::decode);
+        Ok(bytes.map_or_else(|| text.into(), |bytes| OsString::from_vec(bytes).into()))
     }
 }
 
@@ -224,8 +251,11 @@ impl Record {
     }
 
     /// The record in one line of JSON.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(&self.stored()).unwrap_or_default()
+    ///
+    /// # Errors
+    /// If it cannot be said in JSON: then it is kept nowhere.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&self.stored())
     }
 
     fn stored(&self) -> Stored {

@@ -146,13 +146,12 @@ fn choose(card: &WholeCard, latest: &Identity, request: &Request, path: &Path) -
     let verdicts = first.verdicts();
     let is_foreign = scan.at(peer_lba).is_some_and(|peer| peer.condition == Condition::Foreign);
     let by_force = is_foreign && belongs(lba) && first.check_own(peer_lba, true).is_ok();
-    if by_force && request.force {
-        return Ok(Pair::new(lba, peer_lba, plan::Why::Belongs));
-    }
     let pair = plan::choose_for_repair(lba, peer_lba, &verdicts, scan, belongs);
-    pair.map_err(|error| match is_foreign {
-        true => Error::ForeignAtPeer { path: path.to_owned(), lba: peer_lba, by_force },
-        false => card.no_slots(path, error),
+    pair.or_else(|error| match is_foreign {
+        // Over data of another program only where there is no other place.
+        true if by_force && request.force => Ok(Pair::new(lba, peer_lba, plan::Why::Belongs)),
+        true => Err(Error::ForeignAtPeer { path: path.to_owned(), lba: peer_lba, by_force }),
+        false => Err(card.no_slots(path, error)),
     })
 }
 

@@ -9,7 +9,7 @@ use super::bytes::Bytes;
 use super::families::{self, Family, Span};
 use super::gap::{Gap, Look};
 use super::mark::Mark;
-use super::recognise::uboot_env::UNJUDGED;
+use super::recognise::uboot_env::{OTHER_COPY, UNJUDGED};
 use super::recognise::{self, Budget, Sighting};
 use super::table::{self, PartitionTable, Scheme};
 
@@ -296,7 +296,9 @@ fn find_images(gap: &Gap, end_lba: u64) -> (Vec<Region>, Vec<Sighting>) {
         let owner = if extent.detail == UNJUDGED {
             Owner { basis, family: "", what: UNJUDGED, detail: String::new() }
         } else {
-            sightings.push(Sighting { lba: start_lba, format });
+            if extent.detail != OTHER_COPY {
+                sightings.push(Sighting { lba: start_lba, format });
+            }
             Owner { basis, family: format.family, what: format.name, detail: extent.detail }
         };
         images.extend(Region::new(start_lba, start_lba.saturating_add(sectors).min(end_lba), owner));

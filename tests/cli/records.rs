@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Nothing is destroyed unseen: before an identity is erased or replaced, a record of it is kept.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use identity_fixtures::Card;
-use identity_tests::cli::Outcome;
+use identity_tests::cli::{Identity, Outcome, tool};
 use identity_tests::image::{Image, SECTORS};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -169,5 +171,54 @@ fn what_read_prints_in_json_is_an_identity_for_another_card() {
         value.as_object_mut().expect("an object").remove(key);
         fs::write(&file, value.to_string()).expect("own directory");
         Image::mbr().unchanged(&restore).exits(6).says(&[key]);
+    }
+}
+
+/// JSON has no bytes that are no text; a record has them all the same.
+#[test]
+fn a_card_with_a_name_that_is_no_utf_8_has_a_record_too() {
+    let dir = TempDir::new().expect("a directory");
+    for (number, words) in ["erase", "stamp --force --profile beagle"].into_iter().enumerate() {
+        let card = dir.path().join(OsStr::from_bytes(b"card\xff"));
+        fs::copy(stamped().path(), &card).expect("own directory");
+        let states = dir.path().join(number.to_string());
+        let with_states = |mut identity: Identity| {
+            identity.command().env("XDG_STATE_HOME", &states);
+            identity.run()
+        };
+        with_states(Identity::new(words).arg(&card)).exits(0);
+        let kept = fs::read_dir(states.join("identity")).expect("records").next();
+        let kept = kept.expect("a record").expect("an entry").path();
+        with_states(Identity::new("stamp --force --restore").arg(&kept).arg(&card)).exits(0);
+        with_states(Identity::new("read --field uuid").arg(&card)).exits(0).shows(&[UUID]);
+        // Where no file can be made, the line has it.
+        fs::write(dir.path().join("file"), "").expect("own directory");
+        let mut nowhere = Identity::new(words).arg(&card);
+        nowhere.command().env("XDG_STATE_HOME", dir.path().join("file"));
+        let line = nowhere.run().exits(0).stdout;
+        let line = line.lines().find(|line| line.starts_with("{\"event\":\"replacing\"")).expect("a line");
+        let document: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(document["record"]["uuid"], UUID, "{line}");
+    }
+}
+
+/// A pipe in the place of a lock.
+#[test]
+fn a_fifo_as_lock_stops_nothing_for_ever() {
+    let dir = TempDir::new().expect("a directory");
+    let card = stamped();
+    run(&card, dir.path(), "erase").exits(0);
+    let records = dir.path().join("identity");
+    let kept = fs::read_dir(&records).expect("records").next().expect("a record").expect("an entry").path();
+    let lock = records.join(format!(".{UUID}.lock"));
+    assert!(tool("mkfifo").arg(&lock).status().expect("mkfifo").success());
+    let image = os(dir.path());
+    for words in [
+        format!("stamp --restore {}", kept.display()),
+        format!("flash --yes --restore {} {}", kept.display(), image.display()),
+    ] {
+        let refused = card.unchanged_by(|| run(&card, dir.path(), &words));
+        assert!(matches!(refused.code, Some(6 | 7)), "{words}: {refused:?}");
+        refused.says(&[".lock"]);
     }
 }

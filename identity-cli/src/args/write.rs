@@ -228,8 +228,8 @@ pub struct RepairArgs {
     /// Of two identities, keep the one with this UUID or the copy at this LBA; of a lone copy, confirm that it is this card's
     #[arg(long, value_name = "UUID|LBA", value_parser = parse_keep)]
     pub keep: Option<Keep>,
-    /// Complete an identity of which one copy is left, clear copies in partitions, and write over other data at the second
-    /// copy's place
+    /// Complete an identity of which one copy is left, clear copies in partitions, and where no slot is free write over
+    /// other data at the second copy's place
     #[arg(long)]
     pub force: bool,
     /// Look at this LBA before the slots

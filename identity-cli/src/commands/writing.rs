@@ -136,19 +136,20 @@ fn keep_one(record: &Record, path: &Path, undo: Undo) -> Result<Option<PathBuf>>
             Ok(Some(file))
         }
         Err(error) => {
-            let line = format!("{{\"event\":\"replacing\",\"record\":{}}}\n", record.to_json());
             let reason = wording::error(&error);
+            let nowhere = |why: String| {
+                let why =
+                    format!("no record of the identity can be kept ({reason}; {why}); nothing was written");
+                Failure::new(Exit::Device, why)
+            };
+            let line = record.to_json().map_err(|error| nowhere(error.to_string()))?;
+            let line = format!("{{\"event\":\"replacing\",\"record\":{line}}}\n");
             say(&format!(
                 "no record can be kept on this host ({reason}): keep the line on standard output that begins with \
                  {{\"event\":\"replacing\" in a file, and `identity stamp --restore FILE {}` takes it",
                 path.display()
             ));
-            print_for_certain(&line).map_err(|failure| {
-                let kept = Failure::from(error);
-                let why =
-                    format!("no record of the identity can be kept ({kept}; {failure}); nothing was written");
-                Failure::new(Exit::Device, why)
-            })?;
+            print_for_certain(&line).map_err(|failure| nowhere(failure.to_string()))?;
             Ok(None)
         }
     }

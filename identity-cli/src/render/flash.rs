@@ -206,7 +206,7 @@ pub struct Replaced {
     uuid: String,
     profile: String,
     /// Where it is kept; `None` where it was printed.
-    record: Option<PathBuf>,
+    record: Option<String>,
 }
 
 impl Replaced {
@@ -214,7 +214,7 @@ impl Replaced {
     pub fn new((record, file): (&Record, &Option<PathBuf>)) -> Option<Self> {
         let identity = record.identity.as_ref()?;
         let (uuid, profile) = (identity.uuid().to_string(), identity.profile().to_owned());
-        Some(Self { uuid, profile, record: file.clone() })
+        Some(Self { uuid, profile, record: file.as_ref().map(|file| file.display().to_string()) })
     }
 }
 
@@ -259,7 +259,7 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
     }
     for Replaced { uuid, profile, record } in &outcome.replaced {
         let place = match record {
-            Some(record) => format!("only in {}", record.display()),
+            Some(record) => format!("only in {record}"),
             None => "only in the line above".into(),
         };
         text.push_str(&format!("the card no longer has the identity {uuid} ({profile}), which is {place}\n"));

@@ -118,10 +118,14 @@ impl Claim {
         loop {
             let failed = |error| Error::io(&file, Action::Create, error);
             DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
-            let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+            let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
             let mut options = OpenOptions::new();
             let options = options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
             let held = options.open(&file).map_err(failed)?;
+            // A pipe that somebody reads is opened, too.
+            if !held.metadata().map_err(failed)?.is_file() {
+                return Err(Error::Record { path: file, problem: RecordProblem::NoFile });
+            }
             let lock = || flock(&held, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from);
             match retry(deadline, lock, |error| error.kind() == io::ErrorKind::WouldBlock) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -28,6 +28,8 @@ const DATA_OFFSETS: [(u64, &str); 2] = [(4, ""), (5, "one of two copies")];
 const SECTORS_MAX: u64 = 32768;
 /// The longest one whose length is no multiple of a sector, in bytes.
 const ODD_LEN_MAX: u64 = 0x4_0000;
+/// Where the other one of two copies may be that was never written: in front of one, or behind it.
+pub const OTHER_COPY: &str = "place of the other copy, which was not found";
 /// In the place of a length: the budget ended before all were tried.
 pub const UNJUDGED: &str = "sectors not searched: too much that looks like a U-Boot environment";
 
@@ -63,7 +65,28 @@ fn find_all(gap: &[u8], end_lba: u64, budget: &mut Budget) -> Vec<Extent> {
             }
         }
     }
+    let other_copies = places_of_other_copies(&found, end_lba);
+    found.extend(other_copies);
     found
+}
+
+/// Beside each redundant environment without a second one of its length. U-Boot writes the second one when it saves for the
+/// second time; most boards have it right behind the first, or in front of it.
+fn places_of_other_copies(found: &[Extent], end_lba: u64) -> Vec<Extent> {
+    let [_, (_, redundant)] = DATA_OFFSETS;
+    let alike = |one: &Extent, other: &Extent| one.len == other.len && other.detail == redundant;
+    let alone = found
+        .iter()
+        .filter(|one| one.detail == redundant && found.iter().filter(|other| alike(one, other)).count() == 1);
+    let places = alone.flat_map(|one| {
+        let behind = one.at.saturating_add(one.len);
+        let ends = [(one.at.saturating_sub(one.len), one.at), (behind, behind.saturating_add(one.len))];
+        ends.map(|(at, end)| (at, end.min(end_lba.saturating_mul(SECTOR)).saturating_sub(at)))
+    });
+    places
+        .filter(|(_, len)| *len > 0)
+        .map(|(at, len)| Extent { at, len, detail: OTHER_COPY.into() })
+        .collect()
 }
 
 struct OutOfBudget;
@@ -345,7 +368,33 @@ mod tests {
 
     fn find(gap: &[u8]) -> Vec<(u64, u64)> {
         let found = find_all(gap, len(gap) / SECTOR, &mut Budget::FULL.clone());
-        found.into_iter().map(|extent| (extent.at, extent.len)).collect()
+        let places = found.into_iter().filter(|extent| extent.detail != OTHER_COPY);
+        places.map(|extent| (extent.at, extent.len)).collect()
+    }
+
+    #[test]
+    fn the_place_of_a_second_copy_that_was_never_written_is_not_free() {
+        let copy = env(0x2000, Some(1), b"a=b\0\0", 0);
+        let mut gap = vec![0; 256 * 512];
+        let places = |gap: &[u8]| {
+            let found = find_all(gap, len(gap) / SECTOR, &mut Budget::FULL.clone());
+            let places = found.into_iter().filter(|extent| extent.detail == OTHER_COPY);
+            places.map(|extent| (extent.at / SECTOR, extent.len / SECTOR)).collect::<Vec<_>>()
+        };
+        gap[32 * 512..][..0x2000].copy_from_slice(&copy);
+        assert_eq!(places(&gap), [(16, 16), (48, 16)]);
+        gap[48 * 512..][..0x2000].copy_from_slice(&copy);
+        assert_eq!(places(&gap), []);
+        // At the gap's ends.
+        for (lba, expected) in [(8, [(0, 8), (24, 16)].as_slice()), (240, &[(224, 16)])] {
+            let mut gap = vec![0; 256 * 512];
+            gap[lba * 512..][..0x2000].copy_from_slice(&copy);
+            assert_eq!(places(&gap), expected);
+        }
+        let single = env(0x2000, None, b"a=b\0\0", 0);
+        gap[32 * 512..][..0x2000].copy_from_slice(&single);
+        gap[48 * 512..][..0x2000].copy_from_slice(&single);
+        assert_eq!(places(&gap), []);
     }
 
     /// Values as boards have them that the text alone does not show to be variables.
