@@ -926,7 +926,9 @@ fn is_final(cause: &Error) -> bool {
 /// Why the layout of an image has no place for an identity.
 #[cfg(feature = "flash")]
 fn no_place(cause: &Error) -> String {
-    let Error::NoSlots { path, verdicts } = cause else { return error(cause) };
+    let Error::NoSlots { verdicts, .. } = cause else { return error(cause) };
+    // What is to be mended is the image, before it is packed; the target is sound.
+    let path = Path::new("IMAGE");
     let reasons: Vec<_> = verdicts.iter().filter_map(|slot| slot.verdict.as_ref().err()).collect();
     match reasons.first() {
         Some(first) if reasons.len() == verdicts.len() && reasons.iter().all(|reason| reason == first) => {

@@ -218,6 +218,19 @@ fn beside(card: &Image, name: &str, bytes: &[u8]) -> String {
     path.display().to_string()
 }
 
+/// Commands that it names are for the image: the card is sound, and they would harm it.
+#[test]
+fn what_an_image_has_no_room_for_is_mended_in_the_image() {
+    let card = stamped();
+    let mut swap = Image::mbr().bytes();
+    swap[1024..1032].copy_from_slice(&[1, 0, 0, 0, 255, 0, 0, 0]);
+    swap[4086..4096].copy_from_slice(b"SWAPSPACE2");
+    let image = beside(&card, "swap.img", &swap);
+    let said = card.unchanged_by(|| run(&card, &format!("flash --yes {image}"))).exits(6);
+    let said = said.says(&["no slot is free in the image", "`wipefs IMAGE`"]);
+    assert!(!said.stderr.contains(&format!("wipefs {}", card.path().display())), "{}", said.stderr);
+}
+
 #[test]
 fn an_image_without_room_for_an_identity_says_what_the_card_loses() {
     let blank = Image::mbr();
