@@ -48,7 +48,7 @@ impl NewFile {
     pub fn publish(self, path: &Path) -> io::Result<()> {
         self.file.sync_all()?;
         self.name(path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        sync_name(path)
     }
 
     fn name(self, path: &Path) -> io::Result<()> {
@@ -79,6 +79,15 @@ impl Write for NewFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// Flushes the directory that `path` is in: what was named, renamed or removed there is so after a power cut, too.
+///
+/// # Errors
+/// If that fails.
+pub fn sync_name(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::device::SECTOR_LEN;
 use crate::error::{Action, Error, Result};
+use crate::new_file::sync_name;
 
 /// Start of the partition in sectors: 4 MiB, past every slot, and aligned for SD cards.
 pub const PARTITION_LBA: u32 = 8192;
@@ -117,10 +118,7 @@ impl NewImage {
         self.file.as_file().sync_all().map_err(error)?;
         self.file.persist_noclobber(path).map_err(|failed| error(failed.error))?;
         // The name is there after a power cut, too: a record may be removed next.
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))
-            .and_then(|directory| directory.sync_all())
-            .map_err(error)
+        sync_name(path).map_err(error)
     }
 }
 

@@ -9,7 +9,7 @@ mod kept;
 mod matches;
 
 use std::env;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ use crate::device::{Cid, Sector, Target};
 use crate::document::{Document, DocumentProblem};
 use crate::error::{Action, Error, Result};
 use crate::hex;
-use crate::new_file::NewFile;
+use crate::new_file::{NewFile, sync_name};
 use crate::scan::Scan;
 
 pub use kept::{Claim, Kept, read_kept};
@@ -361,8 +361,9 @@ fn read_text(path: &Path) -> Result<String> {
 /// # Errors
 /// If it stays.
 pub fn remove(path: &Path) -> Result<()> {
-    let sync = || path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all());
-    fs::remove_file(path).and_then(|()| sync()).map_err(|error| Error::io(path, Action::Remove, error))
+    fs::remove_file(path)
+        .and_then(|()| sync_name(path))
+        .map_err(|error| Error::io(path, Action::Remove, error))
 }
 
 /// Removes a record that has been given back, if it is a pending one in the place for records, rather than a copy that

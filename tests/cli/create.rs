@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use identity_tests::cli::{Identity, tool};
+use identity_tests::cli::{Identity, program, tool};
 use identity_tests::image::Image;
 use identity_tests::run_where_installed;
 use rustix::fs::SeekFrom;
@@ -153,4 +153,22 @@ fn a_relative_name_is_made_here() {
     stamp.command().current_dir(image.dir());
     stamp.run().exits(0).shows(&["stamped card.img"]);
     assert!(Path::new(image.path()).exists());
+}
+
+/// A record may be removed next, on another file system: the name has to outlive a power cut by then.
+#[test]
+fn the_directory_is_flushed_behind_the_name() {
+    let image = Image::absent();
+    let log = image.dir().join("calls");
+    let mut strace = tool("strace");
+    strace.args(["-f", "-y", "-e", "trace=fsync,rename,renameat,renameat2,link,linkat", "-o"]).arg(&log);
+    let mut traced = Identity::prefixed(strace, program(), "stamp --profile panda --create 16M");
+    traced.command().arg(image.path());
+    traced.run().exits(0);
+    let log = fs::read_to_string(&log).unwrap();
+    let calls: Vec<_> = log.lines().collect();
+    let named = calls.iter().position(|call| call.contains("card.img") && call.contains("= 0"));
+    let directory = format!("<{}>", image.dir().display());
+    let flushed = calls.iter().rposition(|call| call.contains("fsync(") && call.contains(&directory));
+    assert!(named.is_some() && flushed > named, "{log}");
 }

@@ -9,7 +9,7 @@ use identity_tests::workspace;
 
 use crate::source::{Place, Reference, Source};
 
-const CRATES: &[&str] = &[
+pub const CRATES: &[&str] = &[
     "identity-core",
     "identity-layout",
     "identity-host",
