@@ -145,7 +145,7 @@ fn what_another_checkout_has_built_is_not_taken() {
             fs::create_dir_all(path.parent().expect("a directory")).expect("own directory");
             fs::write(path, text).expect("own directory");
         };
-        for other in ["layout", "host", "ui", "cli"] {
+        for other in ["layout", "host", "ui", "cli", "lab"] {
             write(&format!("identity-{other}/empty"), "");
         }
         for other in ["uboot-patch", "fixtures", "fuzz"] {
