@@ -270,8 +270,15 @@ pub fn read(gap: &Gap<'_>) -> PartitionTable {
     nested::read(gap, &primary, &mut table);
     table.partitions.extend(primary);
     gpt::read(gap, protective, &mut table);
-    if let Some((label, lba)) = labels::find(gap, &table) {
-        table.problems.insert(0, TableProblem::OtherLabel { label, lba });
+    if let Some((label, signature)) = labels::find(gap, &table) {
+        if signature.lba() == 0 {
+            // LBA 0 is that table's, and no broken MBR.
+            let is_of_mbr = |problem: &TableProblem| {
+                matches!(problem, TableProblem::NoSignature | TableProblem::BootFlag { .. })
+            };
+            table.problems.retain(|problem| !is_of_mbr(problem));
+        }
+        table.problems.insert(0, TableProblem::OtherLabel { label, signature });
     }
     if gap.bytes().has(ISO9660_OFFSET, b"CD001") {
         table.problems.insert(0, TableProblem::Iso9660);

@@ -20,6 +20,8 @@ use crate::erase::at_a_terminal;
 use crate::{OTHER, UUID};
 
 mod copies;
+mod labels;
+mod names;
 
 const FIRST: u32 = 52;
 const SECOND: u32 = 6607;
@@ -285,7 +287,17 @@ fn a_copy_outside_the_slots() {
         card.put(300, &copy.encode(300, 301)).clear(FIRST).clear(SECOND);
         card
     };
-    each(outside, "verify", &[("identity read --at 300", &[], |_| ())]);
+    let named = commands(&run(&outside(), "verify").exits(3));
+    assert!(named.len() == 1 && named[0].starts_with("identity verify --at 300 "), "{named:?}");
+    // What that advises has the place in it, too.
+    each(
+        outside,
+        "verify --at 300",
+        &[
+            ("identity repair --keep 300 --at 300", &[], |card| _ = run(card, "verify --at 300").exits(0)),
+            ("identity erase --at 300", &[], is_blank),
+        ],
+    );
     let card = outside();
     run(&card, "stamp --profile x").exits(6).says(&["give --at 300"]);
     run(&card, &format!("stamp --uuid {UUID} --at 300")).exits(0);
@@ -383,9 +395,8 @@ fn a_system_on_the_whole_device() {
     };
     let card = swap();
     let named = commands(&run(&card, "stamp --profile panda").exits(6));
-    assert!(named.len() == 2 && named[0].starts_with("wipefs "), "{named:?}");
+    assert!(named.len() == 1 && named[0].starts_with("dd "), "{named:?}");
     follow(&card, &named[0], &[]);
-    follow(&card, &named[1], &[("OFFSET", "0xff6")]);
     can_be_stamped(&card);
 }
 

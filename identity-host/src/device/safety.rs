@@ -40,6 +40,13 @@ pub enum TargetProblem {
     NoCard,
     /// The reader has no card in it.
     NoMedium,
+    /// An attribute of the file forbids to write to it, whoever asks.
+    Attributes {
+        /// It may not be changed at all.
+        immutable: bool,
+        /// It may only become longer.
+        append_only: bool,
+    },
     /// The file is on a file system that is mounted read-only.
     ReadOnlyFileSystem,
     /// The device is read-only.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::whole_device::WholeDevice;
+use crate::whole_device::{Signature, WholeDevice};
 
 use super::Kind;
 
@@ -101,8 +101,8 @@ pub enum TableProblem {
     OtherLabel {
         /// Name of the other table's type.
         label: &'static str,
-        /// Where it is recognised.
-        lba: u64,
+        /// By what it is recognised.
+        signature: Signature,
     },
     /// A sector that a table needs cannot be read.
     Unreadable {
@@ -206,6 +206,19 @@ pub enum TableProblem {
     },
 }
 
+/// What clears a signature. `wipefs` does not list all of them, and of others only by force.
+struct Clear(Signature);
+
+impl fmt::Display for Clear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Signature { offset, len } = self.0;
+        write!(
+            f,
+            "`dd if=/dev/zero of=DEVICE bs=1 seek={offset} count={len} conv=notrunc` clears its signature"
+        )
+    }
+}
+
 impl TableProblem {
     /// Whether no slot may be chosen by this table. Harmless is a partition that is cut off at the device's end or has the
     /// GPT in it, for what lies before the first partition does not depend on it, and a GPT that nobody reads.
@@ -242,10 +255,11 @@ impl fmt::Display for TableProblem {
                 f,
                 "no partition table: LBA 0 ends in 55 AA, but entry {number} has the boot flag 0x{found:02x}"
             ),
-            Self::WholeDevice(WholeDevice { name, lba }) => write!(
+            Self::WholeDevice(WholeDevice { name, signature }) => write!(
                 f,
-                "{name} uses the whole device: its superblock is at LBA {lba}; if nobody needs it any more, \
-                 `wipefs DEVICE` lists its offset and `wipefs --offset OFFSET DEVICE` clears it"
+                "{name} uses the whole device: its superblock is at LBA {}; if nobody needs it any more, {}",
+                signature.lba(),
+                Clear(*signature)
             ),
             Self::Iso9660 => f.write_str("an ISO 9660 image, whose first 64 sectors belong to boot loaders"),
             Self::GptMissing => write!(f, "a protective MBR, but no GPT header at LBA 1; {VERIFY}"),
@@ -280,11 +294,12 @@ impl fmt::Display for TableProblem {
                 f,
                 "the GPT backup at LBA {lba} is not at the end of the device; {TO_END}"
             ),
-            Self::OtherLabel { label, lba } => write!(
+            Self::OtherLabel { label, signature } => write!(
                 f,
-                "a partition table of type {label} in LBA {lba}, which some systems take instead of MBR or GPT; \
-                 if nobody needs it any more, `wipefs DEVICE` lists its offset and `wipefs --offset OFFSET DEVICE` \
-                 clears it"
+                "a partition table of type {label} in LBA {}, which some systems take instead of MBR or GPT; if nobody needs \
+                 it any more, {}",
+                signature.lba(),
+                Clear(*signature)
             ),
             Self::Unreadable { lba } => write!(f, "LBA {lba} cannot be read; it belongs to the partition table"),
             Self::NotLookedAt { number, kind, lba } => write!(
