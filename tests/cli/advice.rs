@@ -20,6 +20,7 @@ use crate::erase::at_a_terminal;
 use crate::{OTHER, UUID};
 
 mod copies;
+mod images;
 mod labels;
 mod names;
 

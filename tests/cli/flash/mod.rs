@@ -24,6 +24,7 @@ mod given_back;
 mod identity;
 mod images;
 mod storage;
+mod sums;
 
 /// Length of the images here in sectors: more than what is read before anything is written.
 const SECTORS: usize = 20480;
