@@ -40,12 +40,6 @@ impl Failure {
         Self { message: format!("{}; {sentence}", self.message), ..self }
     }
 
-    /// The same of a card on which something was written already: that is no refusal, the card has failed.
-    #[must_use]
-    pub fn after_failed_write(self) -> Self {
-        Self { exit: if self.exit == Exit::Refused { Exit::Device } else { self.exit }, ..self }
-    }
-
     /// The exit code with which the command ends.
     pub fn exit(&self) -> Exit {
         self.exit

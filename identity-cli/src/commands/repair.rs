@@ -44,14 +44,14 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
         let (plan, identity) = (&prepared.plan, &prepared.identity);
         update::write(plan, identity, target, &args.target, args.at, surroundings.clone())
     };
+    let was_whole = prepared.is_whole();
     let after = match write(&prepared, &mut target) {
         Err(error @ Error::Step { lba, .. }) if prepared.is_lost(lba) => {
             say(&format!("{}; the second copy goes to another slot", Failure::from(error)));
             // Whatever a person was to agree to, is agreed to.
             let keep = args.keep.or_else(|| prepared.card.scan.lone_copy().map(Keep::Lba));
             let request = Request { keep, avoid: Some(lba), ..request(args) };
-            let again = repair::prepare(&request, &target, &args.target, surroundings.clone());
-            prepared = again.map_err(|error| Failure::from(error).after_failed_write())?;
+            prepared = repair::prepare(&request, &target, &args.target, surroundings.clone())?;
             write(&prepared, &mut target)?
         }
         after => after?,
@@ -61,7 +61,7 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
     print(&match args.format {
         Format::Json => json(&document),
         Format::Text => {
-            let done = if prepared.is_whole() { "nothing to repair" } else { "repaired" };
+            let done = if was_whole { "nothing to repair" } else { "repaired" };
             format!("{done}: {}\n{}", shell::path(&args.target), text::identity(&document))
         }
     })?;

@@ -18,7 +18,7 @@ pub fn identity(document: &Document) -> String {
 pub fn verified(document: &Document, elsewhere: Option<u32>) -> String {
     let mut lines = Lines::default();
     let beside = elsewhere.map_or_else(String::new, |lba| {
-        format!("; LBA {lba}, which is not a slot, holds a valid copy: --at {lba}")
+        format!(" (LBA {lba}, which is not a slot, holds a valid copy: --at {lba})")
     });
     lines.add("state", state(&document.state) + &beside);
     lines.add_some("profile", document.profile.as_ref());

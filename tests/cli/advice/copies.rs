@@ -179,7 +179,7 @@ fn a_copy_outside_the_slots_is_in_the_first_line() {
         let verified = run(&card, "verify").exits(code);
         let first = verified.stdout.lines().next().unwrap_or_default();
         assert!(first.starts_with("state") && first.contains(state), "{first}");
-        assert!(first.ends_with("; LBA 300, which is not a slot, holds a valid copy: --at 300"), "{first}");
+        assert!(first.ends_with(" (LBA 300, which is not a slot, holds a valid copy: --at 300)"), "{first}");
         let named = commands(&verified.says_one_sentence());
         assert!(named.len() == 1 && named[0].starts_with("identity verify --at 300 "), "{named:?}");
         let seen_of = &card;
