@@ -335,8 +335,22 @@ fn check_partitions(table: &mut PartitionTable, device_sectors: u64) {
             }
         }
     }
+    let ends_too_late = |partition: &&Partition| {
+        partition.is_gpt() && partition.end_lba().saturating_add(GPT_BACKUP_SECTORS) > device_sectors
+    };
+    let too_long_one = table.partitions.iter().find(ends_too_late).map(Partition::name_in_text);
+    for problem in &mut table.problems {
+        if let TableProblem::GptUsableBeyond { too_long, .. } | TableProblem::GptBackupLba { too_long, .. } =
+            problem
+        {
+            *too_long = too_long_one;
+        }
+    }
     table.problems.append(&mut problems);
 }
+
+/// Sectors of a backup: 128 entries of 128 bytes and the header.
+const GPT_BACKUP_SECTORS: u64 = 33;
 
 #[cfg(test)]
 mod tests;

@@ -783,7 +783,8 @@ fn no_slots(path: &Path, verdicts: &[SlotVerdict]) -> String {
                 "; if this is the image of one partition, give the image of the whole card".into()
             }
             // The problem names what mends it.
-            Some(SlotBusy::Table(_)) => String::new(),
+            Some(SlotBusy::Table(_)) if one.contains('`') => String::new(),
+            Some(SlotBusy::Table(_)) => format!("; if nothing on it is needed, write another image with `identity flash IMAGE {shown}`"),
             Some(SlotBusy::CutOff { .. }) => "; give the whole card or its whole image".into(),
             _ => "; a card with its first partition at 4 MiB and nothing before it has free slots, or name two sectors with \
                   --at"

@@ -71,6 +71,8 @@ pub enum TableProblem {
         last: u64,
         /// Length of the device.
         sectors: u64,
+        /// A partition that leaves no room for a backup at the device's end.
+        too_long: Option<Named>,
     },
     /// The first usable LBA lies in the GPT itself.
     GptFirstUsable {
@@ -81,6 +83,8 @@ pub enum TableProblem {
     GptBackupLba {
         /// The LBA that the header says.
         stored: u64,
+        /// A partition that leaves no room for a backup at the device's end.
+        too_long: Option<Named>,
     },
     /// A number of GPT entries that not every reader takes.
     GptEntryCount {
@@ -206,6 +210,20 @@ pub enum TableProblem {
     },
 }
 
+/// What mends a GPT of a larger device; `sgdisk` refuses where a partition does not fit this one.
+struct ToEnd(Option<Named>);
+
+impl fmt::Display for ToEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str(TO_END),
+            Some(partition) => {
+                write!(f, "{partition} does not fit this device, which is too small: use a larger one")
+            }
+        }
+    }
+}
+
 /// What clears a signature. `wipefs` does not list all of them, and of others only by force.
 struct Clear(Signature);
 
@@ -274,17 +292,19 @@ impl fmt::Display for TableProblem {
                 f,
                 "the GPT header's first usable LBA {first} is behind its last usable LBA {last}; {VERIFY}"
             ),
-            Self::GptUsableBeyond { last, sectors } => write!(
+            Self::GptUsableBeyond { last, sectors, too_long } => write!(
                 f,
-                "the GPT header is that of a larger device: usable up to LBA {last}, but there are {sectors} sectors; {TO_END}"
+                "the GPT header is that of a larger device: usable up to LBA {last}, but there are {sectors} sectors; {}",
+                ToEnd(*too_long)
             ),
             Self::GptFirstUsable { first } => write!(
                 f,
                 "the GPT header's first usable LBA is {first}, inside the GPT itself; {VERIFY}"
             ),
-            Self::GptBackupLba { stored } => write!(
+            Self::GptBackupLba { stored, too_long } => write!(
                 f,
-                "the GPT header says that its backup is at LBA {stored}, where none can be; {TO_END}"
+                "the GPT header says that its backup is at LBA {stored}, where none can be; {}",
+                ToEnd(*too_long)
             ),
             Self::GptEntryCount { found } => write!(f, "the GPT header counts {found} entries; {VERIFY}"),
             Self::GptStaleBackup { lba } => {

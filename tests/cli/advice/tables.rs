@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Tables of other systems beside an MBR: each is told by its name, and the command that the message names clears it and
-//! nothing else. `wipefs` lists few of them, and for the others nothing but the MBR.
+//! Tables that are broken, or of other systems: the command that a message names mends or clears that table and nothing
+//! else. Of the other systems' tables `wipefs` lists few, and for the others nothing but the MBR.
 
 use identity_tests::cli::tool;
 
@@ -112,5 +112,84 @@ fn a_label_in_the_place_of_an_mbr() {
         assert!(!mapped.stdout.contains("no partition table"), "{label}: {}", mapped.stdout);
         follow(&card, &named[0], &[]);
         run(&card, "stamp --profile panda").exits(6).says(&["no partition table", "sfdisk"]);
+    }
+}
+
+#[test]
+fn a_table_of_a_larger_card() {
+    let cut = || {
+        let card = Image::sgdisk(2 * SECTORS as u64, &["-n", "1:8192:+1M"]);
+        let file = fs::File::options().write(true).open(card.path()).expect("own file");
+        file.set_len(SECTORS as u64 * 512).expect("own file");
+        card
+    };
+    each(cut, "stamp --profile panda", &[("sgdisk -e", &[], can_be_stamped)]);
+}
+
+/// A partition that does not fit: nothing is named that would mend the table, for nothing does.
+#[test]
+fn a_table_of_a_larger_card_whose_partition_does_not_fit() {
+    // The last sector in use is the last that leaves room for a backup, and the next one.
+    let last = SECTORS as u64 - 34;
+    for (end, fits) in [(last, true), (last + 1, false), (2 * SECTORS as u64 - 34, false)] {
+        let card = Image::sgdisk(2 * SECTORS as u64, &["-a", "1", "-n", &format!("1:8192:{end}")]);
+        let file = fs::File::options().write(true).open(card.path()).expect("own file");
+        file.set_len(SECTORS as u64 * 512).expect("own file");
+        let said = run(&card, "stamp --profile panda").exits(6);
+        let named = commands(&said);
+        if fits {
+            follow(&card, &named[0], &[]);
+            can_be_stamped(&card);
+        } else {
+            let said =
+                said.says(&["GPT partition 1 does not fit", "use a larger one", "identity flash IMAGE"]);
+            assert!(!said.stderr.contains("sgdisk"), "{}", said.stderr);
+            let mended =
+                identity_tests::cli::tool("sgdisk").arg("-e").arg(card.path()).output().expect("sgdisk");
+            assert!(!mended.status.success(), "{end}: sgdisk mends it");
+        }
+    }
+}
+
+#[test]
+fn a_system_on_the_whole_device() {
+    let swap = || {
+        let card = Image::mbr();
+        card.put(7, &{
+            let mut sector = [0; 512];
+            sector[502..].copy_from_slice(b"SWAPSPACE2");
+            sector
+        });
+        // A header that is one: version 1 and the last page.
+        card.put(2, &[1, 0, 0, 0, 0xff, 7, 0, 0]);
+        card
+    };
+    let card = swap();
+    let named = commands(&run(&card, "stamp --profile panda").exits(6));
+    assert!(named.len() == 1 && named[0].starts_with("dd "), "{named:?}");
+    follow(&card, &named[0], &[]);
+    can_be_stamped(&card);
+}
+
+/// What no command mends: another image does.
+#[test]
+fn a_table_that_makes_no_sense() {
+    let (_dir, image) = os();
+    let cards: [fn() -> Image; 3] = [
+        // Overlapping partitions.
+        || Image::of(Card::new(SECTORS).mbr(1, 0x0c, 8192, 4096).mbr(2, 0x83, 9000, 4096).bytes()),
+        // Code with the signature of an MBR.
+        || Image::of(Card::new(SECTORS).put_at(462, &[0x33]).put_at(510, &[0x55, 0xaa]).bytes()),
+        // An image for an optical disk.
+        || Image::of(Card::new(SECTORS).mbr(1, 0x83, 8192, 4096).put_at(32769, b"CD001").bytes()),
+    ];
+    for make in cards {
+        for (verb, code) in [("stamp --profile panda", 6), ("verify", 3)] {
+            let card = make();
+            let named = commands(&run(&card, verb).exits(code));
+            assert_eq!(named.len(), 1, "{verb}: {named:?}");
+            follow(&card, &named[0], &[("IMAGE", &image)]);
+            can_be_stamped(&card);
+        }
     }
 }
