@@ -369,6 +369,18 @@ mod tests {
             "179:0",
             TargetProblem::Mounted { name: "mmcblk0p2".into(), point: "/media/me/my card".into() },
         );
+        // Somebody else's mount point need not be UTF-8.
+        let table = fake.root.path().join("proc/self/mountinfo");
+        let other = b"23 1 8:1 / /media/me/\xfc\x80 rw - vfat /dev/sda1 rw\n".to_vec();
+        fs::write(&table, [other, fs::read(&table).unwrap()].concat()).unwrap();
+        fake.refuses(
+            "179:0",
+            TargetProblem::Mounted { name: "mmcblk0p2".into(), point: "/media/me/my card".into() },
+        );
+        let fake = Fake::card();
+        fake.mounted("179:2", "/media/a\\011b\\012c\\134040d");
+        let point = "/media/a\tb\nc\\040d".into();
+        fake.refuses("179:0", TargetProblem::Mounted { name: "mmcblk0p2".into(), point });
         let fake = Fake::card();
         fake.mounted("179:0", "/mnt");
         fake.refuses("179:0", TargetProblem::Mounted { name: "mmcblk0".into(), point: "/mnt".into() });
