@@ -49,7 +49,7 @@ impl Exit {
         (Self::Corrupt, "corrupt, or newer than this program"),
         (
             Self::Doubtful,
-            "conflict, cloned or moved; `verify`: not in order; `flash`: begun and not finished; `list`: one identity twice",
+            "conflict, cloned, moved; `verify`: not in order; `flash`: unfinished; `list`: two alike",
         ),
         (Self::Refused, "refused: unsafe target, identity present, no free slot"),
         (Self::Device, "the device failed: not found, not readable, not writable, read-back differs"),
