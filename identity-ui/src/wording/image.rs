@@ -166,9 +166,11 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
             format!("the archive holds {count}; unpack it, and flash one of them")
         }
         ArchiveProblem::DirectoryWithContent => {
-            "a directory in the archive has content; unpack it with `unzip`".into()
+            format!("a directory in the archive has content; unpack it with `unzip {}`", file(name))
         }
-        ArchiveProblem::Encrypted => "the file in the archive is encrypted; unpack it with `unzip` first".into(),
+        ArchiveProblem::Encrypted => {
+            format!("the file in the archive is encrypted; unpack it first with `unzip {}`", file(name))
+        }
         ArchiveProblem::Method(method) => {
             let method_name = match method {
                 9 => " (Deflate64)",
@@ -242,7 +244,7 @@ pub fn bmap(path: &Path, problem: &BmapProblem) -> String {
         }
         BmapProblem::Signature(SignatureProblem::NotGood(words)) => {
             format!(
-                "it has no good signature ({words}); import the signer's key with `gpg --import`, or fetch it again"
+                "it has no good signature ({words}); import the signer's key with `gpg --import FILE`, or fetch it again"
             )
         }
     };

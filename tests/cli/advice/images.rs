@@ -100,13 +100,43 @@ fn a_file_of_a_packer_that_is_not_unpacked_here() {
         ("lzip -k os.img", "os.img.lz"),
         ("lzop -k os.img", "os.img.lzo"),
         ("xz -k --format=lzma os.img", "os.img.lzma"),
+        ("compress -f copy.img", "copy.img.Z"),
+        ("lrzip -q -o os.lrz os.img", "os.lrz"),
+        ("img2simg os.img os.simg", "os.simg"),
+        ("chdman createraw -i os.img -o os.chd -us 512 -hs 4096", "os.chd"),
     ] {
+        fs::write(bench.dir.path().join("copy.img"), &bench.image).expect("own directory");
         if bench.made_by(line) {
-            let part = if file.contains("lzma") { "xz" } else { line.split(' ').next().unwrap_or_default() };
+            let part = match file {
+                "os.img.lzma" => "xz -dc",
+                "copy.img.Z" => "gzip -dc",
+                "os.simg" => "simg2img",
+                _ => line.split(' ').next().unwrap_or_default(),
+            };
             bench.leads_to_the_image(file, 6, part, &[]);
             // Packed once more, by what is unpacked here.
-            bench.made_by(&format!("gzip -k {file}"));
+            bench.made_by(&format!("gzip -kf {file}"));
             bench.leads_to_the_image(&format!("{file}.gz"), 6, "gzip -dc", &[]);
         }
+    }
+}
+
+/// What `unzip` does not unpack either.
+#[test]
+fn a_zip_file_of_7z() {
+    let bench = Bench::new();
+    for method in ["LZMA", "PPMd"] {
+        let file = format!("{method}.zip");
+        if !bench.made_by(&format!("7z a -bso0 -bsp0 -mm={method} {file} os.img")) {
+            return;
+        }
+        let card = stamped();
+        let path = bench.dir.path().join(&file);
+        let refused = Identity::new("flash").arg(&path).arg(card.path()).run().exits(6);
+        let named = commands(&refused.says(&[method]));
+        assert!(named.len() == 1 && named[0].starts_with("7z e -so "), "{named:?}");
+        follow(&card, &format!("{} ", named[0]), &[("TARGET", &card.path().display().to_string())]);
+        is_whole(&card);
+        assert_eq!(card.sector(9000)[..12], b"here is some"[..]);
     }
 }
