@@ -46,7 +46,12 @@ fn subtitle(chart: &Chart) -> String {
         Some(lba) => format!("first partition at LBA {lba} ({})", size(lba)),
         None => "no partition".to_owned(),
     };
-    format!("{} · {} · {first} · identity: {}", size(chart.sectors), chart.scheme.to_uppercase(), chart.state)
+    format!(
+        "{} · {} · {first} · identity: {}",
+        size(chart.sectors),
+        chart.other_label.filter(|_| chart.scheme == "none").unwrap_or(chart.scheme).to_uppercase(),
+        chart.state
+    )
 }
 
 fn color(used: Use) -> &'static str {

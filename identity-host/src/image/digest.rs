@@ -157,8 +157,13 @@ fn find_line(text: &[u8], name: &[u8]) -> Result<Sum, SumsProblem> {
     })
 }
 
+/// As much of a line or a name as a message has room for.
 fn shown(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    const LEN_MAX: usize = 200;
+    match bytes.get(..LEN_MAX) {
+        Some(start) if bytes.len() > LEN_MAX => format!("{}…", String::from_utf8_lossy(start)),
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }
 
 /// The sum and the name in a line; no name where there is the sum alone. As coreutils have it (`src/digest.c`, `split_3`):

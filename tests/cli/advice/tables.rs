@@ -110,6 +110,7 @@ fn a_label_in_the_place_of_an_mbr() {
         assert!(!read.stderr.contains("no partition table"), "{label}: {}", read.stderr);
         let mapped = run(&card, "map").exits(0);
         assert!(!mapped.stdout.contains("no partition table"), "{label}: {}", mapped.stdout);
+        run(&card, "map --format svg").exits(0).shows(&[&format!("· {} ·", label.to_uppercase())]);
         follow(&card, &named[0], &[]);
         run(&card, "stamp --profile panda").exits(6).says(&["no partition table", "sfdisk"]);
     }

@@ -36,6 +36,8 @@ fn every_form_that_sha256sum_takes_is_taken() {
         "{} *a.img\n",
         "{}\ta.img\n",
         "{} a.img\n",
+        "{}  ./a.img\n",
+        "{} *./a.img\n",
         "  {}  a.img\n",
         "SHA256 (a.img) = {}\n",
         "SHA256(a.img)= {}\n",
@@ -72,6 +74,15 @@ fn every_form_that_sha256sum_takes_is_taken() {
         ours(&bench, &image).exits(6).says_one_sentence().says(&["has the SHA-256", &good]);
     }
     assert!(taken >= 11, "{taken}");
+    // What is no such file at all is told in one line.
+    let utf_16: Vec<u8> =
+        format!("\u{feff}{good}  a.img\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for other in [vec![b'x'; 1 << 20], vec![0; 4096], utf_16, b"<html>\n<body>404</body>\n".to_vec()] {
+        fs::write(&sums, other).expect("own directory");
+        assert!(!sha256sum(&bench, &sums));
+        let said = ours(&bench, &image).exits(6).says_one_sentence().says(&["is not a line of sha256sum"]);
+        assert!(said.stderr.len() < 2500, "{}", said.stderr);
+    }
     // Two sums of one image cannot both be right.
     fs::write(&sums, format!("{good}  a.img\n{bad}  a.img\n")).expect("own directory");
     assert!(!sha256sum(&bench, &sums));
