@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
+use crate::lines::escaped;
 
 /// The program that `say` names, where it is not `identity`.
 static PROGRAM: OnceLock<&'static str> = OnceLock::new();
@@ -56,8 +57,11 @@ fn failed(error: &io::Error) -> Failure {
     Failure::new(Exit::Device, format!("cannot write to standard output: {}", plain(error)))
 }
 
-/// Prints a line to standard error, with the program's name before it; whether that works does not matter.
+/// Prints a line to standard error, with the program's name before it; whether that works does not matter. Whatever it
+/// quotes, of a file, a card or a device tree, a terminal shows it and obeys nothing of it.
 pub fn say(line: &str) {
+    let lines: Vec<_> = line.split('\n').map(escaped).collect();
+    let line = lines.join("\n");
     let _ = writeln!(anstream::stderr(), "{}: {line}", PROGRAM.get().unwrap_or(&"identity"));
 }
 

@@ -176,3 +176,21 @@ fn a_value_from_a_card_runs_nothing() {
     assert!(words.lines().any(|word| word == format!("--board={BOARD}")), "{words}");
     assert!(!Path::new("pwned").exists());
 }
+
+/// A message quotes what it has found in a file: no terminal obeys that.
+#[test]
+fn what_a_file_says_is_shown_and_not_obeyed() {
+    let (dir, image) = os();
+    let card = stamped();
+    let flash = || Identity::new("flash --yes").arg(&image).arg(card.path()).run().exits(6);
+    fs::write(dir.path().join("os.img.bmap"), "<bmap version=\"2.0\"><ImageSize> 8388608 </ImageSize><BlockSize> 4096 \
+        </BlockSize><BlocksCount> 2048 </BlocksCount><MappedBlocksCount> 1 </MappedBlocksCount><ChecksumType> \
+        sha1\u{202e}\u{9b}31m </ChecksumType><BmapFileChecksum> 0 </BmapFileChecksum><BlockMap></BlockMap></bmap>")
+        .expect("own directory");
+    let said = flash().says_one_sentence().says(&["its checksums are sha1\\u{202e}\\u{9b}31m; "]);
+    assert!(!said.stderr.contains(['\u{202e}', '\u{9b}']), "{}", said.stderr);
+    fs::remove_file(dir.path().join("os.img.bmap")).expect("own file");
+    fs::write(format!("{image}.sha256"), format!("{}  other\u{1b}[31m\u{200b}.img\n", "0".repeat(64)))
+        .expect("room");
+    flash().says_one_sentence().says(&["it is about other\\u{1b}[31m\\u{200b}.img, not about os.img"]);
+}
