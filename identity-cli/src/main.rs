@@ -6,12 +6,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use identity_cli::{args::Cli, commands};
+use identity_ui::output;
 
 fn main() -> ExitCode {
-    match commands::run(Cli::parse()) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::say_usage(&error),
+    };
+    match commands::run(cli) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            identity_ui::output::say(&error.to_string());
+            output::say(&error.to_string());
             error.exit().into()
         }
     }

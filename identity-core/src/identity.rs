@@ -73,8 +73,13 @@ impl Identity {
     /// [`DraftError::Generation`] after 4294967295 writes.
     pub fn next(&self) -> Result<Draft, DraftError> {
         let generation = self.generation.checked_add(1).ok_or(DraftError::Generation)?;
+        Ok(Draft { generation, ..self.draft() })
+    }
+
+    /// A draft with the same values and the same generation.
+    pub fn draft(&self) -> Draft {
         let fields = Vec::from_slice(&self.fields).unwrap_or_default();
-        Ok(Draft { uuid: self.uuid, generation, fields })
+        Draft { uuid: self.uuid, generation: self.generation, fields }
     }
 
     /// The sector that holds this identity at `own_lba`, with the other copy at `peer_lba`.

@@ -293,8 +293,8 @@ pub enum Error {
     /// An image cannot be taken.
     #[cfg(feature = "flash")]
     Image {
-        /// The file, or what stands for it.
-        name: String,
+        /// The file, or what stands for standard input.
+        path: PathBuf,
         /// What is wrong with it.
         problem: ImageProblem,
     },

@@ -175,7 +175,7 @@ fn keep_one(card: WholeCard, keep: Keep, request: &Request, path: &Path) -> Resu
         card.scan.valid().map(|(_, identity, _)| identity).filter(|identity| identity.uuid() == kept.uuid());
     let highest = versions.map(Identity::generation).max().unwrap_or(kept.generation());
     let next = highest.checked_add(1).ok_or(Error::Generation(DraftError::Generation))?;
-    let mut draft = kept.next().map_err(Error::Generation)?;
+    let mut draft = kept.draft();
     draft.set_generation(next);
     let identity = draft.finish().map_err(Error::Generation)?;
     let pair = card.choose(&[], request.force, path)?;

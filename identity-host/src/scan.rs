@@ -6,7 +6,7 @@
 
 use identity_core::copy::{Defect, Newer, NotACopy};
 use identity_core::search::{Condition, Reading};
-use identity_core::slot::reading_position;
+use identity_core::slot::{COUNT, reading_position};
 use identity_core::{Identity, Search, State, StoredCopy, Uuid};
 
 use crate::device::{Card, SECTOR_LEN, Sector, plain};
@@ -57,6 +57,8 @@ pub struct Scan {
     surroundings: Surroundings,
     /// Start of the first partition, where that was looked for and there is one.
     partition_lba: Option<u64>,
+    /// The place that was looked at before the slots.
+    hint_lba: Option<u32>,
 }
 
 impl Scan {
@@ -86,7 +88,7 @@ impl Scan {
             sectors.push(sector);
         }
         let surroundings = Surroundings::unknown("nobody has asked for the CID");
-        Self { sectors, state: search.state(), surroundings, partition_lba: None }
+        Self { sectors, state: search.state(), surroundings, partition_lba: None, hint_lba }
     }
 
     /// The same of a card whose first partition starts at `partition_lba`, if it has one. The state is the search's alone;
@@ -148,6 +150,13 @@ impl Scan {
             let (identity, peer_lba) = sector.copy.as_ref()?;
             Some((sector.lba, identity, *peer_lba))
         })
+    }
+
+    /// The place that a person has named and no reader looks at by itself, where it holds a copy: every other command has to
+    /// be given it, too.
+    pub fn named_place(&self) -> Option<u32> {
+        let is_ours = |lba: &u32| self.ours().any(|sector| sector.lba == *lba);
+        self.hint_lba.filter(|lba| reading_position(*lba) == COUNT && is_ours(lba))
     }
 
     /// Whether a sector lies behind the start of the first partition, as far as that is known.

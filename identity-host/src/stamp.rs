@@ -108,7 +108,9 @@ impl Request {
     /// [`Error::Value`] if a value breaks its rule.
     pub fn new_identity(&self) -> Result<Option<Identity>> {
         if let Some(restored) = &self.restore {
-            let mut draft = restored.next().map_err(Error::Generation)?;
+            let mut draft = restored.draft();
+            // An identity of the highest generation is given back as it was: its generation does not wrap, and the undo works.
+            draft.set_generation(restored.generation().saturating_add(1));
             // A binding names the old card and the board that it was in: the new card is bound anew, if at all.
             draft.remove(|field, _| field == kind::CARD || field == kind::BOARD);
             return draft.finish().map(Some).map_err(Error::Generation);
@@ -267,8 +269,7 @@ fn bind(
         _ if !request.bind => Ok((identity, None)),
         Err(reason) => Ok((identity, Some(reason))),
         Ok(cid) => {
-            let mut draft = identity.next().map_err(Error::Generation)?;
-            draft.set_generation(identity.generation());
+            let mut draft = identity.draft();
             draft.set_card(*cid.bytes()).map_err(Error::Value)?;
             Ok((draft.finish().map_err(Error::Value)?, None))
         }

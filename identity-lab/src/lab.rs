@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use identity_core::text;
-use identity_ui::{Exit, Failure, Result};
+use identity_ui::{Exit, Failure, Result, shell};
 
 use crate::boards::{Board, Boards};
 use crate::place::{Place, Placed, cannot};
@@ -108,7 +108,7 @@ pub struct Lab {
 pub fn find(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(dir) = given {
         let is_lab = dir.join(LAB_TOML).exists();
-        let shown = dir.display();
+        let shown = shell::path(dir);
         let none = || {
             Failure::usage(format!(
                 "{shown} is no lab: it has no {LAB_TOML}; `identity-lab init {shown}` makes one"

@@ -10,7 +10,11 @@ use identity_ui::output;
 
 fn main() -> ExitCode {
     output::set_program("identity-lab");
-    match commands::run(Cli::parse()) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::say_usage(&error),
+    };
+    match commands::run(cli) {
         Ok(exit) => exit.into(),
         Err(error) => {
             output::say(&error.to_string());

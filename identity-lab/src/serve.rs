@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use identity_host::device::plain;
 use identity_ui::output::say;
-use identity_ui::{Exit, Failure, Result};
+use identity_ui::{Exit, Failure, Result, shell};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -171,8 +171,8 @@ fn start_dnsmasq(settings: &Settings) -> Result<Running> {
     let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::refused(format!(
             "{} is not there: without [network] in lab.toml, DHCP is another server's; set it, and run `identity-lab netboot {}`",
-            path.display(),
-            settings.dir.display()
+            shell::path(&path),
+            shell::path(&settings.dir)
         )),
         _ => cannot("read", &path, &error, Exit::Device),
     })?;
@@ -276,7 +276,7 @@ pub fn listen_at(address: Option<Ipv4Addr>, port: u16) -> SocketAddrV4 {
 pub fn tree(dir: &Path) -> Result<PathBuf> {
     let is_ours = dir.join(crate::netboot::tree_on_disk::MARK).exists();
     if !is_ours {
-        let shown = dir.display();
+        let shown = shell::path(dir);
         return Err(Failure::refused(format!(
             "{shown} is no tree of `identity-lab netboot`; make it: `identity-lab netboot {shown}`"
         )));

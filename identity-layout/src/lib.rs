@@ -47,7 +47,7 @@ pub use gap::{GAP_SECTORS_MAX, Gap, Look, Piece};
 pub use inspection::Inspection;
 pub use map::{Basis, CopyState, Map, Owner, Region, map};
 pub use slot_rules::{SlotBusy, check_place, check_slot};
-pub use whole_device::WholeDevice;
+pub use whole_device::{Signature, WholeDevice};
 
 // The example in the README is a test.
 #[cfg(doctest)]

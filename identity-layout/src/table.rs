@@ -270,8 +270,15 @@ pub fn read(gap: &Gap<'_>) -> PartitionTable {
     nested::read(gap, &primary, &mut table);
     table.partitions.extend(primary);
     gpt::read(gap, protective, &mut table);
-    if let Some((label, lba)) = labels::find(gap, &table) {
-        table.problems.insert(0, TableProblem::OtherLabel { label, lba });
+    if let Some((label, signature)) = labels::find(gap, &table) {
+        if signature.lba() == 0 {
+            // LBA 0 is that table's, and no broken MBR.
+            let is_of_mbr = |problem: &TableProblem| {
+                matches!(problem, TableProblem::NoSignature | TableProblem::BootFlag { .. })
+            };
+            table.problems.retain(|problem| !is_of_mbr(problem));
+        }
+        table.problems.insert(0, TableProblem::OtherLabel { label, signature });
     }
     if gap.bytes().has(ISO9660_OFFSET, b"CD001") {
         table.problems.insert(0, TableProblem::Iso9660);
@@ -328,8 +335,22 @@ fn check_partitions(table: &mut PartitionTable, device_sectors: u64) {
             }
         }
     }
+    let ends_too_late = |partition: &&Partition| {
+        partition.is_gpt() && partition.end_lba().saturating_add(GPT_BACKUP_SECTORS) > device_sectors
+    };
+    let too_long_one = table.partitions.iter().find(ends_too_late).map(Partition::name_in_text);
+    for problem in &mut table.problems {
+        if let TableProblem::GptUsableBeyond { too_long, .. } | TableProblem::GptBackupLba { too_long, .. } =
+            problem
+        {
+            *too_long = too_long_one;
+        }
+    }
     table.problems.append(&mut problems);
 }
+
+/// Sectors of a backup: 128 entries of 128 bytes and the header.
+const GPT_BACKUP_SECTORS: u64 = 33;
 
 #[cfg(test)]
 mod tests;

@@ -18,8 +18,33 @@ use super::gap::Gap;
 pub struct WholeDevice {
     /// Its name, as people know it.
     pub name: &'static str,
-    /// The sector by which it is known.
-    pub lba: u64,
+    /// By what it is known.
+    pub signature: Signature,
+}
+
+/// Bytes without which something is not recognised any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// Offset from the start of the device, in bytes.
+    pub offset: u64,
+    /// Length in bytes, at least one.
+    pub len: u64,
+}
+
+impl Signature {
+    /// `len` bytes from the byte `at` of the sector `lba` on.
+    pub(crate) fn new(lba: u64, at: u64, len: usize) -> Self {
+        Self::of_bytes(lba.saturating_mul(SECTOR).saturating_add(at), len)
+    }
+
+    fn of_bytes(offset: u64, len: usize) -> Self {
+        Self { offset, len: u64::try_from(len).unwrap_or(u64::MAX) }
+    }
+
+    /// LBA of the sector in which it begins.
+    pub fn lba(self) -> u64 {
+        lba_of(self.offset)
+    }
 }
 
 /// A byte offset on the device.
@@ -34,7 +59,11 @@ enum At {
 /// Kilobytes in bytes, as libblkid counts superblocks.
 const KB: u64 = 1024;
 
+const ZFS: &str = "ZFS";
 const ZFS_DEVICE_LEN_MIN: u64 = 64 << 20;
+const ZFS_LABEL_LEN: u64 = 256 * KB;
+/// Where the list of pairs begins in a label.
+const ZFS_LIST_OFFSET: u64 = 16 * KB;
 
 /// One place of a superblock.
 struct Place {
@@ -63,7 +92,7 @@ const READ_SECTORS: u64 = 8;
 const END_SECTORS: u64 = 264;
 
 macro_rules! places {
-    ($($name:literal $at:expr, $magic_at:expr, $magic:expr, $check:expr;)*) => {
+    ($($name:tt $at:expr, $magic_at:expr, $magic:expr, $check:expr;)*) => {
         &[$(Place { name: $name, at: $at, magic_at: $magic_at, magic: $magic, check: $check }),*]
     };
 }
@@ -143,7 +172,7 @@ const PLACES: &[Place] = places! {
     "suspended system" Start(0), 0, SWSUSPEND_TUXONICE, any;
     "NTFS" Start(0), 3, b"NTFS    ", any;
     "exFAT" Start(0), 3, b"EXFAT   ", any;
-    "FAT" Start(0), 510, &[0x55, 0xaa], fat;
+    FAT Start(0), 510, &[0x55, 0xaa], fat;
     "ReFS" Start(0), 0, b"\0\0\0ReFS\0", any;
     "XFS" Start(0), 0, b"XFSB", any;
     "exfs" Start(0), 0, b"EXFS", any;
@@ -198,14 +227,19 @@ const PLACES: &[Place] = places! {
     "UDF" Start(32 * KB), 1, b"NSR02", any;
     "UDF" Start(32 * KB), 1, b"NSR03", any;
     "High Sierra" Start(32 * KB), 9, b"CDROM", any;
-    "ZFS" Start(16 * KB), 0, &[1], zfs;
-    "ZFS" Start(272 * KB), 0, &[1], zfs;
-    "ZFS" End(256 * KB, 496 * KB), 0, &[1], zfs;
-    "ZFS" End(256 * KB, 240 * KB), 0, &[1], zfs;
+    ZFS Start(ZFS_LIST_OFFSET), 0, &[1], zfs;
+    ZFS Start(272 * KB), 0, &[1], zfs;
+    ZFS End(256 * KB, 496 * KB), 0, &[1], zfs;
+    ZFS End(256 * KB, 240 * KB), 0, &[1], zfs;
 };
 
 const BITLOCKER_TO_GO: &[u8] =
     &[0x3b, 0xd6, 0x67, 0x49, 0x29, 0x2e, 0xd8, 0x4a, 0x83, 0x99, 0xf6, 0xa3, 0x39, 0xe3, 0xd0, 0x01];
+
+/// Name of the FAT file systems.
+const FAT: &str = "FAT";
+/// Where their number of tables is, from the start of the file system on.
+const FAT_COUNT: u64 = 16;
 
 /// Page sizes that swap is made for, in bytes: its magic stands at the end of the first page.
 const PAGES: [u64; 5] = [4 * KB, 8 * KB, 16 * KB, 32 * KB, 64 * KB];
@@ -226,7 +260,14 @@ pub fn find(gap: &Gap<'_>, partitions: &[Range<u64>]) -> Option<WholeDevice> {
         let bytes = known_from(gap, at)?;
         let superblock = Superblock { bytes, at, gap, partitions };
         let is_it = bytes.has(place.magic_at, place.magic) && (place.check)(&superblock);
-        is_it.then(|| WholeDevice { name: place.name, lba: lba_of(at.saturating_add(place.magic_at)) })
+        let signature = match place.name {
+            // That of an MBR, too; without the number of tables it is no FAT.
+            FAT => Signature::of_bytes(at.saturating_add(FAT_COUNT), 1),
+            // The list and what follows it in this label: each half tells of the file system.
+            ZFS => Signature { offset: at, len: ZFS_LABEL_LEN.saturating_sub(ZFS_LIST_OFFSET) },
+            _ => Signature::of_bytes(at.saturating_add(place.magic_at), place.magic.len()),
+        };
+        is_it.then_some(WholeDevice { name: place.name, signature })
     });
     places.next().or_else(|| find_swap(gap)).or_else(|| find_ufs(gap))
 }
@@ -281,7 +322,7 @@ fn find_swap(gap: &Gap<'_>) -> Option<WholeDevice> {
         let (version, last_page) = (gap.bytes().u32_le(KB)?, gap.bytes().u32_le(KB.checked_add(4)?)?);
         let is_old = *magic != b"SWAPSPACE2";
         let holds = is_old || (matches!(version, 1 | 0x0100_0000) && last_page != 0);
-        holds.then(|| WholeDevice { name, lba: lba_of(at) })
+        holds.then(|| WholeDevice { name, signature: Signature::of_bytes(at, magic.len()) })
     })
 }
 
@@ -296,7 +337,7 @@ fn find_ufs(gap: &Gap<'_>) -> Option<WholeDevice> {
         let bytes = known_from(gap, at)?;
         let magics = [bytes.u32_le(0)?, bytes.u32_be(0)?];
         let is_it = magics.iter().any(|magic| UFS_MAGICS.contains(magic));
-        is_it.then(|| WholeDevice { name: "UFS", lba: lba_of(at) })
+        is_it.then(|| WholeDevice { name: "UFS", signature: Signature::of_bytes(at, 4) })
     })
 }
 
@@ -360,7 +401,7 @@ fn fat(sb: &Superblock<'_>) -> bool {
     let sector_len = bytes.u16_le(11).is_some_and(|len| matches!(len, 512 | 1024 | 2048 | 4096));
     let cluster = bytes.byte(13).is_some_and(u8::is_power_of_two);
     let reserved = bytes.u16_le(14).is_some_and(|sectors| sectors > 0);
-    let fats = bytes.byte(16).is_some_and(|fats| fats > 0);
+    let fats = bytes.byte(FAT_COUNT).is_some_and(|fats| fats > 0);
     let media = bytes.byte(21).is_some_and(|media| media == 0xf0 || media >= 0xf8);
     !strange && sector_len && cluster && reserved && fats && media
 }

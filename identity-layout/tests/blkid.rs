@@ -40,18 +40,21 @@ fn blkid(card: &Card) -> Option<String> {
 
 /// What the layout finds, having asked for each sector that it needs.
 fn ours(card: &Card) -> Option<&'static str> {
+    match problem(card)? {
+        TableProblem::WholeDevice(user) => Some(user.name),
+        _ => Some("ISO 9660"),
+    }
+}
+
+fn problem(card: &Card) -> Option<TableProblem> {
     let sectors = card.sectors();
     let mut inspection = Inspection::new(sectors);
     while let Some(Range { start, end }) = inspection.next() {
         inspection.give(start, card.bytes()[start as usize * 512..end as usize * 512].to_vec());
     }
     let map = map(&inspection.gap());
-    let problems = map.table.problems.iter();
-    problems.into_iter().find_map(|problem| match problem {
-        TableProblem::WholeDevice(user) => Some(user.name),
-        TableProblem::Iso9660 => Some("ISO 9660"),
-        _ => None,
-    })
+    let mut problems = map.table.problems.into_iter();
+    problems.find(|problem| matches!(problem, TableProblem::WholeDevice(_) | TableProblem::Iso9660))
 }
 
 fn card() -> Card {
@@ -221,12 +224,12 @@ fn what_blkid_finds_on_the_whole_device_is_refused() {
     assert!(found > 60, "blkid takes only {found} of {}", cards.len());
 }
 
-#[test]
-fn what_tools_make_on_the_whole_device_is_refused() {
+/// Programs, and their options, that make file systems and volumes.
+fn tools() -> Vec<(&'static str, Vec<&'static str>)> {
     let luks =
         ["luksFormat", "--batch-mode", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--type"];
     let luks = |kind| [&luks[..], &[kind]].concat();
-    let tools: [(&str, Vec<&str>); 15] = [
+    vec![
         ("mkswap", vec![]),
         ("mkfs.ext2", vec!["-q", "-F"]),
         ("mkfs.ext4", vec!["-q", "-F"]),
@@ -242,9 +245,13 @@ fn what_tools_make_on_the_whole_device_is_refused() {
         ("make-bcache", vec!["-B"]),
         ("cryptsetup", luks("luks1")),
         ("cryptsetup", luks("luks2")),
-    ];
+    ]
+}
+
+#[test]
+fn what_tools_make_on_the_whole_device_is_refused() {
     let mut seen = 0;
-    for (program, arguments) in tools {
+    for (program, arguments) in tools() {
         let Some(card) = made(program, &arguments) else {
             identity_fixtures::skipped(&format!("{program} is not installed"));
             continue;
@@ -257,6 +264,52 @@ fn what_tools_make_on_the_whole_device_is_refused() {
     );
     // Those of util-linux are always there.
     assert!(seen >= 2, "{seen}");
+}
+
+/// The bytes that a message tells a person to clear: then blkid finds nothing either, and the MBR is what it was.
+#[test]
+fn without_its_signature_nobody_finds_it() {
+    let made = tools().into_iter().filter_map(|(program, arguments)| {
+        Some((program.to_owned(), made(program, &arguments)?)).filter(|(_, card)| {
+            // Its first 64 sectors are for boot loaders, and no bytes are named.
+            problem(card) != Some(TableProblem::Iso9660)
+        })
+    });
+    assert_eq!(blkid(&zfs()).as_deref(), Some("zfs_member"));
+    let mut cleared = 0;
+    for (name, mut card) in superblocks().into_iter().chain([("ZFS".into(), zfs())]).chain(made) {
+        let table = card.bytes()[446..512].to_vec();
+        let mut again = 0;
+        while let Some(problem) = problem(&card) {
+            let TableProblem::WholeDevice(user) = problem else { panic!("{name}: {problem:?}") };
+            let signature = user.signature;
+            assert!((1..=256 << 10).contains(&signature.len), "{name}: {signature:?}");
+            card.put_at(signature.offset as usize, &vec![0; signature.len as usize]);
+            (cleared, again) = (cleared + 1, again + 1);
+            assert!(again < 8, "{name}: {signature:?}");
+        }
+        assert_eq!(blkid(&card), None, "{name}");
+        assert!(card.bytes()[446..512] == table, "{name}");
+    }
+    assert!(cleared > 100, "{cleared}");
+}
+
+/// The four labels of a ZFS pool's member, with a list of pairs and uberblocks as blkid looks for them.
+fn zfs() -> Card {
+    let mut card = card();
+    let end = SECTORS << 9;
+    for label in [0, 256 << 10, end - (512 << 10), end - (256 << 10)] {
+        // The list for libblkid 2.41, uberblocks for 2.38.
+        let names: [&[u8]; 4] =
+            [&[1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1], b"txg", b"guid", b"state"];
+        card.put_at(label + (16 << 10), &names.concat());
+        for number in 0..8 {
+            let words = [0x00ba_b10c, 5000, 5 + number as u64, 1, 1];
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            card.put_at(label + (128 << 10) + number * 1024, &bytes);
+        }
+    }
+    card
 }
 
 #[test]

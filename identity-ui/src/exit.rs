@@ -47,7 +47,10 @@ impl Exit {
         (Self::Usage, "wrong usage"),
         (Self::Blank, "blank: no identity"),
         (Self::Corrupt, "corrupt, or newer than this program"),
-        (Self::Doubtful, "conflict, cloned or moved; `verify`: not in order; `list`: one identity twice"),
+        (
+            Self::Doubtful,
+            "conflict, cloned, moved; `verify`: not in order; `flash`: unfinished; `list`: two alike",
+        ),
         (Self::Refused, "refused: unsafe target, identity present, no free slot"),
         (Self::Device, "the device failed: not found, not readable, not writable, read-back differs"),
         (Self::Interrupted, "interrupted"),
@@ -134,7 +137,13 @@ impl Exit {
             Error::NotBooted { problem: NotBooted::Absent { .. }, .. } => Self::Device,
             Error::NotBooted { problem: NotBooted::Doubtful { .. }, .. } => Self::Doubtful,
             #[cfg(feature = "flash")]
-            Error::Flash { problem: FlashProblem::Unfinished { cause, .. }, .. } => Self::of_error(cause),
+            // The card was written to, and holds the mark: as `verify` says it.
+            Error::Flash { problem: FlashProblem::Unfinished { cause, .. }, .. } => {
+                match Self::of_error(cause) {
+                    failed @ (Self::Device | Self::Interrupted) => failed,
+                    _ => Self::Doubtful,
+                }
+            }
             #[cfg(feature = "flash")]
             Error::Flash { problem: FlashProblem::NoPlace { cause, .. }, .. } => Self::of_error(cause),
             #[cfg(feature = "flash")]

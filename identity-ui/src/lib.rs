@@ -4,7 +4,7 @@
 //! ```text
 //!  identity_host::Error ──▶ wording (a sentence with a way out), exit (a code) ──▶ failure ──┐
 //!  identity_host::flash::progress ──▶ progress (a bar, or lines of JSON; size in words) ─────┼─▶ output (standard output, error)
-//!  an identity, a table ──▶ lines (aligned, coloured) ───────────────────────────────────────┘
+//!  an identity, a table ──▶ lines (aligned, coloured), shell (a file's name) ────────────────┘
 //!                           confirm (a question before harm, at a terminal)     manual (pages out of a command line)
 //! ```
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ pub mod manual;
 pub mod output;
 #[cfg(feature = "flash")]
 pub mod progress;
+pub mod shell;
 pub mod size;
 pub mod wording;
 

@@ -37,10 +37,20 @@ pub fn escaped(text: &str) -> String {
         if char.is_ascii() && !char.is_ascii_control() {
             return char.to_string();
         }
+        if is_blank_mark(char) {
+            return char.escape_unicode().to_string();
+        }
         // Behind a letter, a combining mark is left as it is.
         String::from_iter(['a', char]).escape_debug().skip(1).collect()
     };
     text.chars().map(one).collect()
+}
+
+/// What a terminal shows as nothing although it is a letter or a mark: fillers and variation selectors. Source: Unicode 16,
+/// `Default_Ignorable_Code_Point` outside of category Cf, and the blank pattern of Braille.
+fn is_blank_mark(char: char) -> bool {
+    matches!(char, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// A state in its colour.
@@ -61,7 +71,7 @@ mod tests {
     #[test]
     fn format_characters_are_visible() {
         for char in "\u{ad}\u{600}\u{61c}\u{6dd}\u{70f}\u{180e}\u{200b}\u{200d}\u{200e}\u{202a}\u{202e}\u{2060}\
-                     \u{2066}\u{2069}\u{feff}\u{fff9}\u{110bd}\u{1d173}\u{e0001}\u{e007f}\u{2028}\u{9b}\u{7f}\u{1b}"
+                     \u{2066}\u{2069}\u{feff}\u{fff9}\u{110bd}\u{1d173}\u{e0001}\u{e007f}\u{2028}\u{9b}\u{7f}\u{1b}\u{34f}\u{115f}\u{3164}\u{fe0f}\u{ffa0}\u{e0100}\u{2800}"
             .chars()
         {
             let shown = escaped(&format!("a{char}b"));

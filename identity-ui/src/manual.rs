@@ -11,7 +11,7 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use identity_host::device::plain;
 
 use crate::output::print;
-use crate::{Exit, Failure, Result};
+use crate::{Exit, Failure, Result, shell};
 
 /// A name, and what is said of it.
 pub type Row = (String, String);
@@ -58,7 +58,7 @@ impl Manual<'_> {
         for (name, page) in &pages {
             let path = dir.join(format!("{name}.1"));
             fs::write(&path, page).map_err(|error| {
-                Failure::new(Exit::Device, format!("cannot write {}: {}", path.display(), plain(&error)))
+                Failure::new(Exit::Device, format!("cannot write {}: {}", shell::path(&path), plain(&error)))
             })?;
         }
         Ok(Exit::Done)

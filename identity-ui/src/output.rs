@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use identity_host::device::plain;
@@ -58,6 +59,23 @@ fn failed(error: &io::Error) -> Failure {
 /// Prints a line to standard error, with the program's name before it; whether that works does not matter.
 pub fn say(line: &str) {
     let _ = writeln!(anstream::stderr(), "{}: {line}", PROGRAM.get().unwrap_or(&"identity"));
+}
+
+/// What the parser of the command line says: help and version on standard output, where it may fail as any output, and wrong
+/// usage on standard error. Returns the exit code.
+pub fn say_usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        // Whether that works does not matter.
+        let _ = error.print();
+        return Exit::Usage.into();
+    }
+    match print(&error.render().ansi().to_string()) {
+        Ok(()) => Exit::Done.into(),
+        Err(failure) => {
+            say(&failure.to_string());
+            failure.exit().into()
+        }
+    }
 }
 
 /// One JSON object in one line.

@@ -2,13 +2,14 @@
 //! Facts as sentences: what was found, where, and what to do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
 use identity_core::field::kind;
 use identity_core::identity::DraftError;
 use identity_core::search::Condition;
-use identity_core::slot::COUNT;
+use identity_core::slot::{COUNT, reading_position};
 use identity_core::{Identity, State};
 use identity_host::boot_handover::NotBooted;
 use identity_host::by_identity::LinkProblem;
@@ -31,9 +32,12 @@ use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
 use identity_layout::table::TableProblem;
 
 use crate::lines::escaped;
+use crate::shell;
 
 #[cfg(feature = "flash")]
 mod image;
+#[cfg(feature = "flash")]
+pub use image::name as image_name;
 
 /// An error as a sentence with a way out.
 pub fn error(error: &Error) -> String {
@@ -42,20 +46,20 @@ pub fn error(error: &Error) -> String {
         Error::ByIdentity { path, problem } => by_identity(path, problem),
         Error::Io { path, action, error } => failed(path, *action, error),
         Error::State { path, scan } => {
-            state(scan, path).unwrap_or_else(|| format!("{} is valid", path.display()))
+            state(scan, path).unwrap_or_else(|| format!("{} is valid", shell::path(path)))
         }
         Error::IdentityPresent { path, scan } => match (scan.state(), scan.latest()) {
             (State::Valid | State::Degraded, Some(identity)) => format!(
-                "{}; change it with `identity stamp --uuid {} --hostname NAME {shown}`, or replace it with `identity stamp \
-                 --force --profile NAME {shown}`",
+                "{}; change it with `identity stamp --uuid {} --hostname NAME {card}`, or replace it with `identity stamp \
+                 --force --profile NAME {card}`",
                 has(path, identity),
                 identity.uuid(),
-                shown = path.display()
+                card = card(scan, path)
             ),
             _ => state(scan, path).unwrap_or_default(),
         },
         Error::NewerCopy { path, lba, in_partition, by_force } => {
-            let shown = path.display();
+            let shown = shell::path(path);
             let way_out = match (in_partition, by_force) {
                 (true, _) => {
                     "it lies in a partition, where this program never clears it; update `identity`".into()
@@ -73,34 +77,35 @@ pub fn error(error: &Error) -> String {
         Error::UnreadablePlace { path, lba } => format!(
             "{}: LBA {lba} cannot be read, and may hold a copy that can be read again later; nothing was written: use \
              another card reader, or give --force",
-            path.display()
+            shell::path(path)
         ),
         Error::CopiesInPartition { path, lbas } => format!(
             "{}: this would clear {} in a partition (the first partition starts earlier than when the card was stamped); \
              nothing was written: --dry-run lists the steps, --force runs them",
-            path.display(),
+            shell::path(path),
             copies_at(lbas)
         ),
         Error::CopyElsewhere { path, lba } => format!(
             "{}: LBA {lba} is not a slot, but holds a valid copy, which readers find only with --at; give --at {lba}",
-            path.display()
+            shell::path(path)
         ),
         Error::LoneCopy { path, lba } => format!(
             "{0}: LBA {lba} holds the only copy; it may come from another card, and two cards would share one identity; if \
-             it belongs to this card, complete it with `identity repair --keep {lba} {0}`, else remove it with `identity \
-             erase {0}`",
-            path.display()
+             it belongs to this card, complete it with `identity repair --keep {lba} {1}`, else remove it with `identity \
+             erase {1}`",
+            shell::path(path),
+            card_at(Some(*lba), path)
         ),
         Error::CopyBesidePair { path, lba } => format!(
             "{0}: LBA {lba} holds a third copy, and bind would have to clear it, which it does not do on a card in use; put \
              the card into a card reader and run `identity repair {0}` there",
-            path.display()
+            shell::path(path)
         ),
         Error::NothingToKeep { path, scan } => {
             let copies = if has_versions(scan) { versions(scan) } else { valid_copies(scan) };
             format!(
                 "{} holds no such identity, or two versions of it ({copies}); give --keep the LBA of the copy to keep",
-                path.display()
+                shell::path(path)
             )
         }
         Error::Value(error) => value(*error),
@@ -113,9 +118,10 @@ pub fn error(error: &Error) -> String {
         ),
         Error::NoSlots { path, verdicts } => no_slots(path, verdicts),
         Error::Unfinished { path, image } => format!(
-            "{0} holds an unfinished flash of {image} (the mark in LBA 0), and has no partition table before that is finished; finish it with `identity \
+            "{0} holds an unfinished flash of {1} (the mark in LBA 0), and has no partition table before that is finished; finish it with `identity \
              flash IMAGE {0}`",
-            path.display()
+            shell::path(path),
+            escaped(image)
         ),
         Error::Places(PlacesProblem::Count) => "--at takes one LBA or two, joined by a comma".into(),
         Error::Places(PlacesProblem::NotTwo) => {
@@ -128,10 +134,10 @@ pub fn error(error: &Error) -> String {
         }
         Error::Place { path, lba, busy: why, by_force } => {
             let force = if *by_force { "; --force writes there all the same" } else { "" };
-            format!("{}: --at {lba}: {}{force}", path.display(), busy(why, path))
+            format!("{}: --at {lba}: {}{force}", shell::path(path), busy(why, path))
         }
         Error::ForeignAtPeer { path, lba, by_force } => {
-            let shown = path.display();
+            let shown = shell::path(path);
             let way_out = if *by_force {
                 format!("`identity repair --force {shown}` prints that sector and writes over it")
             } else {
@@ -145,16 +151,16 @@ pub fn error(error: &Error) -> String {
         }
         Error::Step { path, lba, problem } => format!(
             "{}: LBA {lba} {}; the later steps were not run: run the command again, or replace the card",
-            path.display(),
+            shell::path(path),
             step_problem(problem)
         ),
         Error::NotProved { path, scan } => {
             let found =
                 state(scan, path).unwrap_or_else(|| format!("another identity ({})", valid_copies(scan)));
-            format!("{}: the card does not hold what was written: {found}", path.display())
+            format!("{}: the card does not hold what was written: {found}", shell::path(path))
         }
         Error::BoundElsewhere { path, binding } => {
-            let shown = path.display();
+            let shown = shell::path(path);
             let own =
                 format!("give this card an identity of its own: `identity stamp --profile NAME {shown}`");
             match binding {
@@ -170,17 +176,17 @@ pub fn error(error: &Error) -> String {
         }
         Error::BoundAlready { path } => format!(
             "{0}: the identity is bound already, but not to this card; `identity verify {0}` shows to what",
-            path.display()
+            shell::path(path)
         ),
         Error::NoCid { path, reason } => format!(
             "{}: {reason}; bind the card in a native slot (/dev/mmcblkN), or give --cid HEX, which Linux shows there in \
              /sys/block/mmcblkN/device/cid",
-            path.display()
+            shell::path(path)
         ),
         Error::NoBoard { path } => format!(
             "{}: this machine does not know the serial number of the card's board; bind the card on the board, or give \
              --board=SERIAL",
-            path.display()
+            shell::path(path)
         ),
         #[cfg(feature = "stamp")]
         Error::OtherCard { path, record, card, sectors } => {
@@ -188,10 +194,10 @@ pub fn error(error: &Error) -> String {
             format!(
                 "{} is the record of {} ({} sectors{cid}), but {} ({sectors} sectors) may be another card; if both are \
                  used, two boards share one identity; if the first card will never be used again, give --force",
-                record.display(),
-                card.path.display(),
+                shell::path(record),
+                shell::path(&card.path),
                 card.sectors,
-                path.display()
+                shell::path(path)
             )
         }
         #[cfg(feature = "stamp")]
@@ -210,20 +216,20 @@ pub fn error(error: &Error) -> String {
         Error::RecordInUse { path, uuid } => format!(
             "{}: another `identity` is giving the identity {uuid} to a card now; nothing was written: wait for it to end, or two \
              boards share one identity",
-            path.display()
+            shell::path(path)
         ),
         #[cfg(feature = "stamp")]
         Error::RecordUsed { path, record, uuid } => format!(
             "{}: the identity {uuid} of {} was given to a card meanwhile, and the record is used up or has changed; nothing was \
              written: run the command again to see what is left",
-            path.display(),
-            record.display()
+            shell::path(path),
+            shell::path(record)
         ),
         #[cfg(feature = "stamp")]
         Error::Record { path, problem } => record(path, problem),
         #[cfg(feature = "stamp")]
         Error::NewImage { path, problem: NewImageProblem::Exists } => {
-            format!("{} exists; leave out --create to stamp it, or remove it", path.display())
+            format!("{} exists; leave out --create to stamp it, or remove it", shell::path(path))
         }
         #[cfg(feature = "stamp")]
         Error::NewImage { problem: NewImageProblem::Size(_), .. } => {
@@ -232,19 +238,19 @@ pub fn error(error: &Error) -> String {
         #[cfg(feature = "stamp")]
         Error::NewImage { path, problem: NewImageProblem::BeforePartition(lba, len) } => format!(
             "{}: {len} bytes from LBA {lba} on do not fit between the table in LBA 0 and the partition at LBA {}",
-            path.display(),
+            shell::path(path),
             identity_host::new_image::PARTITION_LBA
         ),
         Error::DefaultCard(problem) => no_default_card(problem),
         Error::NotBooted { candidates, problem } => not_booted(candidates, problem),
         Error::NotOurDirectory { path } => format!(
             "{} was not written by `identity read --into` and was left as it is; give another name, or remove it",
-            path.display()
+            shell::path(path)
         ),
         #[cfg(feature = "flash")]
         Error::Flash { path, problem } => flash(path, problem),
         #[cfg(feature = "flash")]
-        Error::Image { name, problem } => image::problem(name, problem),
+        Error::Image { path, problem } => image::problem(path, problem),
         #[cfg(feature = "flash")]
         Error::Bmap { path, problem } => image::bmap(path, problem),
         #[cfg(feature = "flash")]
@@ -258,26 +264,26 @@ pub fn error(error: &Error) -> String {
 
 /// What a state means for this card, and what to do about it; `None` for valid.
 pub fn state(scan: &Scan, path: &Path) -> Option<String> {
-    let shown = path.display();
+    let (shown, card) = (shell::path(path), card(scan, path));
     Some(match scan.state() {
         State::Valid => return None,
         State::Blank if scan.sectors().iter().all(|sector| sector.condition == Condition::Absent) => {
             format!("{shown} is blank, and too short for any slot; give the whole card or its whole image")
         }
         State::Blank => {
-            format!("{}; give it one with `identity stamp --profile NAME {shown}`", blank(scan, path))
+            format!("{}; give it one with `identity stamp --profile NAME {card}`", blank(scan, path))
         }
         State::Degraded => degraded(scan, path),
         State::Corrupt if scan.ours().all(|sector| scan.is_in_partition(sector.lba)) => format!(
             "{shown} holds no identity, but a damaged copy in a partition, for which readers call it corrupt ({}); {}; give \
-             the card an identity with `identity stamp --force --profile NAME {shown}`",
+             the card an identity with `identity stamp --force --profile NAME {card}`",
             sectors(scan, |label| label != "valid"),
             left_in_partition(scan, path)
         ),
         State::Corrupt => format!(
             "{shown} is corrupt: it holds copies, but none is valid ({}); with a record of the identity, or what `identity \
-             read --format json` printed of it, give it back with `identity stamp --force --restore FILE {shown}`, else \
-             replace it by a new one with `identity stamp --force --profile NAME {shown}`",
+             read --format json` printed of it, give it back with `identity stamp --force --restore FILE {card}`, else \
+             replace it by a new one with `identity stamp --force --profile NAME {card}`",
             sectors(scan, |label| label != "valid")
         ),
         State::Conflict => conflict(scan, path),
@@ -295,15 +301,17 @@ fn blank(scan: &Scan, path: &Path) -> String {
     let misplaced: Vec<_> =
         scan.misplaced().map(|(lba, own_lba)| format!("LBA {lba} holds {}", misplaced(own_lba))).collect();
     let seen = if misplaced.is_empty() { String::new() } else { format!(" ({})", misplaced.join("; ")) };
-    format!("{} is blank: no slot holds an identity{seen}", path.display())
+    format!("{} is blank: no slot holds an identity{seen}", shell::path(path))
 }
 
 /// Why a blank card cannot be stamped as it is.
 pub enum NotReady<'a> {
     /// A flash was not finished; that is said elsewhere.
     Unfinished,
-    /// LBA 0 has no signature of a partition table.
+    /// LBA 0 is blank.
     NoTable,
+    /// LBA 0 holds something without the signature of an MBR, and nothing else was looked at.
+    Unknown,
     /// No two slots are free.
     NoSlots(&'a [SlotVerdict]),
     /// It is a loop device that begins at this byte of this file.
@@ -312,10 +320,14 @@ pub enum NotReady<'a> {
 
 /// That a card is blank, and what to do before it can be stamped.
 pub fn blank_and_not_ready(scan: &Scan, path: &Path, why: &NotReady<'_>) -> String {
-    let (blank, shown) = (blank(scan, path), path.display());
+    let (blank, shown) = (blank(scan, path), shell::path(path));
     match why {
         NotReady::Unfinished => blank,
         NotReady::NoTable => format!("{blank}, and it has no partition table; {}", make_table(path)),
+        NotReady::Unknown => format!(
+            "{blank}, and LBA 0 holds something that does not end in 55 AA, so no MBR; `identity map {shown}` says what is known \
+             of it"
+        ),
         NotReady::NoSlots(verdicts) => {
             let reason = no_slots(path, verdicts);
             match reason.trim_start_matches(&format!("{shown}: ")) {
@@ -331,7 +343,7 @@ pub fn blank_and_not_ready(scan: &Scan, path: &Path, why: &NotReady<'_>) -> Stri
 
 /// A loop device that begins at this byte of its file, and what to do about it.
 pub fn part(path: &Path, file: &Path, offset: u64) -> String {
-    let (shown, file) = (path.display(), file.display());
+    let (shown, file) = (shell::path(path), shell::path(file));
     format!(
         "{shown} is only the part of {file} from byte {offset} on; detach it with `losetup -d {shown}`, and give the whole \
          image, {file}"
@@ -340,10 +352,33 @@ pub fn part(path: &Path, file: &Path, offset: u64) -> String {
 
 /// What gives a card without a table one.
 fn make_table(path: &Path) -> String {
-    let shown = path.display();
+    let shown = shell::path(path);
     format!(
         "if it is a whole card and empty, make one with `echo 'start=8192' | sfdisk --label dos {shown}` and stamp it, or write an \
          image with `identity flash IMAGE {shown}`"
+    )
+}
+
+/// The card in a command, with the place of a copy which no reader finds by itself.
+pub fn card(scan: &Scan, path: &Path) -> String {
+    card_at(scan.named_place(), path)
+}
+
+/// The same, where a copy is at `place`.
+pub fn card_at(place: Option<u32>, path: &Path) -> String {
+    let shown = shell::path(path);
+    let place = place.filter(|lba| reading_position(*lba) == COUNT);
+    place.map_or_else(|| shown.clone(), |lba| format!("--at {lba} {shown}"))
+}
+
+/// That a valid copy lies outside of the slots: what the slots alone say of the card is not the whole answer, and nothing is
+/// written before that copy is named.
+pub fn copy_elsewhere(scan: &Scan, path: &Path, lba: u32) -> String {
+    format!(
+        "{0} is {1} by its slots, but LBA {lba}, which is not a slot, holds a valid copy: readers find it only with --at, and \
+         without it nothing is written to the card: `identity verify --at {lba} {0}`",
+        shell::path(path),
+        scan.state()
     )
 }
 
@@ -360,7 +395,7 @@ fn has_newer_in_partition(scan: &Scan) -> bool {
 }
 
 fn degraded(scan: &Scan, path: &Path) -> String {
-    let (shown, force) = (path.display(), force(scan));
+    let (shown, card, force) = (shell::path(path), card(scan, path), force(scan));
     let what = sectors(scan, |label| label != "valid");
     if has_newer_in_partition(scan) {
         return format!(
@@ -377,24 +412,25 @@ fn degraded(scan: &Scan, path: &Path) -> String {
     if let Some(lba) = scan.lone_copy() {
         return format!(
             "{shown} is degraded (LBA {lba} holds the only copy, which may come from another card; {what}); if it belongs to \
-             this card, complete it with `identity repair{force} --keep {lba} {shown}`, else remove it with `identity \
-             erase{force} {shown}`"
+             this card, complete it with `identity repair{force} --keep {lba} {card}`, else remove it with `identity \
+             erase{force} {card}`"
         );
     }
     match scan.lbas(Condition::Newer).next() {
         Some(lba) => format!(
             "{shown} is degraded ({what}); update `identity`, or write over what LBA {lba} holds, of which a record is kept, \
-             with `identity repair --force {shown}`"
+             with `identity repair --force {card}`"
         ),
-        None => format!("{shown} is degraded ({what}); make it whole with `identity repair{force} {shown}`"),
+        None => format!("{shown} is degraded ({what}); make it whole with `identity repair{force} {card}`"),
     }
 }
 
 /// What can be done about damaged copies behind the start of a partition, which no verb clears.
 fn left_in_partition(scan: &Scan, path: &Path) -> String {
     let lbas: Vec<_> = scan.in_partition(Condition::Corrupt).collect();
-    let clear =
-        |lba: &u32| format!("`dd if=/dev/zero of={} bs=512 seek={lba} count=1 conv=notrunc`", path.display());
+    let clear = |lba: &u32| {
+        format!("`dd if=/dev/zero of={} bs=512 seek={lba} count=1 conv=notrunc`", shell::path(path))
+    };
     format!(
         "it may be part of a file, so `identity` leaves it where it is, and the file system overwrites it one day; if no file \
          is there, clear it with {}",
@@ -404,11 +440,14 @@ fn left_in_partition(scan: &Scan, path: &Path) -> String {
 
 /// Two identities, or two versions of one that cannot both be right: which can be kept, and how.
 fn conflict(scan: &Scan, path: &Path) -> String {
-    let shown = path.display();
+    let (shown, card) = (shell::path(path), card(scan, path));
     let uuid = scan.valid().next().map(|(_, identity, _)| identity.uuid()).filter(|_| has_versions(scan));
+    // Of one of the identities, two versions: its UUID does not tell which.
+    let is_told = scan.valid().all(|(_, identity, _)| scan.version(identity.uuid()).is_some());
     let (what, copies, keep) = match uuid {
         Some(uuid) => (format!("two versions of one identity {uuid}"), versions(scan), "LBA"),
-        None => ("two identities".to_owned(), valid_copies(scan), "UUID"),
+        None if is_told => ("two identities".to_owned(), valid_copies(scan), "UUID"),
+        None => ("two identities, and two versions of one of them".to_owned(), versions(scan), "LBA"),
     };
     if has_newer_in_partition(scan) {
         return format!(
@@ -418,8 +457,8 @@ fn conflict(scan: &Scan, path: &Path) -> String {
         );
     }
     format!(
-        "{shown} is in conflict: it holds {what} ({copies}); keep one with `identity repair{} --keep {keep} {shown}`, or replace \
-         all with `identity stamp --force --profile NAME {shown}`",
+        "{shown} is in conflict: it holds {what} ({copies}); keep one with `identity repair{} --keep {keep} {card}`, or replace \
+         all with `identity stamp --force --profile NAME {card}`",
         force(scan)
     )
 }
@@ -454,7 +493,10 @@ fn versions(scan: &Scan) -> String {
 
 /// Every field of an identity, and its generation, by a name that a person knows.
 fn fields(identity: &Identity) -> BTreeMap<String, String> {
-    let mut fields = BTreeMap::from([("generation".to_owned(), identity.generation().to_string())]);
+    let mut fields = BTreeMap::from([
+        ("generation".to_owned(), identity.generation().to_string()),
+        ("uuid".to_owned(), identity.uuid().to_string()),
+    ]);
     for field in identity.fields().iter() {
         let text = || escaped(&String::from_utf8_lossy(field.value));
         let (name, value) = match (field.kind, field.value) {
@@ -486,7 +528,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// `/dev/sdb has the identity UUID (PROFILE)`.
 fn has(path: &Path, identity: &Identity) -> String {
-    format!("{} has the identity {}", path.display(), named(identity))
+    format!("{} has the identity {}", shell::path(path), named(identity))
 }
 
 /// An identity in a sentence.
@@ -560,9 +602,9 @@ fn unreadable(scan: &Scan) -> String {
 
 /// What the identity is bound to, what was found, and what to do.
 fn elsewhere(scan: &Scan, path: &Path) -> Option<String> {
-    let (shown, identity) = (path.display(), scan.identity()?);
+    let (card_here, identity) = (card(scan, path), scan.identity()?);
     let name = named(identity);
-    let own = format!("give it an identity of its own: `identity stamp --force --profile NAME {shown}`");
+    let own = format!("give it an identity of its own: `identity stamp --force --profile NAME {card_here}`");
     if scan.state() == State::Cloned {
         let (bound, card) = (Cid::new(identity.fields().card()?), scan.surroundings().card.ok()?);
         return Some(format!(
@@ -572,22 +614,23 @@ fn elsewhere(scan: &Scan, path: &Path) -> Option<String> {
     let (bound, board) = (identity.fields().text(kind::BOARD)?, scan.surroundings().board(identity)?);
     Some(format!(
         "is moved: its identity {name} is bound to the board {bound}, but this is the board {board}; put the card back into \
-         its board, or bind it to this one: `identity bind --force --board={board} {shown}`, or {own}"
+         its board, or bind it to this one: `identity bind --force --board={} {card_here}`, or {own}",
+        shell::value(board)
     ))
 }
 
 fn by_identity(path: &Path, problem: &LinkProblem) -> String {
-    let shown = path.display();
+    let shown = shell::path(path);
     match problem {
         LinkProblem::Several(cards) => {
-            let cards: Vec<_> = cards.iter().map(|card| card.display().to_string()).collect();
+            let cards: Vec<_> = cards.iter().map(|card| shell::path(card)).collect();
             format!(
                 "{shown} may be any of {}, for each has the identity of this name; give the device, or take the other card out",
                 cards.join(" and ")
             )
         }
         LinkProblem::Stale(card) => {
-            let card = card.display();
+            let card = shell::path(card);
             format!(
                 "{shown} leads to {card}, which does not have the identity of this name; if the card was changed, take it out and \
                  put it in again, or give {card}"
@@ -597,7 +640,7 @@ fn by_identity(path: &Path, problem: &LinkProblem) -> String {
 }
 
 fn target(path: &Path, problem: &TargetProblem) -> String {
-    let shown = path.display();
+    let shown = shell::path(path);
     match problem {
         TargetProblem::Directory => {
             format!("{shown} is a directory; give the card's block device or an image file")
@@ -608,6 +651,16 @@ fn target(path: &Path, problem: &TargetProblem) -> String {
             )
         }
         TargetProblem::NoMedium => format!("{shown} has no card in it; insert one"),
+        TargetProblem::Attributes { immutable, append_only } => {
+            let (what, letters) = match (immutable, append_only) {
+                (true, true) => ("immutable and append-only", "ia"),
+                (true, false) => ("immutable", "i"),
+                (false, _) => ("append-only", "a"),
+            };
+            format!(
+                "{shown} is {what} (`lsattr {shown}`), so nobody can write to it; `chattr -{letters} {shown}` changes that"
+            )
+        }
         TargetProblem::ReadOnlyFileSystem => {
             format!("{shown} is on a file system that is mounted read-only; remount that, or copy the image")
         }
@@ -648,6 +701,7 @@ fn target(path: &Path, problem: &TargetProblem) -> String {
             )
         }
         TargetProblem::Mounted { name, point } => {
+            let point = shell::word(OsStr::new(point));
             format!("/dev/{name} is mounted on {point}; unmount it first: `umount {point}`")
         }
         TargetProblem::Swap(path) => {
@@ -670,12 +724,22 @@ fn failed(path: &Path, action: Action, error: &io::Error) -> String {
         Action::Remove => "remove",
         Action::WriteRecord => "write the record of the identity",
     };
-    let hint = match error.kind() {
-        io::ErrorKind::NotFound => "; check the name",
-        io::ErrorKind::PermissionDenied => "; run as root or as a member of the device's group",
+    let hint = match (action, error.kind()) {
+        (Action::WriteRecord, _) => {
+            "; give records another directory with XDG_STATE_HOME=DIR in front of the command, DIR being an absolute path"
+        }
+        (_, io::ErrorKind::NotFound) => "; check the name",
+        (_, io::ErrorKind::PermissionDenied) if rustix::process::geteuid().is_root() => {
+            "; even root may not: a container or a sandbox forbids it, or an attribute that chattr has set"
+        }
+        (_, io::ErrorKind::PermissionDenied) => "; run as root or as a member of the device's group",
         _ => "",
     };
-    format!("cannot {doing} {}: {}{hint}", path.display(), plain(error))
+    #[cfg(feature = "flash")]
+    let name = image::name(path);
+    #[cfg(not(feature = "flash"))]
+    let name = shell::path(path);
+    format!("cannot {doing} {name}: {}{hint}", plain(error))
 }
 
 fn step_problem(problem: &StepProblem) -> String {
@@ -709,11 +773,11 @@ fn value(error: DraftError) -> String {
 
 /// Why a slot cannot be taken; the device's name stands in the commands.
 fn busy(why: &SlotBusy, path: &Path) -> String {
-    why.to_string().replace("DEVICE", &path.display().to_string())
+    why.to_string().replace("DEVICE", &shell::path(path))
 }
 
 fn no_slots(path: &Path, verdicts: &[SlotVerdict]) -> String {
-    let shown = path.display();
+    let shown = shell::path(path);
     let reason =
         |slot: &SlotVerdict| slot.verdict.as_ref().map_or_else(|why| busy(why, path), |()| "free".into());
     let reasons: Vec<_> = verdicts.iter().map(reason).collect();
@@ -732,7 +796,8 @@ fn no_slots(path: &Path, verdicts: &[SlotVerdict]) -> String {
                 "; if this is the image of one partition, give the image of the whole card".into()
             }
             // The problem names what mends it.
-            Some(SlotBusy::Table(_)) => String::new(),
+            Some(SlotBusy::Table(_)) if one.contains('`') => String::new(),
+            Some(SlotBusy::Table(_)) => format!("; if nothing on it is needed, write another image with `identity flash IMAGE {shown}`"),
             Some(SlotBusy::CutOff { .. }) => "; give the whole card or its whole image".into(),
             _ => "; a card with its first partition at 4 MiB and nothing before it has free slots, or name two sectors with \
                   --at"
@@ -795,7 +860,7 @@ fn candidate(one: &Candidate) -> String {
         Summary::Copies(state, Some((uuid, profile))) => format!("{state} {uuid} {profile}"),
     };
     let holds = one.holds.as_ref().map_or(String::new(), |point| format!(", holds {point}"));
-    format!("{} ({content}{holds})", one.path.display())
+    format!("{} ({content}{holds})", shell::path(&one.path))
 }
 
 /// Why the copies go where they go.
@@ -816,7 +881,7 @@ pub fn why(why: Why) -> String {
 
 #[cfg(feature = "stamp")]
 fn record(path: &Path, problem: &RecordProblem) -> String {
-    let shown = path.display();
+    let shown = shell::path(path);
     let what = match problem {
         RecordProblem::NoPlace => {
             return "there is no place for a record of the identity, because neither XDG_STATE_HOME nor HOME is set; set one".into();
@@ -849,10 +914,10 @@ fn record(path: &Path, problem: &RecordProblem) -> String {
 
 #[cfg(feature = "flash")]
 fn flash(path: &Path, problem: &FlashProblem) -> String {
-    let shown = path.display();
+    let shown = shell::path(path);
     let list = |records: &[(std::path::PathBuf, Identity)]| -> String {
         let line = |(file, identity): &(std::path::PathBuf, Identity)| {
-            format!("\n  {} ({})", file.display(), identity.profile())
+            format!("\n  {} ({})", shell::path(file), identity.profile())
         };
         records.iter().map(line).collect()
     };
@@ -907,10 +972,12 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
             let place = match (identity, on_card, record) {
                 (None, ..) => String::new(),
                 (Some(uuid), true, Some(file)) => {
-                    format!("; its identity {uuid} is on it, and in {}", file.display())
+                    format!("; its identity {uuid} is on it, and in {}", shell::path(file))
                 }
                 (Some(uuid), true, None) => format!("; its identity {uuid} is on it"),
-                (Some(uuid), false, Some(file)) => format!("; its identity {uuid} is in {}", file.display()),
+                (Some(uuid), false, Some(file)) => {
+                    format!("; its identity {uuid} is in {}", shell::path(file))
+                }
                 (Some(_), false, None) => "; it has no identity".into(),
             };
             let way_out = if is_final(cause) {
@@ -973,17 +1040,17 @@ fn medium(path: &Path, lbas: &std::ops::RangeInclusive<u64>, problem: &MediumPro
         MediumProblem::ReadBack(error) => format!("cannot read {lbas} back: {}", plain(error)),
         MediumProblem::Differs => format!("{lbas} read back differently than written; replace the card"),
     };
-    format!("{}: {what}", path.display())
+    format!("{}: {what}", shell::path(path))
 }
 
 /// What a person should know of a flash.
 #[cfg(feature = "flash")]
 pub fn note(note: &Note, path: &Path) -> String {
-    let shown = path.display();
+    let shown = shell::path(path);
     match note {
         Note::Degraded(scan) => state(scan, path).unwrap_or_default(),
         Note::Restored(identity, file) => {
-            format!("{shown} gets back the identity {} from {}", named(identity), file.display())
+            format!("{shown} gets back the identity {} from {}", named(identity), shell::path(file))
         }
         Note::BrokenRecord(cause) | Note::RecordStays(cause) => error(cause),
         Note::GivenUp(cause) => format!("{shown} will have no identity: {}", no_place(cause)),

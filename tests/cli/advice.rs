@@ -20,6 +20,10 @@ use crate::erase::at_a_terminal;
 use crate::{OTHER, UUID};
 
 mod copies;
+mod host;
+mod images;
+mod names;
+mod tables;
 
 const FIRST: u32 = 52;
 const SECOND: u32 = 6607;
@@ -285,7 +289,17 @@ fn a_copy_outside_the_slots() {
         card.put(300, &copy.encode(300, 301)).clear(FIRST).clear(SECOND);
         card
     };
-    each(outside, "verify", &[("identity read --at 300", &[], |_| ())]);
+    let named = commands(&run(&outside(), "verify").exits(3));
+    assert!(named.len() == 1 && named[0].starts_with("identity verify --at 300 "), "{named:?}");
+    // What that advises has the place in it, too.
+    each(
+        outside,
+        "verify --at 300",
+        &[
+            ("identity repair --keep 300 --at 300", &[], |card| _ = run(card, "verify --at 300").exits(0)),
+            ("identity erase --at 300", &[], is_blank),
+        ],
+    );
     let card = outside();
     run(&card, "stamp --profile x").exits(6).says(&["give --at 300"]);
     run(&card, &format!("stamp --uuid {UUID} --at 300")).exits(0);
@@ -355,38 +369,6 @@ fn a_yes_to_a_lone_copy_writes_over_no_other_data() {
     assert!(code == Some(0) && shown.contains("belong to this card? [y/N]"), "{code:?} {shown}");
     assert_eq!(card.sector(SECOND), [0xa5; 512]);
     is_whole(&card);
-}
-
-#[test]
-fn a_table_of_a_larger_card() {
-    let cut = || {
-        let card = Image::sgdisk(2 * SECTORS as u64, &["-n", "1:8192:+1M"]);
-        let file = fs::File::options().write(true).open(card.path()).expect("own file");
-        file.set_len(SECTORS as u64 * 512).expect("own file");
-        card
-    };
-    each(cut, "stamp --profile panda", &[("sgdisk -e", &[], can_be_stamped)]);
-}
-
-#[test]
-fn a_system_on_the_whole_device() {
-    let swap = || {
-        let card = Image::mbr();
-        card.put(7, &{
-            let mut sector = [0; 512];
-            sector[502..].copy_from_slice(b"SWAPSPACE2");
-            sector
-        });
-        // A header that is one: version 1 and the last page.
-        card.put(2, &[1, 0, 0, 0, 0xff, 7, 0, 0]);
-        card
-    };
-    let card = swap();
-    let named = commands(&run(&card, "stamp --profile panda").exits(6));
-    assert!(named.len() == 2 && named[0].starts_with("wipefs "), "{named:?}");
-    follow(&card, &named[0], &[]);
-    follow(&card, &named[1], &[("OFFSET", "0xff6")]);
-    can_be_stamped(&card);
 }
 
 #[test]

@@ -71,6 +71,45 @@ fn a_copy_of_a_bound_card_is_cloned() {
     assert_eq!(own["bindings"]["card"], Value::Null);
 }
 
+/// Of two copies each may be bound to something else: `verify` says of each to what, and whether that fits.
+#[test]
+fn verify_says_of_each_copy_what_it_is_bound_to() {
+    let image = stamped();
+    image.run(format!("bind --cid {CID}")).exits(0);
+    let other = Image::stamped(format!("--profile beagle --uuid {OTHER}"));
+    other.run(format!("bind --cid {OTHER_CID} --board=SN8")).exits(0);
+    image.put(6607, &other.sector(6607));
+    let Some(card) = Loop::attach(image.path(), &[]) else { return };
+    let machine = board(&card, CID, Some("SN7"));
+    let verified = machine.identity("verify /dev/mmcblk0").run().exits(5);
+    let line =
+        |lba: &str| verified.stdout.lines().find(|line| line.starts_with(lba)).expect("a line").to_owned();
+    assert!(line("LBA 52").ends_with("valid, generation 2, bound to this card"), "{}", line("LBA 52"));
+    let there = format!(
+        "bound to another card, {}00, bound to another board, SN8: {OTHER} (beagle)",
+        &OTHER_CID.to_lowercase()[..30]
+    );
+    assert!(line("LBA 6607").ends_with(&there), "{}", line("LBA 6607"));
+    let json = machine.identity("verify --format json /dev/mmcblk0").run().exits(5).json();
+    let of = |lba: u64| {
+        let slots = json["slots"].as_array().expect("slots");
+        slots.iter().find(|slot| slot["lba"] == lba).expect("a slot")["bindings"].clone()
+    };
+    assert_eq!(
+        of(52),
+        serde_json::json!({"card": STORED, "board": null, "card_fits": true, "board_fits": null})
+    );
+    assert_eq!((&of(6607)["card_fits"], &of(6607)["board_fits"]), (&false.into(), &false.into()));
+    assert_eq!(of(2703), Value::Null);
+    // Where neither card nor board is known, nothing is said to fit.
+    drop((machine, card));
+    let verified = image
+        .run("verify")
+        .exits(5)
+        .shows(&[&format!("bound to the card {STORED}"), "bound to the board SN8"]);
+    assert!(!verified.stdout.contains("bound to this"), "{}", verified.stdout);
+}
+
 #[test]
 fn a_bound_card_in_another_board_is_moved() {
     let image = stamped();

@@ -169,6 +169,24 @@ fn a_card_with_a_mounted_partition_is_refused_until_it_is_unmounted() {
     card.run(format!("stamp --uuid {UUID} --hostname new")).exits(0);
 }
 
+/// The command that the message names unmounts it, whatever the place is called.
+#[test]
+fn a_mount_point_is_named_as_a_shell_takes_it() {
+    let image = created();
+    let Some(card) = Loop::attach(image.path(), &[]) else { return };
+    for name in ["my card", "$(touch pwned)", "a\tb\nc\\040'd", "-x", "\u{1b}[31m"] {
+        let Some(mounted) = mount(&image, &card) else { return };
+        drop(mounted);
+        let Some(_mounted) = Mounted::at(&card.partition(1), &image.dir().join(name)) else { return };
+        let said = card.run(format!("stamp --uuid {UUID} --hostname new")).exits(6).says_one_sentence();
+        let command = said.stderr.split('`').nth(1).expect("a command").to_owned();
+        assert!(!command.contains('\u{1b}'), "{command:?}");
+        let done = tool("sh").args(["-c", &command]).current_dir(image.dir()).status().expect("a shell");
+        assert!(done.success() && !image.dir().join("pwned").exists(), "{command}");
+        card.run(format!("stamp --uuid {UUID} --hostname new")).exits(0);
+    }
+}
+
 #[test]
 fn a_mount_that_only_another_namespace_sees_is_refused_too() {
     let image = created();

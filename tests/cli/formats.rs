@@ -59,9 +59,11 @@ const HOSTILE: [&str; 44] = [
     "omap4-panda.dtb",
     "https://lab.example/?a=1&b=2",
 ];
-/// A hard space, a line separator, and what turns the direction of writing; and how text output shows them.
-const INVISIBLE: &str = "\u{a0}\u{2028}\u{202e}";
-const INVISIBLE_SHOWN: &str = r"\u{a0}\u{2028}\u{202e}";
+/// A hard space, a line separator, characters without width, tags, and what turns the direction of writing; and how text output shows them.
+const INVISIBLE: &str =
+    "\u{a0}\u{2028}\u{202e}\u{ad}\u{200b}\u{2060}\u{feff}\u{115f}\u{3164}x\u{fe0f}\u{e0041}\u{e0100}";
+const INVISIBLE_SHOWN: &str =
+    r"\u{a0}\u{2028}\u{202e}\u{ad}\u{200b}\u{2060}\u{feff}\u{115f}\u{3164}x\u{fe0f}\u{e0041}\u{e0100}";
 /// The same for a serial, which takes no space.
 const HOSTILE_SERIAL: &str = "$(reboot)'\"`\\;#!*?~-%s";
 

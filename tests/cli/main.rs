@@ -16,6 +16,7 @@ mod flash;
 mod formats;
 mod kill;
 mod map;
+mod output;
 mod places;
 mod power;
 mod questions;

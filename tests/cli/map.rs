@@ -89,6 +89,20 @@ fn a_card_without_a_table_says_so() {
     assert!(text.contains("slots free:        none"), "{text}");
 }
 
+/// Not even LBA 0: there is nothing to draw.
+#[test]
+fn a_file_shorter_than_one_sector() {
+    for len in [0, 1, 511] {
+        let image = Image::of(&vec![0; len]);
+        let mapped =
+            image.run("map").exits(0).says_one_sentence().says(&["give the whole card or its whole image"]);
+        let mapped = mapped.shows(&["less than one sector", "problem: shorter than one sector"]);
+        assert!(!mapped.stdout.contains("LBA 0 to") && !mapped.stdout.contains("0 B"), "{}", mapped.stdout);
+        assert_eq!(image.run("map --format json").exits(0).json()["sectors"], 0);
+        image.run("map --format svg").exits(0).shows(&["</svg>"]);
+    }
+}
+
 #[test]
 fn the_mark_of_an_unfinished_flash_is_drawn_and_named() {
     let image = Image::mbr();

@@ -39,7 +39,7 @@ fn repair_puts_the_second_copy_elsewhere_where_its_place_cannot_be_written() {
             faults.iter().fold(card.identity(words), |identity, fault| identity.fault(fault, "6607")).run()
         };
         run("verify").exits(5).says(&["LBA 6607", "identity repair"]);
-        run("repair").exits(0).says(&["LBA 6607", "another slot"]);
+        run("repair").exits(0).says(&["LBA 6607", "another slot"]).shows(&["repaired: "]);
         run("verify").exits(0);
         run("repair").exits(0).shows(&["nothing to repair"]);
         assert_eq!(card.copies()[..2], [52, 2703]);

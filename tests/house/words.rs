@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use clap::CommandFactory;
 use identity_cli::args::Cli;
@@ -20,8 +21,23 @@ const SPEAKERS: &[(&str, &[&str])] = &[
     ("identity-lab", &[]),
 ];
 
+/// Where a path is data in JSON, CSV or a file, not part of a message.
+const PATHS_AS_DATA: &[(&str, &[&str])] = &[
+    ("identity-ui", &[]),
+    (
+        "identity-cli",
+        &[
+            "src/commands/list.rs",
+            "src/commands/read.rs",
+            "src/render/csv.rs",
+            "src/render/flash.rs",
+            "src/render/model/map.rs",
+        ],
+    ),
+];
+
 /// Strings that look like ours and are something else: a command of another program; bytes of the format.
-const NOT_OURS: &[&str] = &["xz -d --format=lzma", "identity flash: this card is unfinished"];
+const NOT_OURS: &[&str] = &["xz -dc --format=lzma FILE", "identity flash: this card is unfinished"];
 
 /// Names that the code had once. Whoever reads them in a document finds nothing.
 const GONE: &[&str] = &[
@@ -103,6 +119,22 @@ fn what_lies_below_prints_nothing_and_above_it_only_the_modules_for_that() {
             let file = workspace().join(name).join(speaker);
             assert!(opened.iter().any(|(_, place)| place.is_in(&file)), "{} prints nothing", file.display());
         }
+    }
+}
+
+/// A file may have any name: in a message it is written so that a shell takes it and a terminal does not obey it.
+#[test]
+fn a_path_in_a_message_is_written_by_one_function() {
+    for (name, data) in PATHS_AS_DATA {
+        let mut found = BTreeSet::new();
+        for file in files(&[".rs"]).into_iter().filter(|file| file.starts_with(Path::new(name).join("src"))) {
+            let text = fs::read_to_string(workspace().join(&file)).expect("text");
+            if text.contains(".display()") {
+                found.insert(file.display().to_string());
+            }
+        }
+        let known = data.iter().map(|file| format!("{name}/{file}")).collect();
+        assert_eq!(found, known, "identity_ui::shell::path writes paths in messages");
     }
 }
 

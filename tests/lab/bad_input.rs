@@ -218,3 +218,32 @@ fn what_two_people_add_in_two_branches_comes_together_and_check_finds_what_clash
     let is_clean = Command::new("git").args(["status", "--porcelain"]).current_dir(lab.dir.path()).output();
     assert_eq!(is_clean.expect("git").stdout, b"", "the merge is done");
 }
+
+/// Whatever the lab's directory is called, the command that a message names makes it.
+#[test]
+fn the_advice_about_a_directory_runs_as_it_is_printed() {
+    for name in ["my lab", "$(touch pwned)", "a'b", "\u{1b}[31m", "-x"] {
+        let lab = Lab::new();
+        let answer = lab.run(&[&format!("--lab={name}"), "list"]).exits(2);
+        let command = answer.stderr.split('`').nth(1).expect("a command").to_owned();
+        assert!(command.starts_with("identity-lab init ") && !command.contains('\u{1b}'), "{command:?}");
+        let bin = identity_tests::lab::program().parent().expect("a directory");
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+        let output = lab.command_of("sh").args(["-c", &command]).env("PATH", path).output().expect("a shell");
+        assert!(output.status.success(), "{command}: {output:?}");
+        lab.run(&[&format!("--lab={name}"), "list"]).exits(0);
+        assert!(!lab.dir.path().join("pwned").exists());
+    }
+}
+
+#[test]
+fn help_and_version_into_a_full_file() {
+    for words in ["--help", "--version", "help list"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux");
+        let mut command = Command::new(identity_tests::lab::program());
+        let output = command.args(words.split(' ')).stdout(full).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(7), "{words}: {said}");
+        assert!(said.starts_with("identity-lab: cannot write to standard output"), "{said}");
+    }
+}

@@ -188,6 +188,11 @@ impl Outcome {
         }
     }
 
+    /// Of a program that was run otherwise.
+    pub fn of_output(command: &str, code: Option<i32>, stdout: String, stderr: String) -> Self {
+        Self { command: command.into(), code, stdout, stderr }
+    }
+
     #[track_caller]
     fn check(self, holds: bool, wanted: &str) -> Self {
         assert!(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Card images in a directory of their own, and proof that nothing there has changed.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -84,6 +84,13 @@ impl Image {
         let image = Self::mbr();
         image.run(format!("stamp {}", args.as_ref())).exits(0);
         image
+    }
+
+    /// The same under another name in its directory.
+    pub fn named(self, name: impl AsRef<OsStr>) -> Self {
+        let path = self.dir.path().join(name.as_ref());
+        fs::rename(&self.path, &path).expect("own directory");
+        Self { path, ..self }
     }
 
     /// Where it is.

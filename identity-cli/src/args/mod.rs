@@ -30,7 +30,7 @@ Exit codes:
   2    wrong usage
   3    blank: no identity
   4    corrupt, or newer than this program
-  5    conflict, cloned or moved; `verify`: not in order; `list`: one identity twice
+  5    conflict, cloned, moved; `verify`: not in order; `flash`: unfinished; `list`: two alike
   6    refused: unsafe target, identity present, no free slot
   7    the device failed: not found, not readable, not writable, read-back differs
   130  interrupted";

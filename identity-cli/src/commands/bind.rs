@@ -13,7 +13,7 @@ use identity_host::record::{CardKey, Record};
 use identity_host::surroundings::Surroundings;
 use identity_host::update;
 use identity_ui::output::{json, print};
-use identity_ui::{Exit, Failure, Result};
+use identity_ui::{Exit, Failure, Result, shell, wording};
 
 use super::warn;
 use super::writing::{self, Undo};
@@ -38,7 +38,7 @@ pub fn run(args: &BindArgs) -> Result<Exit> {
     let (identity, plan) = (&prepared.identity, &prepared.plan);
     if plan.steps.is_empty() {
         let document = Document::of_scan(&prepared.card.scan, None, 1);
-        let not_bound = || format!("not bound; nothing was written: {}", path.display());
+        let not_bound = || format!("not bound; nothing was written: {}", shell::path(&path));
         return show(args, &document, &if args.unbind { not_bound() } else { said_bound(&path) });
     }
     if args.dry_run {
@@ -47,11 +47,11 @@ pub fn run(args: &BindArgs) -> Result<Exit> {
     writing::consent(plan, &path, args.force)?;
     let key = CardKey::of_target(&target);
     let records = Record::going(&prepared.card.scan, &key, identity.uuid());
-    writing::keep(&records, &path, Undo::Replace)?;
+    writing::keep(&records, &path, Undo::Replace, args.at)?;
     let after = update::write(plan, identity, &mut target, &path, args.at, surroundings)?;
     let after = prepared.card.after(after);
     let done = if args.unbind { "unbound" } else { "bound" };
-    let exit = show(args, &Document::of_scan(&after, None, 1), &format!("{done} {}", path.display()))?;
+    let exit = show(args, &Document::of_scan(&after, None, 1), &format!("{done} {}", shell::path(&path)))?;
     warn(&after, &path);
     Ok(exit)
 }
@@ -66,7 +66,7 @@ fn is_bound_as_asked(args: &BindArgs, path: &Path) -> Result<bool> {
 }
 
 fn said_bound(path: &Path) -> String {
-    format!("bound already; nothing was written: {}", path.display())
+    format!("bound already; nothing was written: {}", shell::path(path))
 }
 
 /// What the command line asks for.
@@ -112,14 +112,11 @@ fn offer(error: Error) -> Failure {
 
 /// The sentence, with what force would do.
 fn refused(error: Error, path: &Path) -> Failure {
-    let is_cloned = matches!(&error, Error::State { scan, .. } if scan.state() == State::Cloned);
-    let failure = Failure::from(error);
-    if is_cloned {
-        let shown = path.display();
-        let bind = format!(
-            "if the other card will never be used again, bind the identity to this one: `identity bind --force {shown}`"
-        );
-        return failure.and(&bind);
-    }
-    failure
+    let card = match &error {
+        Error::State { scan, .. } if scan.state() == State::Cloned => wording::card(scan, path),
+        _ => return error.into(),
+    };
+    Failure::from(error).and(&format!(
+        "if the other card will never be used again, bind the identity to this one: `identity bind --force {card}`"
+    ))
 }

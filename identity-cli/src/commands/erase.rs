@@ -11,7 +11,7 @@ use identity_host::record::{CardKey, Record};
 use identity_host::scan::Scan;
 use identity_host::surroundings::Surroundings;
 use identity_ui::output::{json, print};
-use identity_ui::{Exit, Failure, Result, confirm};
+use identity_ui::{Exit, Failure, Result, confirm, shell, wording};
 use serde::Serialize;
 
 use super::writing::Undo;
@@ -44,7 +44,7 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     if !args.force && confirm::can_ask() {
-        let question = format!("Erase this from {}?", args.target.display());
+        let question = format!("Erase this from {}?", shell::path(&args.target));
         confirm::ask(&(text::identity(&document) + &text::steps(plan)), &question)?;
     } else {
         writing::consent(plan, &args.target, args.force)?;
@@ -53,12 +53,16 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
     let is_left = card.scan.in_partition(Condition::Corrupt).next().is_some();
     let undo = if is_left { Undo::Replace } else { Undo::Stamp };
     let records = Record::retired(&card.scan, &CardKey::of_target(&target));
-    writing::keep(&records, &args.target, undo)?;
+    writing::keep(&records, &args.target, undo, args.at)?;
     let after = card.after(erase::run(plan, &mut target, &args.target, args.at)?);
     print(&match args.format {
         Format::Json => json(&Erased { erased: document, state: after.state().name() }),
         Format::Text => {
-            format!("erased from {}, for your records:\n{}", args.target.display(), text::identity(&document))
+            format!(
+                "erased from {}, for your records:\n{}",
+                shell::path(&args.target),
+                text::identity(&document)
+            )
         }
     })?;
     if after.state() != State::Blank {
@@ -72,10 +76,9 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
 fn refused(error: Error, args: &EraseArgs) -> Failure {
     let can_clear =
         |scan: &Scan| scan.ours().any(|sector| !scan.is_in_partition(sector.lba) || sector.copy.is_some());
-    let is_doubtful = !args.force && matches!(&error, Error::State { scan, .. } if can_clear(scan));
-    let failure = Failure::from(error);
-    if !is_doubtful {
-        return failure;
-    }
-    failure.and(&format!("or erase all of them with `identity erase --force {}`", args.target.display()))
+    let card = match &error {
+        Error::State { scan, .. } if !args.force && can_clear(scan) => wording::card(scan, &args.target),
+        _ => return error.into(),
+    };
+    Failure::from(error).and(&format!("or erase all of them with `identity erase --force {card}`"))
 }

@@ -22,7 +22,7 @@ use identity_host::surroundings::Surroundings;
 use identity_ui::confirm::Terminal;
 use identity_ui::output::{json_line, print, say};
 use identity_ui::progress::ShownProgress;
-use identity_ui::{Exit, Failure, Result, confirm, wording};
+use identity_ui::{Exit, Failure, Result, confirm, shell, wording};
 
 use super::writing::{self, Undo};
 use crate::args::{FlashArgs, Format};
@@ -55,7 +55,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     say_all(&prepared.notes, &args.target);
 
     let summary = FlashSummary {
-        image: &source.name,
+        image: &source.path,
         format: source.format.name(),
         file_len: source.file_len,
         image_len: bmap.as_ref().map(|bmap| bmap.image_len).or(source.exact_len()),
@@ -83,10 +83,10 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
 
     let stop = Stop::on_signal()?;
     let retired = prepared.retired(&key);
-    let kept = writing::keep(&retired, &args.target, Undo::Replace)?;
+    let kept = writing::keep(&retired, &args.target, Undo::Replace, args.at.first().copied())?;
     let replaced: Vec<Replaced> = retired.iter().zip(&kept).filter_map(Replaced::new).collect();
     let is_from_elsewhere = prepared.is_from_elsewhere(&key);
-    let (name, plan) = (source.name.clone(), prepared.plan.clone());
+    let (image, plan) = (source.path.clone(), prepared.plan.clone());
     let covered = prepared.covered.iter().map(|(lba, _)| *lba).collect();
     let mut progress = ShownProgress::new(args.format == Format::Json);
     let settings = Settings {
@@ -112,7 +112,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     }
 
     let outcome = Outcome {
-        image: &name,
+        image: show::in_json(&image),
         target: &args.target,
         summary: &done.summary,
         verified: !args.no_verify,
@@ -209,7 +209,7 @@ fn confirm(args: &FlashArgs, summary: &FlashSummary<'_>, target: &Target) -> Res
     if args.yes {
         return Ok(());
     }
-    let shown = args.target.display();
+    let shown = shell::path(&args.target);
     let Some(terminal) = Terminal::find(is_stdin(args)) else {
         // A script that writes to an image file writes to its own file.
         if !target.is_block_device() {

@@ -36,9 +36,10 @@ use identity_host::scan::Scan;
 use identity_host::size_limit;
 use identity_layout::mark::Mark;
 use identity_layout::slot_rules::SlotVerdict;
+use identity_ui::lines::escaped;
 use identity_ui::output::say;
 use identity_ui::wording::NotReady;
-use identity_ui::{Exit, Result, wording};
+use identity_ui::{Exit, Result, shell, wording};
 
 #[cfg(feature = "stamp")]
 use crate::args::WriteVerb;
@@ -92,7 +93,7 @@ fn warn(scan: &Scan, path: &Path) {
 #[cfg(feature = "stamp")]
 fn warn_unreadable(scan: &Scan, path: &Path) {
     for lba in scan.lbas(Condition::Unreadable) {
-        let shown = path.display();
+        let shown = shell::path(path);
         say(&format!(
             "{shown}: LBA {lba} cannot be read; if it holds a copy of what was replaced, that may be readable again later: look \
              with `identity verify {shown}` in another card reader"
@@ -109,10 +110,12 @@ fn warn_with(scan: &Scan, path: &Path, target: &Target, lba0: Option<&Sector>, v
         _ if scan.state() != State::Blank || is_too_short => None,
         (Some((file, offset)), _) => Some(NotReady::Part(file, *offset)),
         (None, Some(lba0)) if Mark::parse(lba0).is_some() => Some(NotReady::Unfinished),
-        (None, Some([.., 0x55, 0xaa])) | (None, None) => (!verdicts.is_empty()
-            && verdicts.iter().filter(is_free).count() < 2)
-            .then_some(NotReady::NoSlots(verdicts)),
-        (None, Some(_)) => Some(NotReady::NoTable),
+        _ if verdicts.iter().any(|slot| !slot.is_free()) => {
+            (verdicts.iter().filter(is_free).count() < 2).then_some(NotReady::NoSlots(verdicts))
+        }
+        (None, Some([.., 0x55, 0xaa])) | (None, None) => None,
+        (None, Some(lba0)) if lba0.iter().all(|&byte| byte == 0) => Some(NotReady::NoTable),
+        (None, Some(_)) => verdicts.is_empty().then_some(NotReady::Unknown),
     };
     match why {
         Some(why) => say(&wording::blank_and_not_ready(scan, path, &why)),
@@ -122,7 +125,7 @@ fn warn_with(scan: &Scan, path: &Path, target: &Target, lba0: Option<&Sector>, v
 
 /// Says on standard error which copies lie in a partition.
 fn warn_in_partition(scan: &Scan, lbas: &[u32], path: &Path) {
-    let shown = path.display();
+    let (shown, card) = (shell::path(path), wording::card(scan, path));
     // Else what is said of the state comes first.
     let is_kept = match scan.state() {
         State::Valid => true,
@@ -131,7 +134,7 @@ fn warn_in_partition(scan: &Scan, lbas: &[u32], path: &Path) {
     };
     for lba in lbas {
         let way_out =
-            if is_kept { format!("; move it with `identity repair --force {shown}`") } else { String::new() };
+            if is_kept { format!("; move it with `identity repair --force {card}`") } else { String::new() };
         say(&format!(
             "{shown}: the copy at LBA {lba} lies in a partition, whose file system will overwrite it{way_out}"
         ));
@@ -141,10 +144,10 @@ fn warn_in_partition(scan: &Scan, lbas: &[u32], path: &Path) {
 /// Says on standard error that a flash was not finished.
 fn warn_unfinished(mark: Option<&Mark>, path: &Path) {
     if let Some(mark) = mark {
-        let shown = path.display();
+        let shown = shell::path(path);
         say(&format!(
             "{shown} holds an unfinished flash of {}; finish it with `identity flash IMAGE {shown}`",
-            mark.image()
+            escaped(mark.image())
         ));
     }
 }

@@ -12,7 +12,7 @@ use identity_host::error::Error;
 use identity_host::scan::Scan;
 use identity_layout::mark::Mark;
 use identity_ui::output::{json, json_line, print, say};
-use identity_ui::{Exit, Failure, Result, wording};
+use identity_ui::{Exit, Failure, Result, shell, wording};
 use serde::Serialize;
 
 use super::{warn, warn_unfinished, warn_with};
@@ -75,7 +75,10 @@ fn read_several(args: &ReadArgs) -> Result<Exit> {
         let target = path.display().to_string();
         match args.format {
             ReadFormat::Json => json_line(&Targeted { target, document: document.clone() }),
-            _ => format!("{}{target}\n{}", if is_first { "" } else { "\n" }, text::identity(document)),
+            _ => {
+                let line = if is_first { "" } else { "\n" };
+                format!("{line}{}\n{}", shell::path(path), text::identity(document))
+            }
         }
     })
 }
@@ -190,7 +193,7 @@ fn bare(field: &str, scan: &Scan, path: &Path) -> Result<String> {
     value(field, identity)?.ok_or_else(|| {
         Failure::usage(format!(
             "{}: the identity has no {field}; `identity read` shows what it has",
-            path.display()
+            shell::path(path)
         ))
     })
 }

@@ -12,7 +12,7 @@ use identity_host::surroundings::Surroundings;
 use identity_host::update;
 use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, say};
-use identity_ui::{Exit, Failure, Result, confirm};
+use identity_ui::{Exit, Failure, Result, confirm, shell};
 
 use super::writing::Undo;
 use super::{warn, warn_unreadable, writing};
@@ -33,17 +33,18 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
         print(&match (args.format, prepared.is_whole()) {
             (Format::Json, _) => json(&Planned::new(document, plan)),
             (Format::Text, false) => text::plan(plan),
-            (Format::Text, true) => format!("nothing to repair: {}\n", args.target.display()),
+            (Format::Text, true) => format!("nothing to repair: {}\n", shell::path(&args.target)),
         })?;
         return Ok(Exit::Done);
     }
     writing::consent(plan, &args.target, args.force)?;
     writing::show_foreign(&prepared.card, plan);
-    writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace)?;
+    writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace, args.at)?;
     let write = |prepared: &Prepared, target: &mut Target| {
         let (plan, identity) = (&prepared.plan, &prepared.identity);
         update::write(plan, identity, target, &args.target, args.at, surroundings.clone())
     };
+    let was_whole = prepared.is_whole();
     let after = match write(&prepared, &mut target) {
         Err(error @ Error::Step { lba, .. }) if prepared.is_lost(lba) => {
             say(&format!("{}; the second copy goes to another slot", Failure::from(error)));
@@ -60,8 +61,8 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
     print(&match args.format {
         Format::Json => json(&document),
         Format::Text => {
-            let done = if prepared.is_whole() { "nothing to repair" } else { "repaired" };
-            format!("{done}: {}\n{}", args.target.display(), text::identity(&document))
+            let done = if was_whole { "nothing to repair" } else { "repaired" };
+            format!("{done}: {}\n{}", shell::path(&args.target), text::identity(&document))
         }
     })?;
     if prepared.is_replacement {

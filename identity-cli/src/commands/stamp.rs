@@ -17,7 +17,7 @@ use identity_host::stamp::{self, Effect, Request, Values};
 use identity_host::surroundings::Surroundings;
 use identity_host::{record, update};
 use identity_ui::output::{json, print, say};
-use identity_ui::{Exit, Failure, Result, wording};
+use identity_ui::{Exit, Failure, Result, shell, wording};
 
 use super::writing::{self, Undo};
 use super::{warn, warn_unreadable};
@@ -44,7 +44,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         .map_err(|error| refused(error, &target, &args.target))?;
     let (identity, plan) = (&prepared.identity, &prepared.plan);
     if let Some(reason) = prepared.unbound {
-        say(&format!("{}: not bound: {reason}", args.target.display()));
+        say(&format!("{}: not bound: {reason}", shell::path(&args.target)));
     }
     if args.dry_run {
         return writing::show_plan(Document::of_planned(identity, plan), plan, args.format);
@@ -58,8 +58,8 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         None => None,
     };
     writing::show_foreign(&prepared.card, plan);
-    writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace)?;
     let hint_lba = args.at.first().copied();
+    writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace, hint_lba)?;
     let after = update::write(plan, identity, &mut target, &args.target, hint_lba, surroundings)?;
     let after = prepared.card.after(after);
     let mut key = CardKey::of_target(&target);
@@ -85,7 +85,7 @@ fn refused(error: Error, target: &Target, path: &Path) -> Failure {
     match target.info().and_then(|info| info.part_of.as_ref()) {
         Some((file, offset)) if matches!(error, Error::NoSlots { .. }) => Failure::refused(format!(
             "{}: no slot is free: {}",
-            path.display(),
+            shell::path(path),
             wording::part(path, file, *offset)
         )),
         _ => error.into(),
@@ -173,7 +173,12 @@ fn report(args: &StampArgs, after: &Scan, plan: &Plan) -> Result<()> {
     print(&match args.format {
         Format::Json => json(&document),
         Format::Text => {
-            format!("stamped {}\n{}{}", args.target.display(), text::identity(&document), text::slots(plan))
+            format!(
+                "stamped {}\n{}{}",
+                shell::path(&args.target),
+                text::identity(&document),
+                text::slots(plan)
+            )
         }
     })
 }

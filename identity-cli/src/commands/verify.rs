@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use identity_core::State;
+use identity_core::Identity;
 use identity_core::field::kind;
 use identity_core::slot::READING_ORDER;
 use serde::Serialize;
@@ -20,7 +20,7 @@ use identity_host::whole_card::WholeCard;
 use identity_layout::mark::Mark;
 use identity_ui::lines::{Lines, escaped, state};
 use identity_ui::output::{json, print, say};
-use identity_ui::{Exit, Result, wording};
+use identity_ui::{Exit, Result, shell, wording};
 
 use super::{warn_in_partition, warn_unfinished, warn_with};
 use crate::args::{Format, VerifyArgs};
@@ -63,7 +63,44 @@ struct SlotLine {
     group: Option<char>,
     state: &'static str,
     generation: Option<u32>,
+    /// What this copy is bound to; null where it is no valid copy.
+    bindings: Option<CopyBindings>,
     detail: Option<String>,
+}
+
+/// The bindings of one copy: of a conflict, each has its own.
+#[derive(Serialize)]
+struct CopyBindings {
+    card: Option<String>,
+    board: Option<String>,
+    /// Whether this is that card; null where it is not bound to one, or this card is not known.
+    card_fits: Option<bool>,
+    /// The same of the board.
+    board_fits: Option<bool>,
+}
+
+impl CopyBindings {
+    fn of(scan: &Scan, identity: &Identity) -> Self {
+        let card = identity.fields().card().map(Cid::new);
+        let board = identity.fields().text(kind::BOARD);
+        let here = scan.surroundings();
+        Self {
+            card: card.map(|card| card.to_string()),
+            board: board.map(str::to_owned),
+            card_fits: card.zip(here.card.ok()).map(|(bound, card)| bound == card),
+            board_fits: board.zip(here.board(identity)).map(|(bound, board)| bound == board),
+        }
+    }
+
+    fn text(&self) -> String {
+        let one = |what: &str, bound: &Option<String>, fits| match (bound, fits) {
+            (None, _) => String::new(),
+            (Some(_), Some(true)) => format!(", bound to this {what}"),
+            (Some(bound), Some(false)) => format!(", bound to another {what}, {}", escaped(bound)),
+            (Some(bound), None) => format!(", bound to the {what} {}", escaped(bound)),
+        };
+        one("card", &self.card, self.card_fits) + &one("board", &self.board, self.board_fits)
+    }
 }
 
 impl SlotLine {
@@ -73,6 +110,7 @@ impl SlotLine {
             group: READING_ORDER.iter().find(|slot| slot.lba == sector.lba).map(|slot| slot.group.letter()),
             state: scan.label(sector),
             generation: sector.copy.as_ref().map(|(identity, _)| identity.generation()),
+            bindings: sector.copy.as_ref().map(|(identity, _)| CopyBindings::of(scan, identity)),
             detail: match &sector.copy {
                 Some((identity, _)) if scan.label(sector) == OTHER => Some(wording::named(identity)),
                 _ => wording::reason(sector),
@@ -106,28 +144,27 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
         }),
         Format::Text => {
             let problems = problems(mark.as_ref(), &in_partition, &differences);
-            text::identity(&document) + &problems + &bindings(scan, &path) + &table(&slots, &in_partition)
+            text::verified(&document, elsewhere)
+                + &problems
+                + &bindings(scan, &path)
+                + &table(&slots, &in_partition)
         }
     })?;
-    // Of a card that is blank but for such a copy, the advice to stamp it would be refused.
-    if elsewhere.is_none() || scan.state() != State::Blank {
+    // With such a copy every write is refused, so the advice is another one.
+    if elsewhere.is_none() {
         let lba0 = card.first_sectors.sector(0).and_then(Result::ok);
         warn_with(scan, &path, &target, lba0, &card.first_sectors.verdicts());
     }
     warn_unfinished(mark.as_ref(), &path);
     warn_in_partition(scan, &in_partition, &path);
-    let shown = path.display();
     if let Some(lba) = elsewhere {
-        say(&format!(
-            "{shown} is {}: LBA {lba} is not a slot, but holds a valid copy, which readers find only with --at: `identity \
-             read --at {lba} {shown}`",
-            scan.state()
-        ));
+        say(&wording::copy_elsewhere(scan, &path, lba));
     }
     if !differences.is_empty() {
         say(&format!(
-            "{shown} differs from what the bootloader handed over: {}; restart the board, or put back the card that it \
+            "{} differs from what the bootloader handed over: {}; restart the board, or put back the card that it \
              started from",
+            shell::path(&path),
             differences.join(", ")
         ));
     }
@@ -159,7 +196,10 @@ fn bindings(scan: &Scan, path: &Path) -> String {
     if card.is_none() && board.is_none() {
         let way = match here.card {
             Ok(_) => {
-                format!("bind it with `identity bind {}`, and copies made later are noticed", path.display())
+                format!(
+                    "bind it with `identity bind {}`, and copies made later are noticed",
+                    wording::card(scan, path)
+                )
             }
             Err(reason) => format!("{reason}, so bind the card on its board, with `identity bind --mounted`"),
         };
@@ -195,11 +235,15 @@ fn table(slots: &[SlotLine], in_partition: &[u32]) -> String {
     for slot in slots {
         let group = slot.group.map_or(String::new(), |group| format!(" {group}"));
         let generation = slot.generation.map_or(String::new(), |number| format!(", generation {number}"));
+        let bindings = slot.bindings.as_ref().map_or(String::new(), CopyBindings::text);
         let detail = slot.detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
         let quiet = matches!(slot.state, "blank" | "absent" | "foreign");
         let state = if quiet { slot.state.to_owned() } else { state(text::copy_label(slot.state)) };
         let place = if in_partition.contains(&slot.lba) { ", in a partition" } else { "" };
-        lines.add(format!("LBA {:<5}{group}", slot.lba), format!("{state}{generation}{place}{detail}"));
+        lines.add(
+            format!("LBA {:<5}{group}", slot.lba),
+            format!("{state}{generation}{bindings}{place}{detail}"),
+        );
     }
     format!("\nslots in reading order:\n{}", lines.text())
 }

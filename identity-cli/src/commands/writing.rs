@@ -14,7 +14,7 @@ use identity_host::record::{self, CardKey, Kept, Record};
 use identity_host::whole_card::{WholeCard, check_consent};
 use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, print_for_certain, say};
-use identity_ui::{Exit, Failure, Result, confirm, wording};
+use identity_ui::{Exit, Failure, Result, confirm, shell, wording};
 
 use crate::args::{Format, SafetyArgs};
 use crate::render::{hexdump, text};
@@ -49,7 +49,7 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
         Ok(()) => Ok(()),
         Err(Error::CopiesInPartition { lbas, .. }) if confirm::can_ask() => {
             let places = lbas.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-            let shown = path.display();
+            let shown = shell::path(path);
             let facts = format!(
                 "{shown}: LBA {places} in a partition: copies of an identity (the first partition starts earlier than when the card was stamped)\n"
             );
@@ -94,7 +94,7 @@ fn doubt(kept: &Kept, target: &Target, path: &Path) -> Result<Option<Error>> {
 pub fn ask(terminal: Terminal, doubt: &Error) -> Result<()> {
     if let Error::LoneCopy { path, lba } = doubt {
         let facts =
-            format!("{}: LBA {lba} holds the only copy; it may come from another card\n", path.display());
+            format!("{}: LBA {lba} holds the only copy; it may come from another card\n", shell::path(path));
         return confirm::ask_on(terminal, &facts, "Does it belong to this card?");
     }
     confirm::ask_on(terminal, &format!("{}\n", wording::error(doubt)), "Give it this identity?")
@@ -127,22 +127,29 @@ pub enum Undo {
 ///
 /// # Errors
 /// Exit 7 if neither works; nothing may be written then.
-pub fn keep(records: &[Record], path: &Path, undo: Undo) -> Result<Vec<Option<PathBuf>>> {
-    records.iter().map(|record| keep_one(record, path, undo)).collect()
+pub fn keep(
+    records: &[Record],
+    path: &Path,
+    undo: Undo,
+    hint_lba: Option<u32>,
+) -> Result<Vec<Option<PathBuf>>> {
+    let place = hint_lba.filter(|_| undo == Undo::Replace);
+    let card = wording::card_at(place, path);
+    records.iter().map(|record| keep_one(record, &card, undo)).collect()
 }
 
-fn keep_one(record: &Record, path: &Path, undo: Undo) -> Result<Option<PathBuf>> {
+fn keep_one(record: &Record, card: &str, undo: Undo) -> Result<Option<PathBuf>> {
+    let force = if undo == Undo::Replace { "--force " } else { "" };
     match record::directory().and_then(|directory| record.write(&directory)) {
         Ok(file) => {
-            let force = if undo == Undo::Replace { "--force " } else { "" };
             let undo = record.identity.as_ref().map_or_else(String::new, |_| {
-                format!("; undo with `identity stamp {force}--restore {} {}`", file.display(), path.display())
+                format!("; undo with `identity stamp {force}--restore {} {card}`", shell::path(&file))
             });
             let name = record
                 .identity
                 .as_ref()
                 .map_or_else(String::new, |identity| format!(", {},", wording::named(identity)));
-            say(&format!("a record of what is removed{name} is kept in {}{undo}", file.display()));
+            say(&format!("a record of what is removed{name} is kept in {}{undo}", shell::path(&file)));
             Ok(Some(file))
         }
         Err(error) => {
@@ -156,8 +163,7 @@ fn keep_one(record: &Record, path: &Path, undo: Undo) -> Result<Option<PathBuf>>
             let line = format!("{{\"event\":\"replacing\",\"record\":{line}}}\n");
             say(&format!(
                 "no record can be kept on this host ({reason}): keep the line on standard output that begins with \
-                 {{\"event\":\"replacing\" in a file, and `identity stamp --restore FILE {}` takes it",
-                path.display()
+                 {{\"event\":\"replacing\" in a file, and `identity stamp {force}--restore FILE {card}` takes it"
             ));
             print_for_certain(&line).map_err(|failure| nowhere(failure.to_string()))?;
             Ok(None)

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use identity_host::device::info::DeviceInfo;
 use identity_host::document::Document;
@@ -11,17 +11,18 @@ use identity_host::flash::choice::Choice;
 use identity_host::flash::leftover::Leftover;
 use identity_host::flash::plan::{FlashPlan, LAST_SECTORS};
 use identity_host::flash::write::Summary;
+use identity_host::image::source::STANDARD_INPUT;
 use identity_host::record::Record;
 use identity_ui::lines::Lines;
 use identity_ui::size::Size;
-use identity_ui::wording;
+use identity_ui::{shell, wording};
 
 use super::text;
 
 /// What is known before anything is written.
 pub struct FlashSummary<'a> {
-    /// Name of the image, as it was given.
-    pub image: &'a str,
+    /// The image's path, as it was given.
+    pub image: &'a Path,
     /// How it is packed.
     pub format: &'static str,
     /// Its length as distributed.
@@ -45,7 +46,7 @@ pub struct FlashSummary<'a> {
 /// For people, before they say yes.
 pub fn facts(facts: &FlashSummary<'_>) -> String {
     let mut lines = Lines::default();
-    let mut image = format!("{} ({}", facts.image, facts.format);
+    let mut image = format!("{} ({}", wording::image_name(facts.image), facts.format);
     if let (Some(len), true) = (facts.file_len, facts.format != "raw") {
         image.push_str(&format!(", {}", Size(len)));
     }
@@ -53,7 +54,7 @@ pub fn facts(facts: &FlashSummary<'_>) -> String {
         image.push_str(&format!(", {} to write", Size(facts.mapped_len.unwrap_or(len))));
     }
     lines.add("image", image + ")");
-    lines.add("target", facts.target.display().to_string());
+    lines.add("target", shell::path(facts.target));
     if let Some(device) = facts.device {
         let removable = if device.removable { ", removable" } else { "" };
         let model = device.model.as_deref().unwrap_or("no vendor or model");
@@ -131,12 +132,12 @@ pub fn plan(known: &FlashSummary<'_>) -> String {
 #[derive(Serialize)]
 pub struct Planned<'a> {
     event: &'static str,
-    image: &'a str,
+    image: String,
     format: &'static str,
     file_bytes: Option<u64>,
     image_bytes: Option<u64>,
     mapped_bytes: Option<u64>,
-    target: &'a Path,
+    target: String,
     target_bytes: u64,
     action: &'static str,
     identity: Option<Document>,
@@ -147,17 +148,31 @@ pub struct Planned<'a> {
     given_up: Option<String>,
 }
 
+/// An image's path in JSON.
+pub fn in_json(image: &Path) -> String {
+    if image == Path::new(STANDARD_INPUT) { "standard input".into() } else { image.display().to_string() }
+}
+
+fn path_as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+/// JSON has text alone: of a path that is no UTF-8, what can be shown.
+fn as_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.display().to_string()).serialize(serializer)
+}
+
 /// The plan as data.
 pub fn planned<'a>(facts: &FlashSummary<'a>) -> Planned<'a> {
     let plan = facts.plan;
     Planned {
         event: "plan",
-        image: facts.image,
+        image: in_json(facts.image),
         format: facts.format,
         file_bytes: facts.file_len,
         image_bytes: facts.image_len,
         mapped_bytes: facts.mapped_len,
-        target: facts.target,
+        target: facts.target.display().to_string(),
         target_bytes: facts.target_len,
         action: match (&plan.choice, &plan.given_up) {
             (Choice::None, _) => "none",
@@ -178,9 +193,10 @@ pub fn planned<'a>(facts: &FlashSummary<'a>) -> Planned<'a> {
 /// What is shown of a finished flash.
 #[derive(Serialize)]
 pub struct Outcome<'a> {
-    /// Name of the image, as it was given.
-    pub image: &'a str,
+    /// The image's path, as it was given.
+    pub image: String,
     /// Device or image file that is written.
+    #[serde(serialize_with = "path_as_text")]
     pub target: &'a Path,
     /// Lengths in bytes, and the time in seconds.
     #[serde(flatten)]
@@ -206,7 +222,8 @@ pub struct Replaced {
     uuid: String,
     profile: String,
     /// Where it is kept; `None` where it was printed.
-    record: Option<String>,
+    #[serde(serialize_with = "as_text")]
+    record: Option<PathBuf>,
 }
 
 impl Replaced {
@@ -214,7 +231,7 @@ impl Replaced {
     pub fn new((record, file): (&Record, &Option<PathBuf>)) -> Option<Self> {
         let identity = record.identity.as_ref()?;
         let (uuid, profile) = (identity.uuid().to_string(), identity.profile().to_owned());
-        Some(Self { uuid, profile, record: file.as_ref().map(|file| file.display().to_string()) })
+        Some(Self { uuid, profile, record: file.clone() })
     }
 }
 
@@ -243,7 +260,7 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
     };
     let proof =
         if outcome.verified { format!("read back and the same{but}") } else { format!("not read back{but}") };
-    let target = outcome.target.display();
+    let target = shell::path(outcome.target);
     let mut text = format!("flashed {target}: {} in {seconds:.1} s ({rate}/s), {proof}\n", Size(*image_len));
     if let Some(identity) = &outcome.identity {
         text.push_str(&text::identity(identity));
@@ -259,7 +276,7 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
     }
     for Replaced { uuid, profile, record } in &outcome.replaced {
         let place = match record {
-            Some(record) => format!("only in {record}"),
+            Some(record) => format!("only in {}", shell::path(record)),
             None => "only in the line above".into(),
         };
         text.push_str(&format!("the card no longer has the identity {uuid} ({profile}), which is {place}\n"));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A map as an SVG picture for a document: the first 64 sectors, the whole gap, a legend, and the slots.
 
+use identity_ui::lines::escaped;
+
 use super::model::map::{Chart, Slot, Span, Use, range, size};
 
 const WIDTH: u64 = 960;
@@ -184,5 +186,5 @@ fn tenths(value: u64) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    escaped(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

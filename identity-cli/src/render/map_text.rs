@@ -2,6 +2,7 @@
 //! A map in the terminal: two strips and a table.
 
 use anstyle::{AnsiColor, Style};
+use identity_ui::lines::escaped;
 
 use super::model::map::{Chart, Slot, Span, Use, range, size};
 
@@ -10,7 +11,8 @@ const CELLS: u64 = 64;
 
 /// The map as lines of text, coloured.
 pub fn map(chart: &Chart) -> String {
-    let mut text = format!("{}: {}, {}", chart.target, size(chart.sectors), scheme(chart));
+    let len = if chart.sectors == 0 { "less than one sector".into() } else { size(chart.sectors) };
+    let mut text = format!("{}: {len}, {}", chart.shown, scheme(chart));
     text.push_str(&match chart.first_partition_lba {
         Some(lba) => format!(", first partition at LBA {lba} ({})\n", size(lba)),
         None => "\n".to_owned(),
@@ -19,23 +21,26 @@ pub fn map(chart: &Chart) -> String {
         let style = AnsiColor::Red.on_default();
         text.push_str(&format!("{style}problem: {problem}{style:#}\n"));
     }
-    text.push('\n');
-    text.push_str(&strip(chart, CELLS.min(chart.end_lba)));
-    if chart.end_lba > CELLS {
-        text.push_str(&strip(chart, chart.end_lba));
+    if chart.end_lba > 0 {
+        text.push('\n');
+        text.push_str(&strip(chart, CELLS.min(chart.end_lba)));
+        if chart.end_lba > CELLS {
+            text.push_str(&strip(chart, chart.end_lba));
+        }
+        text.push_str(&format!("\n  {}\n\n", legend(chart)));
+        text.push_str(&table(chart));
     }
-    text.push_str(&format!("\n  {}\n\n", legend(chart)));
-    text.push_str(&table(chart));
     text.push_str(&slots(chart));
     text
 }
 
-fn scheme(chart: &Chart) -> &'static str {
-    match chart.scheme {
-        "mbr" => "MBR",
-        "gpt" => "GPT",
-        "hybrid" => "hybrid GPT and MBR",
-        _ => "no partition table",
+fn scheme(chart: &Chart) -> String {
+    match (chart.scheme, chart.other_label) {
+        ("mbr", _) => "MBR".into(),
+        ("gpt", _) => "GPT".into(),
+        ("hybrid", _) => "hybrid GPT and MBR".into(),
+        (_, Some(label)) => format!("a partition table of type {label}"),
+        _ => "no partition table".into(),
     }
 }
 
@@ -80,7 +85,7 @@ fn legend(chart: &Chart) -> String {
 fn table(chart: &Chart) -> String {
     let mut rows: Vec<[String; 3]> = chart.spans.iter().map(row).collect();
     for partition in &chart.partitions {
-        let name = partition.name.as_ref().map_or(String::new(), |name| format!(" \"{name}\""));
+        let name = partition.name.as_ref().map_or(String::new(), |name| format!(" \"{}\"", escaped(name)));
         rows.push([
             range(partition.start_lba, partition.sectors),
             size(partition.sectors),
@@ -96,7 +101,7 @@ fn row(span: &Span) -> [String; 3] {
     let (_, style) = cell(span.r#use);
     let name = if span.owner.is_empty() { span.r#use.words() } else { &span.owner };
     let blank = if span.r#use == Use::Claimed { " (reserved, blank)" } else { "" };
-    let detail = if span.detail.is_empty() { String::new() } else { format!(": {}", span.detail) };
+    let detail = if span.detail.is_empty() { String::new() } else { format!(": {}", escaped(&span.detail)) };
     let owner = format!("{style}{name}{style:#}{blank}{detail}");
     [range(span.start_lba, span.sectors), size(span.sectors), owner]
 }
@@ -109,6 +114,9 @@ fn slots(chart: &Chart) -> String {
     };
     let mut text = format!("\nidentity: {}\n", identity_ui::lines::state(chart.state));
     text.push_str(&format!("slots with a copy: {}\n", names(&of("copy"))));
+    if let Some(lba) = chart.elsewhere {
+        text.push_str(&format!("outside of them:   {lba} (--at {lba})\n"));
+    }
     if !chart.in_partition.is_empty() {
         let lbas: Vec<_> = chart.in_partition.iter().map(u32::to_string).collect();
         text.push_str(&format!("in a partition:    {}\n", lbas.join(", ")));

@@ -11,8 +11,16 @@ use identity_ui::wording;
 
 /// An identity as aligned lines for people.
 pub fn identity(document: &Document) -> String {
+    verified(document, None)
+}
+
+/// The same of a card on which a valid copy may lie outside of the slots: then the state is not the whole answer.
+pub fn verified(document: &Document, elsewhere: Option<u32>) -> String {
     let mut lines = Lines::default();
-    lines.add("state", state(&document.state));
+    let beside = elsewhere.map_or_else(String::new, |lba| {
+        format!(" (LBA {lba}, which is not a slot, holds a valid copy: --at {lba})")
+    });
+    lines.add("state", state(&document.state) + &beside);
     lines.add_some("profile", document.profile.as_ref());
     lines.add_some("uuid", document.uuid.as_ref());
     lines.add_some("hostname", document.hostname.as_ref());

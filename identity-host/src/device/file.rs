@@ -7,7 +7,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, FlockOperation, OFlags, fcntl_lock, flock};
+use rustix::fs::{
+    AtFlags, FallocateFlags, FlockOperation, OFlags, StatxAttributes, StatxFlags, fcntl_lock, flock, statx,
+};
 use rustix::io::Errno;
 
 use super::buffer::{Buffer, DIRECT_ALIGN};
@@ -63,6 +65,9 @@ impl Target {
             } else {
                 TargetProblem::NoCard
             }));
+        }
+        if !matches!(access, Access::Read) {
+            place.check_attributes().map_err(refused)?;
         }
         match access {
             Access::Read => safety::check_to_read(metadata),
@@ -222,6 +227,22 @@ impl<'a> Place<'a> {
         let file = options.open(self.path)?;
         let id = |metadata: &Metadata| (metadata.dev(), metadata.ino());
         if id(&file.metadata()?) == id(&self.metadata) { Ok(file) } else { Err(Errno::STALE.into()) }
+    }
+
+    /// Refuses what the system refuses to root as well, with a reason of its own.
+    fn check_attributes(&self) -> Result<(), TargetProblem> {
+        let found = statx(&self.handle, "", AtFlags::EMPTY_PATH, StatxFlags::empty());
+        // Old kernels and some file systems have no attributes.
+        let Ok(found) = found else { return Ok(()) };
+        let (immutable, append_only) = (
+            found.stx_attributes.contains(StatxAttributes::IMMUTABLE),
+            found.stx_attributes.contains(StatxAttributes::APPEND),
+        );
+        if immutable || append_only {
+            Err(TargetProblem::Attributes { immutable, append_only })
+        } else {
+            Ok(())
+        }
     }
 
     fn open_error(&self, error: io::Error) -> Error {

@@ -40,6 +40,13 @@ pub enum TargetProblem {
     NoCard,
     /// The reader has no card in it.
     NoMedium,
+    /// An attribute of the file forbids to write to it, whoever asks.
+    Attributes {
+        /// It may not be changed at all.
+        immutable: bool,
+        /// It may only become longer.
+        append_only: bool,
+    },
     /// The file is on a file system that is mounted read-only.
     ReadOnlyFileSystem,
     /// The device is read-only.
@@ -377,6 +384,18 @@ mod tests {
             "179:0",
             TargetProblem::Mounted { name: "mmcblk0p2".into(), point: "/media/me/my card".into() },
         );
+        // Somebody else's mount point need not be UTF-8.
+        let table = fake.root.path().join("proc/self/mountinfo");
+        let other = b"23 1 8:1 / /media/me/\xfc\x80 rw - vfat /dev/sda1 rw\n".to_vec();
+        fs::write(&table, [other, fs::read(&table).unwrap()].concat()).unwrap();
+        fake.refuses(
+            "179:0",
+            TargetProblem::Mounted { name: "mmcblk0p2".into(), point: "/media/me/my card".into() },
+        );
+        let fake = Fake::card();
+        fake.mounted("179:2", "/media/a\\011b\\012c\\134040d");
+        let point = "/media/a\tb\nc\\040d".into();
+        fake.refuses("179:0", TargetProblem::Mounted { name: "mmcblk0p2".into(), point });
         let fake = Fake::card();
         fake.mounted("179:0", "/mnt");
         fake.refuses("179:0", TargetProblem::Mounted { name: "mmcblk0".into(), point: "/mnt".into() });

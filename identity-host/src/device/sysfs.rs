@@ -106,12 +106,14 @@ impl Host {
 
     /// All mounts that this process sees, proc_pid_mountinfo(5).
     pub fn mounts(&self) -> Vec<Mount> {
-        let text = fs::read_to_string(self.root.join("proc/self/mountinfo")).unwrap_or_default();
-        text.lines()
+        // A mount point is bytes: one that is no UTF-8 hides no other.
+        let bytes = fs::read(self.root.join("proc/self/mountinfo")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes)
+            .lines()
             .filter_map(|line| {
                 let mut words = line.split(' ');
                 let device = words.nth(2)?.to_owned();
-                let point = words.nth(1)?.replace("\\040", " ");
+                let point = unescaped(words.nth(1)?);
                 let source = words.skip_while(|word| *word != "-").nth(2).unwrap_or_default().to_owned();
                 Some(Mount { device, point, source })
             })
@@ -124,6 +126,26 @@ impl Host {
         let paths = text.lines().skip(1).filter_map(|line| line.split_whitespace().next());
         paths.map(|path| path.replace("\\040", " ").into()).collect()
     }
+}
+
+/// A path as the kernel's tables have it, with three octal digits for blanks, line breaks and backslashes.
+fn unescaped(word: &str) -> String {
+    let mut parts = word.split('\\');
+    let mut path = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.get(..3).filter(|digits| digits.bytes().all(|byte| matches!(byte, b'0'..=b'7')));
+        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(u8::is_ascii) {
+            Some(byte) => {
+                path.push(char::from(byte));
+                path.push_str(&part[3..]);
+            }
+            None => {
+                path.push('\\');
+                path.push_str(part);
+            }
+        }
+    }
+    path
 }
 
 impl Device {

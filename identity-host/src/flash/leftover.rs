@@ -66,14 +66,14 @@ pub fn find(head: &mut Head, card: &dyn Card) -> io::Result<(FirstSectors, Vec<L
     loop {
         let cleared = Cleared { card, leftovers: &leftovers };
         let first = FirstSectors::with_head(std::mem::take(&mut head.bytes), &cleared)?;
-        let user = first.whole_device().filter(|user| user.lba >= head_sectors);
+        let user = first.whole_device().filter(|user| user.signature.lba() >= head_sectors);
         let Some(user) = user.filter(|_| leftovers.len() < COUNT_MAX) else { return Ok((first, leftovers)) };
         let (zfs, label_sectors, list_at) = ZFS;
         let sectors = if user.name == zfs {
-            let start = user.lba.saturating_sub(list_at);
+            let start = user.signature.lba().saturating_sub(list_at);
             start.max(head_sectors)..(start + label_sectors).min(card.sectors())
         } else {
-            user.lba..user.lba + 1
+            user.signature.lba()..user.signature.lba() + 1
         };
         leftovers.push(Leftover { sectors, user: Some(user.name) });
         head.bytes = first.into_head();

@@ -107,11 +107,13 @@ fn choose(scan: &Scan, room: &Room<'_>, at: &[u32], path: &Path) -> Result<Pair>
     plan::choose(&room.verdicts, scan, may_stay).map_err(|error| no_slots(path, error))
 }
 
-/// The identity as it is written: the same bytes if nothing has to be written, else the next generation.
+/// The identity as it is written: the same bytes if nothing has to be written, else the next generation. The highest one
+/// stays: the values are the same, and the card would lose its identity otherwise.
 fn version(choice: &Choice, identity: &Identity, scan: &Scan, pair: &Pair) -> Result<Identity> {
     let next = |identity: &Identity| {
-        let next = identity.next().and_then(|draft| draft.finish());
-        next.map_err(Error::Generation)
+        let mut draft = identity.draft();
+        draft.set_generation(identity.generation().saturating_add(1));
+        draft.finish().map_err(Error::Generation)
     };
     match choice {
         Choice::New(_) | Choice::None => Ok(identity.clone()),

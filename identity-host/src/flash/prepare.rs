@@ -21,7 +21,7 @@ use crate::image::bmap::{Bmap, Checker};
 use crate::image::container::{self, Format};
 use crate::image::foreign;
 use crate::image::problem::ImageProblem;
-use crate::image::source::Source;
+use crate::image::source::{STANDARD_INPUT, Source};
 use crate::record::{self, CardKey, Kept, Matches, Record};
 use crate::scan::Scan;
 use crate::surroundings::Surroundings;
@@ -132,7 +132,7 @@ pub fn prepare(
         notes.push(Note::GivenUp(error.clone()));
     }
     let number = old_mark.and_then(|mark| mark.number()).unwrap_or_else(record::new_number);
-    let mark = Mark::new(&image_name(&source.name), Some(number));
+    let mark = Mark::new(&image_name(&source.path), Some(number));
     let (head_len, late_table) = (head.image_len, image_len.is_none().then_some(table));
     Ok(Prepared {
         plan,
@@ -203,8 +203,11 @@ pub fn ends_before_partition(table: &PartitionTable, image_len: u64) -> Option<N
 }
 
 /// The image's name without its directory.
-fn image_name(name: &str) -> String {
-    Path::new(name).file_name().map_or_else(|| name.to_owned(), |name| name.to_string_lossy().into_owned())
+fn image_name(path: &Path) -> String {
+    if path == Path::new(STANDARD_INPUT) {
+        return "standard input".into();
+    }
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 fn read_mark(card: &dyn Card) -> Option<Mark> {

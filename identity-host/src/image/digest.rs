@@ -4,6 +4,7 @@
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,8 @@ pub enum SumsProblem {
         /// Name of the image without its directory.
         name: String,
     },
+    /// Two of its lines are about the image, and have different sums.
+    TwoSums(String),
     /// None of its lines is about the image.
     NoLine {
         /// Lines that it has.
@@ -117,39 +120,86 @@ pub fn find_beside(image: &Path) -> Result<Option<Expected>> {
     }
     let mut bytes = Vec::new();
     file.take(SUMS_LEN_MAX).read_to_end(&mut bytes).map_err(failed)?;
-    let name = image.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let sum = find_line(&String::from_utf8_lossy(&bytes), &name).map_err(problem)?;
+    let name = image.file_name().unwrap_or_default();
+    let sum = find_line(&bytes, name.as_bytes()).map_err(problem)?;
     Ok(Some(Expected { sum, origin: Some(path) }))
 }
 
-/// The sum of `name` among lines as `sha256sum` prints them, with or without `--tag`, or the only sum.
-fn find_line(text: &str, name: &str) -> Result<Sum, SumsProblem> {
+/// The sum of `name` among lines as `sha256sum --check` takes them, or the only sum of a file without names. As that does,
+/// lines of other kinds are passed over, unless there is no other: a signature may be around the lines.
+fn find_line(text: &[u8], name: &[u8]) -> Result<Sum, SumsProblem> {
     let mut others = Vec::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let (hash, named) = split_line(line);
-        let sum = Sum::parse(hash).map_err(|_| SumsProblem::Line(line.to_owned()))?;
-        let base = named.rsplit('/').next().unwrap_or(named);
-        if base.is_empty() || base == name {
-            return Ok(sum);
+    let (mut odd, mut found) = (None, None);
+    for line in text.split(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.trim_ascii().is_empty() || line.starts_with(b"#") {
+            continue;
         }
-        others.push(base.to_owned());
+        let Some((sum, named)) = split_line(line) else {
+            odd.get_or_insert_with(|| shown(line));
+            continue;
+        };
+        let base = named.rsplit(|&byte| byte == b'/').next().unwrap_or(&named);
+        if !base.is_empty() && base != name {
+            others.push(shown(base));
+            continue;
+        }
+        if *found.get_or_insert(sum) != sum {
+            return Err(SumsProblem::TwoSums(shown(name)));
+        }
     }
-    let name = name.to_owned();
-    Err(match others.as_slice() {
-        [] => SumsProblem::Empty,
-        [other] => SumsProblem::Other { other: other.clone(), name },
+    let name = shown(name);
+    found.ok_or_else(|| match (others.as_slice(), odd) {
+        ([], None) => SumsProblem::Empty,
+        ([], Some(line)) => SumsProblem::Line(line),
+        ([other], _) => SumsProblem::Other { other: other.clone(), name },
         _ => SumsProblem::NoLine { lines: others.len(), name },
     })
 }
 
-/// `HASH`, `HASH  NAME`, `HASH *NAME`, `SHA256 (NAME) = HASH`.
-fn split_line(line: &str) -> (&str, &str) {
-    if let Some((name, hash)) = line.strip_prefix("SHA256 (").and_then(|rest| rest.rsplit_once(") = ")) {
-        return (hash, name);
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The sum and the name in a line; no name where there is the sum alone. As coreutils have it (`src/digest.c`, `split_3`):
+/// `HASH  NAME`, `HASH *NAME`, `SHA256 (NAME) = HASH`, OpenSSL's `SHA256(NAME)= HASH`; behind a backslash, line breaks and
+/// backslashes of the name are escaped.
+fn split_line(line: &[u8]) -> Option<(Sum, Vec<u8>)> {
+    let line = line.trim_ascii_start();
+    let (is_escaped, line) = line.strip_prefix(b"\\").map_or((false, line), |line| (true, line));
+    let sum = |hex: &[u8]| Sum::parse(std::str::from_utf8(hex).ok()?).ok();
+    let name = |name: &[u8]| if is_escaped { unescape(name) } else { Some(name.to_vec()) };
+    if let Some(rest) = line.strip_prefix(b"SHA256") {
+        let rest = rest.strip_prefix(b" ").unwrap_or(rest).strip_prefix(b"(")?;
+        let end = rest.iter().rposition(|&byte| byte == b')')?;
+        let (named, rest) = rest.split_at(end);
+        let hex = rest.get(1..)?.trim_ascii_start().strip_prefix(b"=")?;
+        return Some((sum(hex.trim_ascii())?, name(named)?));
     }
-    let (hash, name) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let name = name.trim_start();
-    (hash, name.strip_prefix('*').unwrap_or(name))
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let Some(end) = line.iter().position(is_blank) else { return Some((sum(line)?, Vec::new())) };
+    let (hex, rest) = line.split_at(end);
+    let named = rest.get(1..)?;
+    let named = named.strip_prefix(b" ").or_else(|| named.strip_prefix(b"*")).unwrap_or(named);
+    Some((sum(hex)?, name(named)?))
+}
+
+/// `\n`, `\r` and `\\` as what they stand for; no other backslash can be in such a name.
+fn unescape(name: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = name.iter();
+    let mut plain = Vec::new();
+    while let Some(&byte) = bytes.next() {
+        plain.push(match (byte, byte == b'\\') {
+            (byte, false) => byte,
+            (_, true) => match bytes.next()? {
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b'\\' => b'\\',
+                _ => return None,
+            },
+        });
+    }
+    Some(plain)
 }
 
 #[cfg(test)]
@@ -178,7 +228,7 @@ mod tests {
             format!("SHA256 (a.img.xz) = {EMPTY}"),
             format!("# comment\n{other}  b.img\n{EMPTY}  a.img.xz"),
         ] {
-            assert_eq!(find_line(&text, "a.img.xz").ok(), Sum::parse(EMPTY).ok(), "{text}");
+            assert_eq!(find_line(text.as_bytes(), b"a.img.xz").ok(), Sum::parse(EMPTY).ok(), "{text}");
         }
         for (text, reason) in [
             ("", SumsProblem::Empty),
@@ -187,8 +237,10 @@ mod tests {
                 SumsProblem::Other { other: "a.img".into(), name: "a.img.xz".into() },
             ),
             ("<html>", SumsProblem::Line("<html>".into())),
+            (&format!("{EMPTY}  a.img.xz\n{other}  a.img.xz"), SumsProblem::TwoSums("a.img.xz".into())),
+            (&format!("\u{feff}{EMPTY}  a.img.xz"), SumsProblem::Line(format!("\u{feff}{EMPTY}  a.img.xz"))),
         ] {
-            assert_eq!(find_line(text, "a.img.xz"), Err(reason));
+            assert_eq!(find_line(text.as_bytes(), b"a.img.xz"), Err(reason));
         }
     }
 }

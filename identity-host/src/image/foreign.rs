@@ -16,12 +16,14 @@ pub struct Foreign {
 /// What can be done with a file that is not the image of a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForeignKind {
-    /// Unpack it by this program.
+    /// Unpack it by this command line, in which `FILE` stands for its name.
     Packed(&'static str),
     /// Take the image out of it.
     Archive,
-    /// Convert it by `qemu-img`.
-    VirtualDisk,
+    /// Convert it by `qemu-img`, which calls the format so.
+    VirtualDisk(&'static str),
+    /// One of the files of a virtual disk: convert the disk, by the file that describes it.
+    DiskExtent,
     /// Convert it by `simg2img`.
     AndroidSparse,
     /// A vendor's own tool writes it.
@@ -32,16 +34,16 @@ pub enum ForeignKind {
     Document,
 }
 
-use ForeignKind::{AndroidSparse, Archive, Document, Firmware, Packed, Part, VirtualDisk};
+use ForeignKind::{AndroidSparse, Archive, DiskExtent, Document, Firmware, Packed, Part, VirtualDisk};
 
 /// Offset, magic, name, kind. Nothing here can be LBA 0 of a card: where a magic is short, [`is_more`] looks further.
-const MAGICS: [(usize, &[u8], &str, ForeignKind); 62] = [
-    (0, b"\x04\x22\x4d\x18", "an lz4 file", Packed("lz4 -d")),
-    (0, b"\x02\x21\x4c\x18", "an lz4 file in the legacy format", Packed("lz4 -d")),
-    (0, b"LZIP", "an lzip file", Packed("lzip -d")),
-    (0, b"\x89LZO\0\r\n\x1a\n", "an lzop file", Packed("lzop -d")),
-    (0, b"\x1f\x9d", "a file of compress", Packed("gzip -d")),
-    (0, b"LRZI", "an lrzip file", Packed("lrzip -d")),
+const MAGICS: [(usize, &[u8], &str, ForeignKind); 63] = [
+    (0, b"\x04\x22\x4d\x18", "an lz4 file", Packed("lz4 -dc FILE > card.img")),
+    (0, b"\x02\x21\x4c\x18", "an lz4 file in the legacy format", Packed("lz4 -dc FILE > card.img")),
+    (0, b"LZIP", "an lzip file", Packed("lzip -dc FILE > card.img")),
+    (0, b"\x89LZO\0\r\n\x1a\n", "an lzop file", Packed("lzop -dc FILE > card.img")),
+    (0, b"\x1f\x9d", "a file of compress", Packed("gzip -dc FILE > card.img")),
+    (0, b"LRZI", "an lrzip file", Packed("lrzip -d -o card.img FILE")),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", Archive),
     (0, b"Rar!\x1a\x07", "a rar archive", Archive),
     (0, b"MSCF\0\0\0\0", "a cabinet archive", Archive),
@@ -57,22 +59,23 @@ const MAGICS: [(usize, &[u8], &str, ForeignKind); 62] = [
     (0, b"!<arch>\n", "an ar archive or Debian package", Archive),
     (0, b"\xed\xab\xee\xdb", "an RPM package", Archive),
     (0, b"MSWIM\0\0\0", "a WIM image", Archive),
-    (0, b"partclone-image", "a partclone image", Packed("partclone.restore")),
+    (0, b"partclone-image", "a partclone image of one partition", Part),
     (0, b"\x3a\xff\x26\xed", "an Android sparse image", AndroidSparse),
-    (0, b"QFI\xfb", "a QCOW image", VirtualDisk),
-    (0, b"QED\0", "a QED image", VirtualDisk),
-    (0, b"KDMV", "a VMDK image", VirtualDisk),
-    (0, b"COWD", "a VMDK image", VirtualDisk),
-    (0, b"# Disk DescriptorFile", "the description of a VMDK image", VirtualDisk),
-    (0, b"vhdxfile", "a VHDX image", VirtualDisk),
-    (0, b"conectix", "a VHD image", VirtualDisk),
-    (64, b"\x7f\x10\xda\xbe", "a VDI image", VirtualDisk),
-    (0, b"WithoutFreeSpace", "a Parallels image", VirtualDisk),
-    (0, b"WithouFreSpacExt", "a Parallels image", VirtualDisk),
-    (0, b"Bochs Virtual HD Image", "a Bochs image", VirtualDisk),
-    (0, b"OOOM", "a User-mode Linux COW image", VirtualDisk),
-    (0, b"MComprHD", "a CHD image", Packed("chdman extractraw")),
-    (0, b"EVF\x09\x0d\x0a\xff\0", "an EWF image", Packed("ewfexport")),
+    (0, b"QFI\xfb\0\0\0\x01", "a QCOW image", VirtualDisk("qcow")),
+    (0, b"QFI\xfb", "a QCOW image", VirtualDisk("qcow2")),
+    (0, b"QED\0", "a QED image", VirtualDisk("qed")),
+    (0, b"KDMV", "a VMDK image", VirtualDisk("vmdk")),
+    (0, b"COWD", "a part of a VMDK image", DiskExtent),
+    (0, b"# Disk DescriptorFile", "the description of a VMDK image", VirtualDisk("vmdk")),
+    (0, b"vhdxfile", "a VHDX image", VirtualDisk("vhdx")),
+    (0, b"conectix", "a VHD image", VirtualDisk("vpc")),
+    (64, b"\x7f\x10\xda\xbe", "a VDI image", VirtualDisk("vdi")),
+    (0, b"WithoutFreeSpace", "a Parallels image", VirtualDisk("parallels")),
+    (0, b"WithouFreSpacExt", "a Parallels image", VirtualDisk("parallels")),
+    (0, b"Bochs Virtual HD Image", "a Bochs image", VirtualDisk("bochs")),
+    (0, b"OOOM", "a User-mode Linux COW image", Packed("uml_moo FILE card.img")),
+    (0, b"MComprHD", "a CHD image", Packed("chdman extractraw -i FILE -o card.img")),
+    (0, b"EVF\x09\x0d\x0a\xff\0", "an EWF image", Packed("ewfexport -u -f raw -t card FILE")),
     (0, b"RKFW", "a Rockchip firmware package (RKFW)", Firmware),
     (0, b"RKAF", "a Rockchip firmware package (RKAF)", Firmware),
     (0, b"IMAGEWTY", "an Allwinner firmware package (PhoenixSuit, LiveSuit)", Firmware),
@@ -114,13 +117,16 @@ pub fn recognise(lead: &[u8]) -> Option<Foreign> {
         has(at, magic) && !(has_signature && (at > 510 || magic.len() < 4))
     };
     if let Some((_, _, name, kind)) = MAGICS.iter().find(is_it) {
+        if is_vmdk_extent(lead) {
+            return Some(Foreign { name: "a part of a VMDK image", kind: DiskExtent });
+        }
         return Some(Foreign { name, kind: *kind });
     }
     if has_signature {
         return None;
     }
     if is_lzma(lead) {
-        return Some(Foreign { name: "an lzma file", kind: Packed("xz -d --format=lzma") });
+        return Some(Foreign { name: "an lzma file", kind: Packed("xz -dc --format=lzma FILE > card.img") });
     }
     if is_old_tar(lead) {
         return Some(Foreign { name: "a tar archive", kind: Archive });
@@ -136,10 +142,22 @@ pub fn recognise(lead: &[u8]) -> Option<Foreign> {
 pub fn recognise_end(tail: &[u8]) -> Option<Foreign> {
     let footers = [512, 511].into_iter().filter_map(|len| tail.get(tail.len().checked_sub(len)?..));
     if footers.into_iter().any(|footer| footer.starts_with(b"conectix")) {
-        return Some(Foreign { name: "a VHD image", kind: VirtualDisk });
+        return Some(Foreign { name: "a VHD image", kind: VirtualDisk("vpc") });
     }
     let is_dmg = tail.len().checked_sub(512).is_some_and(|at| tail[at..].starts_with(b"koly\0\0\0\x04"));
-    is_dmg.then_some(Foreign { name: "an Apple disk image", kind: Packed("dmg2img") })
+    is_dmg.then_some(Foreign { name: "an Apple disk image", kind: Packed("dmg2img FILE card.img") })
+}
+
+/// A sparse VMDK file without a description in it: one of several, and another file describes the disk. Source: VMware,
+/// "Virtual Disk Format 5.0", `SparseExtentHeader`.
+fn is_vmdk_extent(lead: &[u8]) -> bool {
+    let sector =
+        lead.get(28..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let at = sector.checked_mul(512).and_then(|at| usize::try_from(at).ok());
+    // What lies farther behind is not known.
+    let description = at.map(|at| (at, lead.get(at..).unwrap_or_default()));
+    let has_none = description.is_none_or(|(at, text)| at == 0 || text.first() == Some(&0));
+    lead.starts_with(b"KDMV") && has_none
 }
 
 /// The header of "LZMA_Alone": properties, dictionary (2^n or 2^n + 2^(n-1) as all encoders write it), length or -1, and the
@@ -184,6 +202,11 @@ mod tests {
         for (at, magic, name, _) in MAGICS {
             let mut lead = vec![0; 4096];
             lead[at..at + magic.len()].copy_from_slice(magic);
+            if magic == b"KDMV" {
+                // Its description follows.
+                lead[28] = 1;
+                lead[512] = b'#';
+            }
             assert_eq!(recognise(&lead).map(|foreign| foreign.name), Some(name));
             lead[510..512].copy_from_slice(&[0x55, 0xaa]);
             assert_eq!(recognise(&lead).is_some(), at < 510 && magic.len() >= 4, "{name}");

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
@@ -22,10 +22,13 @@ use super::zip;
 use crate::device::is_block_device;
 use crate::error::{Action, Error, Result};
 
+/// The path that stands for standard input.
+pub const STANDARD_INPUT: &str = "-";
+
 /// An image that is open for reading, packed or not.
 pub struct Source {
-    /// Name of the image, for messages.
-    pub name: String,
+    /// Path of the image as it was given, for messages; [`STANDARD_INPUT`] for standard input.
+    pub path: PathBuf,
     /// How it is packed.
     pub format: Format,
     /// Length of the file as distributed, unless it comes from a pipe.
@@ -46,16 +49,15 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens a file or device, or standard input for `-`. A file whose sum is expected is read and checked here, before
+    /// Opens a file or device, or [`STANDARD_INPUT`]. A file whose sum is expected is read and checked here, before
     /// anything is written. Unpacking may take `memory` bytes.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Image`] if it is not what it should be.
     pub fn open(path: &Path, expected: Option<Expected>, memory: u64) -> Result<Self> {
-        let is_stdin = path == Path::new("-");
-        let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
-        let unreadable = |error: io::Error| Error::io(Path::new(&name), Action::Read, error);
-        let wrong = |problem| Error::Image { name: name.clone(), problem };
+        let is_stdin = path == Path::new(STANDARD_INPUT);
+        let unreadable = |error: io::Error| Error::io(path, Action::Read, error);
+        let wrong = |problem| Error::Image { path: path.to_owned(), problem };
         let mut file = if is_stdin {
             File::from(io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?)
         } else {
@@ -76,7 +78,7 @@ impl Source {
         };
         if let (true, Some(expected)) = (is_seekable, &expected) {
             let sum = Sum::of_all(&mut file).map_err(unreadable)?;
-            check_sum(&name, sum, expected)?;
+            check_sum(path, sum, expected)?;
             file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
         }
 
@@ -111,9 +113,10 @@ impl Source {
         let hasher = (expected.is_some() && !is_seekable).then(Sha256::new);
         let input = Input { file, lead, lead_taken: 0, taken: taken.clone(), hasher };
         let decoder = Decoder::new(format, input, memory, known);
-        let decoder = decoder.map_err(|error| unpack_error(&name, format, error, memory))?;
+        let decoder = decoder.map_err(|error| unpack_error(path, format, error, memory))?;
         let file = Some(again);
-        Ok(Self { name, format, file_len, stated_len, taken, memory, decoder, expected, file, changed })
+        let path = path.to_owned();
+        Ok(Self { path, format, file_len, stated_len, taken, memory, decoder, expected, file, changed })
     }
 
     /// Length of the image, where the file says it. What a Zstandard frame says holds for the first frame alone.
@@ -128,7 +131,7 @@ impl Source {
 
     /// An error about this image.
     pub fn problem(&self, problem: ImageProblem) -> Error {
-        Error::Image { name: self.name.clone(), problem }
+        Error::Image { path: self.path.clone(), problem }
     }
 
     /// Fills `out` with the next bytes of the image; less only at its end.
@@ -142,7 +145,7 @@ impl Source {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-                Err(error) => return Err(unpack_error(&self.name, self.format, error, self.memory)),
+                Err(error) => return Err(unpack_error(&self.path, self.format, error, self.memory)),
             }
         }
         Ok(filled)
@@ -158,7 +161,7 @@ impl Source {
             return Ok(false);
         }
         let skipped = input.skip(len);
-        skipped.map(|()| true).map_err(|error| unpack_error(&self.name, self.format, error, self.memory))
+        skipped.map(|()| true).map_err(|error| unpack_error(&self.path, self.format, error, self.memory))
     }
 
     /// Whether the whole of what was read is what it should have been; called at the image's end. Returns how many bytes
@@ -167,17 +170,16 @@ impl Source {
     /// # Errors
     /// [`Error::Image`] if the sum differs, or the file has been changed meanwhile.
     pub fn finish(mut self) -> Result<u64> {
-        let name = &self.name;
-        let ignored =
-            self.decoder.finish().map_err(|error| Error::io(Path::new(name), Action::Read, error))?;
+        let path = &self.path;
+        let ignored = self.decoder.finish().map_err(|error| Error::io(path, Action::Read, error))?;
         let hasher = self.decoder.into_input().and_then(|input| input.hasher);
         if let (Some(hasher), Some(expected)) = (hasher, &self.expected) {
-            check_sum(name, Sum::of(hasher), expected)?;
+            check_sum(path, Sum::of(hasher), expected)?;
         }
         if let (Some(file), Some(time)) = (&self.file, &self.changed)
             && file.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|now| now != *time)
         {
-            return Err(Error::Image { name: self.name, problem: ImageProblem::Changed });
+            return Err(Error::Image { path: self.path, problem: ImageProblem::Changed });
         }
         Ok(ignored)
     }
@@ -198,17 +200,17 @@ fn read_tail(file: &File, len: u64) -> io::Result<Vec<u8>> {
     Ok(tail)
 }
 
-fn check_sum(name: &str, sum: Sum, expected: &Expected) -> Result<()> {
+fn check_sum(path: &Path, sum: Sum, expected: &Expected) -> Result<()> {
     if sum == expected.sum {
         return Ok(());
     }
     let problem = ImageProblem::WrongSum { found: sum, expected: expected.clone() };
-    Err(Error::Image { name: name.to_owned(), problem })
+    Err(Error::Image { path: path.to_owned(), problem })
 }
 
-fn unpack_error(name: &str, format: Format, error: io::Error, memory: u64) -> Error {
+fn unpack_error(path: &Path, format: Format, error: io::Error, memory: u64) -> Error {
     match ImageProblem::from_io(format, error, memory) {
-        Ok(problem) => Error::Image { name: name.to_owned(), problem },
-        Err(error) => Error::io(Path::new(name), Action::Read, error),
+        Ok(problem) => Error::Image { path: path.to_owned(), problem },
+        Err(error) => Error::io(path, Action::Read, error),
     }
 }

@@ -132,8 +132,7 @@ impl Kept {
     /// # Errors
     /// [`Error::Generation`] if it cannot be written any more.
     pub fn unbound(&self) -> Result<Identity> {
-        let mut draft = self.identity.next().map_err(Error::Generation)?;
-        draft.set_generation(self.identity.generation());
+        let mut draft = self.identity.draft();
         draft.remove(|field, _| field == kind::CARD || field == kind::BOARD);
         draft.finish().map_err(Error::Generation)
     }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use identity_ui::{Exit, Failure, Result};
+use identity_ui::{Exit, Failure, Result, shell};
 use rustix::fs::{CWD, RenameFlags, renameat_with, syncfs};
 use rustix::io::Errno;
 use serde::Serialize;
@@ -208,7 +208,7 @@ fn put(dir: &Path, new: &Path, path: &str, content: &Content) -> Result<()> {
 fn check_readable(image: &Path) -> Result<()> {
     let mode = fs::metadata(image).map_err(|error| cannot("read", image, &error, Exit::Device))?.mode();
     if mode & 0o004 == 0 {
-        let shown = image.display();
+        let shown = shell::path(image);
         return Err(Failure::refused(format!(
             "{shown} may not be read by others, so no unprivileged server can serve it; allow it: `chmod o+r {shown}`"
         )));

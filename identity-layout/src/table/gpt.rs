@@ -161,15 +161,14 @@ fn check_places(gap: &Gap<'_>, info: &GptInfo, table: &mut PartitionTable) {
         table.problems.push(TableProblem::GptUsableOrder { first, last });
     }
     if first >= gap.device_sectors() || last >= gap.device_sectors() {
-        table
-            .problems
-            .push(TableProblem::GptUsableBeyond { last: first.max(last), sectors: gap.device_sectors() });
+        let (last, sectors) = (first.max(last), gap.device_sectors());
+        table.problems.push(TableProblem::GptUsableBeyond { last, sectors, too_long: None });
     }
     if first < GPT_FIRST_USABLE_MIN {
         table.problems.push(TableProblem::GptFirstUsable { first });
     }
     if info.backup_lba == GPT_HEADER_LBA || info.backup_lba >= gap.device_sectors() {
-        table.problems.push(TableProblem::GptBackupLba { stored: info.backup_lba });
+        table.problems.push(TableProblem::GptBackupLba { stored: info.backup_lba, too_long: None });
     }
 }
 

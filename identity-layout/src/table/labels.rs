@@ -7,6 +7,7 @@ use super::nested::BSD_MAGIC;
 use super::{Kind, PartitionTable};
 use crate::bytes::Bytes;
 use crate::gap::Gap;
+use crate::whole_device::Signature;
 
 /// Where the rigid disk block of an Amiga may lie: LBA 0 to 15.
 const RDB_SECTORS: u64 = 16;
@@ -24,25 +25,28 @@ const MAGICS: [(&str, u64, u64, &[u8]); 6] = [
 /// "Eesox" and a zero byte, encrypted with the beginning of "Neil Critchell".
 const EESOX_MAGIC: [u8; 6] = [0x0b, 0, 0x1a, 0x03, 0x58, 0x43];
 
-/// The first label that is not MBR or GPT, and its sector.
-pub(super) fn find(gap: &Gap<'_>, table: &PartitionTable) -> Option<(&'static str, u64)> {
+/// The first label that is not MBR or GPT, and the bytes without which nobody takes it for one.
+pub(super) fn find(gap: &Gap<'_>, table: &PartitionTable) -> Option<(&'static str, Signature)> {
     let has = |lba: u64, at: u64, magic: &[u8]| gap.sector(lba).is_some_and(|sector| sector.has(at, magic));
     let plain = MAGICS.iter().find(|(_, lba, at, magic)| has(*lba, *at, magic));
-    let plain = plain.map(|(label, lba, ..)| (*label, *lba));
-    let rdb = || (0..RDB_SECTORS).find(|lba| has(*lba, 0, b"RDSK")).map(|lba| ("Amiga RDB", lba));
+    let plain = plain.map(|(label, lba, at, magic)| (*label, Signature::new(*lba, *at, magic.len())));
+    let rdb = || {
+        (0..RDB_SECTORS).find(|lba| has(*lba, 0, b"RDSK")).map(|lba| ("Amiga RDB", Signature::new(lba, 0, 4)))
+    };
     let is_ldm = || table.partitions.iter().any(|partition| partition.kind == Kind::Mbr(0x42));
-    let ldm = || (is_ldm() && has(6, 0, b"PRIVHEAD")).then_some(("Windows LDM", 6));
+    let ldm = || (is_ldm() && has(6, 0, b"PRIVHEAD")).then_some(("Windows LDM", Signature::new(6, 0, 8)));
     let lba0 = gap.sector(0)?;
     // Its partition map follows, in a block of 512, 1024, 2048 or 4096 bytes.
-    let mac =
-        || (lba0.has(0, b"ER") && [1, 2, 4, 8].iter().any(|lba| has(*lba, 0, b"PM"))).then_some(("Mac", 0));
-    let sun = || is_sun(lba0).then_some(("Sun", 0));
+    let is_mac = || lba0.has(0, b"ER") && [1, 2, 4, 8].iter().any(|lba| has(*lba, 0, b"PM"));
+    let mac = || is_mac().then_some(("Mac", Signature::new(0, 0, 2)));
+    let sun = || is_sun(lba0).then_some(("Sun", Signature::new(0, 508, 2)));
     // Its table would be in LBA 1.
     let is_gpt = table.gpt.is_some() || table.unprotected.is_some();
-    let pc98 = || (!is_gpt && lba0.has(4, b"IPL1")).then_some(("NEC PC-98", 0));
-    let atari = || is_atari(lba0, gap.device_sectors()).then_some(("Atari", 0));
-    let acorn = || is_acorn_ics(lba0).then_some(("Acorn ICS", 0));
-    let adfs = || gap.sector(6).is_some_and(|sector| is_adfs(sector)).then_some(("Acorn ADFS", 6));
+    let pc98 = || (!is_gpt && lba0.has(4, b"IPL1")).then_some(("NEC PC-98", Signature::new(0, 4, 4)));
+    let atari = || atari_entry(lba0, gap.device_sectors()).map(|at| ("Atari", Signature::new(0, at, 4)));
+    let acorn = || is_acorn_ics(lba0).then_some(("Acorn ICS", Signature::new(0, 508, 4)));
+    let is_adfs = || gap.sector(6).is_some_and(|sector| is_adfs(sector));
+    let adfs = || is_adfs().then_some(("Acorn ADFS", Signature::new(6, ADFS_RECORD, 1)));
     plain
         .or_else(rdb)
         .or_else(ldm)
@@ -61,11 +65,11 @@ fn is_sun(lba0: &[u8]) -> bool {
     lba0.has(508, &[0xda, 0xbe]) && sum == 0
 }
 
-/// An entry with one of the names that Atari's tools write. Linux takes any three letters or digits, but only where there is
-/// no MBR.
-fn is_atari(lba0: &[u8], device_sectors: u64) -> bool {
+/// Where an entry with one of the names that Atari's tools write begins. Linux takes any three letters or digits, but only
+/// where there is no MBR.
+fn atari_entry(lba0: &[u8], device_sectors: u64) -> Option<u64> {
     const NAMES: [&[u8; 3]; 7] = [b"GEM", b"BGM", b"XGM", b"LNX", b"SWP", b"RAW", b"F32"];
-    [0x1c6_u64, 0x1d2, 0x1de, 0x1ea].iter().any(|&at| {
+    [0x1c6_u64, 0x1d2, 0x1de, 0x1ea].into_iter().find(|&at| {
         let is_active = lba0.byte(at).is_some_and(|flags| flags & 1 == 1);
         let is_named = NAMES.iter().any(|name| lba0.has(at.saturating_add(1), *name));
         let start = lba0.u32_be(at.saturating_add(4)).map_or(u64::MAX, u64::from);
@@ -81,11 +85,13 @@ fn is_acorn_ics(lba0: &[u8]) -> bool {
     lba0.u32_le(508) == Some(sum)
 }
 
+/// The disk record in the boot block of an Acorn disk; its first byte is the length of a sector.
+const ADFS_RECORD: u64 = 0x1c0;
+
 /// The boot block of an Acorn disk: its checksum, and a disk record that makes sense.
 fn is_adfs(sector: &[u8]) -> bool {
-    const RECORD: u64 = 0x1c0;
-    let sector_len_ok = sector.byte(RECORD).is_some_and(|log2| matches!(log2, 8..=10));
-    let has_size = sector.u32_le(RECORD.saturating_add(0x10)).is_some_and(|size| size != 0);
+    let sector_len_ok = sector.byte(ADFS_RECORD).is_some_and(|log2| matches!(log2, 8..=10));
+    let has_size = sector.u32_le(ADFS_RECORD.saturating_add(0x10)).is_some_and(|size| size != 0);
     let Some((checksum, content)) = sector.split_last() else { return false };
     let sum = content
         .iter()

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::whole_device::WholeDevice;
+use crate::whole_device::{Signature, WholeDevice};
 
 use super::Kind;
 
@@ -71,6 +71,8 @@ pub enum TableProblem {
         last: u64,
         /// Length of the device.
         sectors: u64,
+        /// A partition that leaves no room for a backup at the device's end.
+        too_long: Option<Named>,
     },
     /// The first usable LBA lies in the GPT itself.
     GptFirstUsable {
@@ -81,6 +83,8 @@ pub enum TableProblem {
     GptBackupLba {
         /// The LBA that the header says.
         stored: u64,
+        /// A partition that leaves no room for a backup at the device's end.
+        too_long: Option<Named>,
     },
     /// A number of GPT entries that not every reader takes.
     GptEntryCount {
@@ -101,8 +105,8 @@ pub enum TableProblem {
     OtherLabel {
         /// Name of the other table's type.
         label: &'static str,
-        /// Where it is recognised.
-        lba: u64,
+        /// By what it is recognised.
+        signature: Signature,
     },
     /// A sector that a table needs cannot be read.
     Unreadable {
@@ -206,6 +210,33 @@ pub enum TableProblem {
     },
 }
 
+/// What mends a GPT of a larger device; `sgdisk` refuses where a partition does not fit this one.
+struct ToEnd(Option<Named>);
+
+impl fmt::Display for ToEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str(TO_END),
+            Some(partition) => {
+                write!(f, "{partition} does not fit this device, which is too small: use a larger one")
+            }
+        }
+    }
+}
+
+/// What clears a signature. `wipefs` does not list all of them, and of others only by force.
+struct Clear(Signature);
+
+impl fmt::Display for Clear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Signature { offset, len } = self.0;
+        write!(
+            f,
+            "`dd if=/dev/zero of=DEVICE bs=1 seek={offset} count={len} conv=notrunc` clears its signature"
+        )
+    }
+}
+
 impl TableProblem {
     /// Whether no slot may be chosen by this table. Harmless is a partition that is cut off at the device's end or has the
     /// GPT in it, for what lies before the first partition does not depend on it, and a GPT that nobody reads.
@@ -242,10 +273,11 @@ impl fmt::Display for TableProblem {
                 f,
                 "no partition table: LBA 0 ends in 55 AA, but entry {number} has the boot flag 0x{found:02x}"
             ),
-            Self::WholeDevice(WholeDevice { name, lba }) => write!(
+            Self::WholeDevice(WholeDevice { name, signature }) => write!(
                 f,
-                "{name} uses the whole device: its superblock is at LBA {lba}; if nobody needs it any more, \
-                 `wipefs DEVICE` lists its offset and `wipefs --offset OFFSET DEVICE` clears it"
+                "{name} uses the whole device: its superblock is at LBA {}; if nobody needs it any more, {}",
+                signature.lba(),
+                Clear(*signature)
             ),
             Self::Iso9660 => f.write_str("an ISO 9660 image, whose first 64 sectors belong to boot loaders"),
             Self::GptMissing => write!(f, "a protective MBR, but no GPT header at LBA 1; {VERIFY}"),
@@ -260,17 +292,19 @@ impl fmt::Display for TableProblem {
                 f,
                 "the GPT header's first usable LBA {first} is behind its last usable LBA {last}; {VERIFY}"
             ),
-            Self::GptUsableBeyond { last, sectors } => write!(
+            Self::GptUsableBeyond { last, sectors, too_long } => write!(
                 f,
-                "the GPT header is that of a larger device: usable up to LBA {last}, but there are {sectors} sectors; {TO_END}"
+                "the GPT header is that of a larger device: usable up to LBA {last}, but there are {sectors} sectors; {}",
+                ToEnd(*too_long)
             ),
             Self::GptFirstUsable { first } => write!(
                 f,
                 "the GPT header's first usable LBA is {first}, inside the GPT itself; {VERIFY}"
             ),
-            Self::GptBackupLba { stored } => write!(
+            Self::GptBackupLba { stored, too_long } => write!(
                 f,
-                "the GPT header says that its backup is at LBA {stored}, where none can be; {TO_END}"
+                "the GPT header says that its backup is at LBA {stored}, where none can be; {}",
+                ToEnd(*too_long)
             ),
             Self::GptEntryCount { found } => write!(f, "the GPT header counts {found} entries; {VERIFY}"),
             Self::GptStaleBackup { lba } => {
@@ -280,11 +314,12 @@ impl fmt::Display for TableProblem {
                 f,
                 "the GPT backup at LBA {lba} is not at the end of the device; {TO_END}"
             ),
-            Self::OtherLabel { label, lba } => write!(
+            Self::OtherLabel { label, signature } => write!(
                 f,
-                "a partition table of type {label} in LBA {lba}, which some systems take instead of MBR or GPT; \
-                 if nobody needs it any more, `wipefs DEVICE` lists its offset and `wipefs --offset OFFSET DEVICE` \
-                 clears it"
+                "a partition table of type {label} in LBA {}, which some systems take instead of MBR or GPT; if nobody needs \
+                 it any more, {}",
+                signature.lba(),
+                Clear(*signature)
             ),
             Self::Unreadable { lba } => write!(f, "LBA {lba} cannot be read; it belongs to the partition table"),
             Self::NotLookedAt { number, kind, lba } => write!(

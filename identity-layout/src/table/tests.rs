@@ -3,8 +3,8 @@
 
 use super::gpt::{GPT_SIGNATURE, read_name};
 use super::*;
-use crate::WholeDevice;
 use crate::bytes::CRC32;
+use crate::{Signature, WholeDevice};
 use identity_fixtures::Card;
 use identity_fixtures::card::LINUX;
 use proptest::collection::vec;
@@ -83,28 +83,26 @@ fn code_is_no_table() {
     assert_eq!(read_card(&card).problems, [TableProblem::BootFlag { number: 2, found: 0x33 }]);
 }
 
+fn whole(name: &'static str, offset: u64, len: u64) -> TableProblem {
+    TableProblem::WholeDevice(WholeDevice { name, signature: Signature { offset, len } })
+}
+
 #[test]
 fn superfloppies() {
     let fat = [0xeb, 0x3c, 0x90, b'm', b'k', b'f', b's', b'.', b'f', b'a', b't', 0, 2, 4, 4, 0, 2];
     let mut card = Card::new(128);
     card.put(0, &fat).put_at(21, &[0xf8]).put_at(510, &[0x55, 0xaa]);
-    assert_eq!(read_card(&card).problems, [TableProblem::WholeDevice(WholeDevice { name: "FAT", lba: 0 })]);
+    assert_eq!(read_card(&card).problems, [whole("FAT", 16, 1)]);
     // GRUB's boot.img has the same jump, no parameter block and a table.
     card.put(0, &[0; 64]).put(0, &[0xeb, 0x63, 0x90]).mbr(1, 0x83, 64, 64);
     assert_eq!(read_card(&card).scheme, Scheme::Mbr);
 
     let mut card = Card::new(128);
     card.put_at(1024 + 0x38, &[0x53, 0xef]);
-    assert_eq!(
-        read_card(&card).problems,
-        [TableProblem::WholeDevice(WholeDevice { name: "ext2/3/4", lba: 2 })]
-    );
+    assert_eq!(read_card(&card).problems, [whole("ext2/3/4", 1080, 2)]);
     // libblkid finds it beside a table, too.
     card.mbr(1, 0x83, 64, 64);
-    assert_eq!(
-        read_card(&card).problems,
-        [TableProblem::WholeDevice(WholeDevice { name: "ext2/3/4", lba: 2 })]
-    );
+    assert_eq!(read_card(&card).problems, [whole("ext2/3/4", 1080, 2)]);
     card.put_at(1024 + 0x38, &[0, 0]);
     assert_eq!(read_card(&card).problems, []);
     card.put_at(32769, b"CD001");

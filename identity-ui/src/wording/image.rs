@@ -7,9 +7,14 @@ use identity_host::image::digest::SumsProblem;
 use identity_host::image::foreign::{Foreign, ForeignKind};
 use identity_host::image::problem::{ArchiveProblem, BmapProblem, ImageProblem, MapMismatch};
 use identity_host::image::signature::SignatureProblem;
+use identity_host::image::source::STANDARD_INPUT;
+
+use crate::lines::escaped;
+use crate::shell;
 
 /// What is wrong with an image, as a sentence.
-pub fn problem(name: &str, problem: &ImageProblem) -> String {
+pub fn problem(path: &Path, problem: &ImageProblem) -> String {
+    let name = &name(path);
     match problem {
         ImageProblem::Directory => format!("{name} is a directory; give the image file"),
         ImageProblem::Empty => format!("{name} is empty; give an image"),
@@ -21,30 +26,25 @@ pub fn problem(name: &str, problem: &ImageProblem) -> String {
         ImageProblem::ForeignInside { outer, inside } => {
             let unpack = unpack(outer.name(), name);
             let way_out = match inside.kind {
-                ForeignKind::VirtualDisk => {
-                    format!(
-                        "unpack it, then convert it: `{unpack} > disk; qemu-img convert -O raw disk card.img`"
-                    )
-                }
+                ForeignKind::VirtualDisk(format) => format!(
+                    "unpack it, then convert it: `{unpack} > disk; qemu-img convert -f {format} -O raw disk card.img`"
+                ),
                 ForeignKind::AndroidSparse => {
                     format!("unpack it, then convert it: `{unpack} > sparse; simg2img sparse card.img`")
                 }
-                ForeignKind::Packed(tool) => {
-                    format!("unpack it, then use the tool for what is in it: `{tool}`")
+                ForeignKind::Packed(command) => {
+                    format!("unpack it twice: `{unpack} > packed; {}`", command.replace("FILE", "packed"))
                 }
                 _ => way_out(name, inside.kind),
             };
-            let article = if outer.name() == "xz" { "an" } else { "a" };
-            let (outer, inside) = (outer.name(), inside.name);
-            format!(
-                "{name} is {article} {outer} file with {inside} in it, not the image of a card; {way_out}"
-            )
+            let (outer, inside) = (with_article(outer.name()), inside.name);
+            format!("{name} is {outer} file with {inside} in it, not the image of a card; {way_out}")
         }
         ImageProblem::PackedTwice { outer, inner } => format!(
-            "{name} is packed twice: a {} file with a {} file in it; unpack it once and pipe it: \
+            "{name} is packed twice: {} file with {} file in it; unpack it once and pipe it: \
              `{} | identity flash - TARGET`",
-            outer.name(),
-            inner.name(),
+            with_article(outer.name()),
+            with_article(inner.name()),
             unpack(outer.name(), name)
         ),
         ImageProblem::CutOff(format) => {
@@ -74,7 +74,7 @@ pub fn problem(name: &str, problem: &ImageProblem) -> String {
         ImageProblem::Archive(problem) => format!("{name}: {}", archive(name, problem)),
         ImageProblem::WrongSum { found, expected } => {
             let origin = match &expected.origin {
-                Some(path) => path.display().to_string(),
+                Some(path) => shell::path(path),
                 None => "--sha256".to_owned(),
             };
             format!("{name} has the SHA-256 {found}, but {origin} says {}; fetch it again", expected.sum)
@@ -100,9 +100,23 @@ pub fn problem(name: &str, problem: &ImageProblem) -> String {
     }
 }
 
-/// The image's name in a command; what has come from a pipe has none.
+/// What has come from a pipe has no name.
+const PIPED: &str = "standard input";
+
+/// The image's name, as a shell takes it.
+pub fn name(path: &Path) -> String {
+    if path == Path::new(STANDARD_INPUT) { PIPED.to_owned() } else { shell::path(path) }
+}
+
+/// The image's name in a command.
 fn file(name: &str) -> &str {
-    if name == "standard input" { "FILE" } else { name }
+    if name == PIPED { "FILE" } else { name }
+}
+
+/// A format's name with its article, as it is spoken: "an xz", "a zip".
+fn with_article(name: &str) -> String {
+    let is_vowel = name.starts_with(['a', 'e', 'i', 'o', 'u']) || name == "xz";
+    format!("{} {name}", if is_vowel { "an" } else { "a" })
 }
 
 fn mib(bytes: u64) -> u64 {
@@ -125,9 +139,14 @@ fn foreign(name: &str, what: &str, foreign: &Foreign) -> String {
 /// What to do with a file that is not the image of a card.
 fn way_out(name: &str, kind: ForeignKind) -> String {
     match kind {
-        ForeignKind::Packed(tool) => format!("unpack it first: `{tool}`"),
+        ForeignKind::Packed(command) => format!("unpack it first: `{}`", command.replace("FILE", file(name))),
         ForeignKind::Archive => "take the image out of it first".into(),
-        ForeignKind::VirtualDisk => format!("convert it first: `qemu-img convert -O raw {} card.img`", file(name)),
+        ForeignKind::VirtualDisk(format) => {
+            format!("convert it first: `qemu-img convert -f {format} -O raw {} card.img`", file(name))
+        }
+        ForeignKind::DiskExtent => "another file describes the whole disk, a short text with the names of its parts (.vmdk); \
+                                    convert that one: `qemu-img convert -f vmdk -O raw FILE card.img`"
+            .into(),
         ForeignKind::AndroidSparse => format!("convert it first: `simg2img {} card.img`", file(name)),
         ForeignKind::Firmware => "its vendor's own tool writes it; look for a card image (.img) of the same system".into(),
         ForeignKind::Part => {
@@ -147,9 +166,11 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
             format!("the archive holds {count}; unpack it, and flash one of them")
         }
         ArchiveProblem::DirectoryWithContent => {
-            "a directory in the archive has content; unpack it with `unzip`".into()
+            format!("a directory in the archive has content; unpack it with `unzip {}`", file(name))
         }
-        ArchiveProblem::Encrypted => "the file in the archive is encrypted; unpack it with `unzip` first".into(),
+        ArchiveProblem::Encrypted => {
+            format!("the file in the archive is encrypted; unpack it first with `unzip {}`", file(name))
+        }
         ArchiveProblem::Method(method) => {
             let method_name = match method {
                 9 => " (Deflate64)",
@@ -223,11 +244,11 @@ pub fn bmap(path: &Path, problem: &BmapProblem) -> String {
         }
         BmapProblem::Signature(SignatureProblem::NotGood(words)) => {
             format!(
-                "it has no good signature ({words}); import the signer's key with `gpg --import`, or fetch it again"
+                "it has no good signature ({words}); import the signer's key with `gpg --import FILE`, or fetch it again"
             )
         }
     };
-    format!("{}: {what}; fetch it again, or give --no-bmap", path.display())
+    format!("{}: {what}; fetch it again, or give --no-bmap", shell::path(path))
 }
 
 /// A file of checksums.
@@ -236,8 +257,39 @@ pub fn sums(path: &Path, problem: &SumsProblem) -> String {
         SumsProblem::NoFile => "it is not a regular file".into(),
         SumsProblem::Line(line) => format!("{line:?} is not a line of sha256sum"),
         SumsProblem::Empty => "it is empty".into(),
-        SumsProblem::Other { other, name } => format!("it is about {other}, not about {name}"),
-        SumsProblem::NoLine { lines, name } => format!("none of its {lines} lines is about {name}"),
+        SumsProblem::TwoSums(name) => format!("it has two different sums of {}", escaped(name)),
+        SumsProblem::Other { other, name } => {
+            format!("it is about {}, not about {}", escaped(other), escaped(name))
+        }
+        SumsProblem::NoLine { lines, name } => {
+            format!("none of its {lines} lines is about {}", escaped(name))
+        }
     };
-    format!("{}: {what}; give the sum with --sha256, or remove that file", path.display())
+    format!("{}: {what}; give the sum with --sha256, or remove that file", shell::path(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use identity_host::image::container::Format;
+    use identity_host::image::foreign::Foreign;
+
+    use super::*;
+
+    #[test]
+    fn every_format_has_its_article() {
+        let formats = [Format::Raw, Format::Gzip, Format::Zip, Format::Xz, Format::Zstd, Format::Bzip2];
+        let spoken = formats.map(|format| with_article(format.name()));
+        assert_eq!(spoken, ["a raw", "a gzip", "a zip", "an xz", "a zstd", "a bzip2"]);
+        for outer in formats {
+            for inner in formats {
+                let inside = Foreign { name: "a tar archive", kind: ForeignKind::Archive };
+                for shown in [
+                    problem(Path::new("x"), &ImageProblem::PackedTwice { outer, inner }),
+                    problem(Path::new("x"), &ImageProblem::ForeignInside { outer, inside }),
+                ] {
+                    assert!(!shown.contains(" a xz"), "{shown}");
+                }
+            }
+        }
+    }
 }

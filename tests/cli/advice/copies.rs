@@ -157,3 +157,130 @@ fn the_highest_generation() {
         is_new(&card);
     }
 }
+
+/// The slots hold nothing, or damaged copies, and a valid copy lies beside them: the first line tells of it, and no command
+/// is named that would be refused because of it.
+#[test]
+fn a_copy_outside_the_slots_is_in_the_first_line() {
+    let with = |state: &str| {
+        let card = stamped();
+        let copy: Stored = card.copy(FIRST);
+        card.put(300, &copy.encode(300, 302)).put(302, &copy.encode(302, 300));
+        match state {
+            "blank" => _ = card.clear(FIRST).clear(SECOND),
+            "corrupt" => _ = card.damage(FIRST).damage(SECOND),
+            "degraded" => _ = card.damage(SECOND),
+            _ => (),
+        }
+        card
+    };
+    for (state, code) in [("blank", 3), ("corrupt", 4), ("degraded", 5), ("valid", 0)] {
+        let card = with(state);
+        let verified = run(&card, "verify").exits(code);
+        let first = verified.stdout.lines().next().unwrap_or_default();
+        assert!(first.starts_with("state") && first.contains(state), "{first}");
+        assert!(first.ends_with(" (LBA 300, which is not a slot, holds a valid copy: --at 300)"), "{first}");
+        let named = commands(&verified.says_one_sentence());
+        assert!(named.len() == 1 && named[0].starts_with("identity verify --at 300 "), "{named:?}");
+        let seen_of = &card;
+        // It may exit with what it finds; what it finds has the way out.
+        let seen = run(&card, "verify --at 300");
+        for command in commands(&seen).iter().filter(|command| !command.contains("FILE")) {
+            let old = seen_of.path().display().to_string();
+            let card = with(state);
+            let command = command.replace(&old, &card.path().display().to_string());
+            follow(&card, &command, &[]);
+            let left = run(&card, "verify --at 300");
+            assert!(matches!(left.code, Some(0 | 3)), "{command}: {left:?}");
+        }
+        assert!(state == "valid" || state == "blank" || !commands(&seen).is_empty(), "{seen:?}");
+        run(&card, "map").exits(0).says(&["LBA 300"]).shows(&["outside of them:   300 (--at 300)"]);
+        assert_eq!(run(&card, "map --format json").exits(0).json()["elsewhere"], 300);
+    }
+}
+
+/// What replaced an identity at a place of its own is found there by the undo.
+#[test]
+fn the_undo_at_a_place_of_its_own() {
+    let card = stamped();
+    let named = commands(&run(&card, "stamp --force --profile beagle --at 300,400").exits(0));
+    assert_eq!(named.len(), 1, "{named:?}");
+    follow(&card, &named[0], &[]);
+    run(&card, "verify --at 300").exits(0).shows(&[UUID]);
+}
+
+/// Without a place for records: what the line says to do with the line works.
+#[test]
+fn the_undo_of_what_was_printed() {
+    for (verb, check) in [("erase", is_whole as fn(&Image)), ("stamp --force --profile beagle", is_whole)] {
+        let card = stamped();
+        let mut identity = card.identity(verb);
+        identity.command().env("XDG_STATE_HOME", "/proc/nowhere");
+        let done = identity.run().exits(0);
+        let file = card.dir().with_extension("line");
+        fs::write(&file, &done.stdout).expect("own directory");
+        let named = commands(&done);
+        assert_eq!(named.len(), 1, "{named:?}");
+        follow(&card, &named[0], &[("FILE", &file.display().to_string())]);
+        check(&card);
+        fs::remove_file(file).expect("own file");
+    }
+}
+
+/// Two versions of one identity and another identity: a UUID does not tell which is meant.
+#[test]
+fn a_conflict_of_three() {
+    let three = || {
+        let card = stamped();
+        let place = |of: &str, lba: u32, peer: u32| {
+            let copy: Stored = Image::stamped(of).copy(FIRST);
+            card.put(lba, &copy.encode(lba, peer));
+        };
+        place(&format!("--profile beagle --uuid {UUID}"), SECOND, FIRST);
+        place(&format!("--profile omap --uuid {OTHER}"), 2703, 1711);
+        card
+    };
+    let said = run(&three(), "verify").exits(5).says(&["--keep LBA", UUID, OTHER]);
+    assert!(!said.stderr.contains("--keep UUID"), "{}", said.stderr);
+    for (lba, profile) in [("52", "panda"), ("6607", "beagle"), ("2703", "omap")] {
+        let card = three();
+        let named = commands(&run(&card, "verify").exits(5));
+        follow(&card, &named[0], &[("LBA", lba)]);
+        run(&card, "verify").exits(0);
+        assert_eq!(document(&card)["profile"], profile);
+    }
+}
+
+/// An identity that cannot be counted on is given back as it was: its generation does not wrap, and nothing is lost.
+#[test]
+fn the_undo_of_the_highest_generation() {
+    let last = || {
+        let card = stamped();
+        let mut draft = card.copy(FIRST).draft();
+        draft.set_generation(u32::MAX);
+        let identity = draft.finish().expect("an identity");
+        card.put(FIRST, &identity.encode(FIRST, SECOND)).put(SECOND, &identity.encode(SECOND, FIRST));
+        card
+    };
+    let back = |card: &Image| {
+        is_whole(card);
+        assert_eq!(document(card)["generation"], u32::MAX);
+    };
+    each(last, "erase", &[("identity stamp --restore", &[], back)]);
+    each(last, "stamp --force --profile beagle", &[("identity stamp --force --restore", &[], back)]);
+    // A flash that has to move it, and one that gives it back, keep it too.
+    let (dir, _) = os();
+    let image = dir.path().join("other.img");
+    let mut bytes = Card::new(SECTORS).mbr(1, 0x0c, 8192, 4096).bytes().to_vec();
+    bytes[52 * 512..53 * 512].fill(0xa5);
+    fs::write(&image, bytes).expect("own directory");
+    let card = last();
+    run(&card, &format!("flash {}", image.display())).exits(0);
+    back(&card);
+    let card = last();
+    run(&card, "erase").exits(0);
+    let record =
+        fs::read_dir(states(&card).join("identity")).expect("records").next().expect("one").expect("one");
+    run(&card, &format!("flash --restore {} {}", record.path().display(), image.display())).exits(0);
+    back(&card);
+}

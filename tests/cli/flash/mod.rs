@@ -24,6 +24,7 @@ mod given_back;
 mod identity;
 mod images;
 mod storage;
+mod sums;
 
 /// Length of the images here in sectors: more than what is read before anything is written.
 const SECTORS: usize = 20480;
@@ -139,6 +140,8 @@ impl Bench {
         let record = self.records().pop().expect("a record");
         outcome.says(&[&record.display().to_string()]);
         assert_eq!(self.card.run("read --field uuid").exits(0).stdout.trim(), UUID);
+        // What the flash says by its exit code, `verify` says of the card.
+        self.card.run("verify").exits(5);
         let lba0 = self.card.sector(0);
         assert!(lba0[510..] == [0, 0] && lba0[64..].starts_with(b"identity flash: this card is unfinished"));
         let record: Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The map of a card as it is shown: the same in text, JSON and SVG.
 
+use std::path::Path;
+
 use identity_core::State;
 use serde::Serialize;
 
 use identity_host::scan::Scan;
 use identity_layout::map::UNREADABLE;
 use identity_layout::slot_rules::SlotVerdict;
+use identity_layout::table::TableProblem;
 use identity_layout::{Basis, Map, Region};
+use identity_ui::shell;
 use identity_ui::size::Size;
 
 /// A card up to its first partition.
@@ -15,10 +19,16 @@ use identity_ui::size::Size;
 pub struct Chart {
     /// What was looked at, as the user named it.
     pub target: String,
+    /// The same in a command, as a shell takes it.
+    #[serde(skip)]
+    pub shown: String,
     /// Length of the card in sectors.
     pub sectors: u64,
     /// Which partition tables there are.
     pub scheme: &'static str,
+    /// Type of a table that is neither MBR nor GPT.
+    #[serde(skip)]
+    pub other_label: Option<&'static str>,
     /// State of the identity.
     pub state: &'static str,
     /// First sector of the first partition.
@@ -35,6 +45,8 @@ pub struct Chart {
     pub slots: Vec<Slot>,
     /// LBAs of valid copies behind the start of a partition.
     pub in_partition: Vec<u32>,
+    /// LBA of a valid copy that no reader finds by itself.
+    pub elsewhere: Option<u32>,
 }
 
 /// A partition as the table names it.
@@ -128,7 +140,7 @@ pub struct Slot {
 
 impl Chart {
     /// Of what is known of a card.
-    pub fn new(target: String, sectors: u64, map: &Map, verdicts: &[SlotVerdict], scan: &Scan) -> Self {
+    pub fn new(target: &Path, sectors: u64, map: &Map, verdicts: &[SlotVerdict], scan: &Scan) -> Self {
         let partition = |partition: &identity_layout::table::Partition| Partition {
             number: partition.number,
             start_lba: partition.start_lba,
@@ -136,11 +148,17 @@ impl Chart {
             kind: partition.kind.to_string(),
             name: partition.name.clone().filter(|name| !name.is_empty()),
         };
-        let mut slots: Vec<_> = verdicts.iter().map(|verdict| slot(verdict, scan, &target)).collect();
+        let shown = shell::path(target);
+        let other_label = map.table.problems.iter().find_map(|problem| match problem {
+            TableProblem::OtherLabel { label, .. } => Some(*label),
+            _ => None,
+        });
+        let mut slots: Vec<_> = verdicts.iter().map(|verdict| slot(verdict, scan, &shown)).collect();
         slots.sort_by_key(|slot| slot.lba);
         Self {
             sectors,
             scheme: map.table.scheme.name(),
+            other_label,
             state: scan.state().name(),
             first_partition_lba: map.table.first_partition_lba(),
             end_lba: map.end_lba,
@@ -148,13 +166,15 @@ impl Chart {
                 .table
                 .problems
                 .iter()
-                .map(|problem| problem.to_string().replace("DEVICE", &target))
+                .map(|problem| problem.to_string().replace("DEVICE", &shown))
                 .collect(),
             partitions: map.table.partitions.iter().map(partition).collect(),
             spans: spans(map),
             slots,
             in_partition: Vec::new(),
-            target,
+            elsewhere: None,
+            target: target.display().to_string(),
+            shown,
         }
     }
 
@@ -179,12 +199,12 @@ impl Chart {
     }
 }
 
-fn slot(slot: &SlotVerdict, scan: &Scan, target: &str) -> Slot {
+fn slot(slot: &SlotVerdict, scan: &Scan, shown: &str) -> Slot {
     let is_copy = scan.ours().any(|sector| sector.lba == slot.lba);
     let (state, reason) = match &slot.verdict {
         _ if is_copy => ("copy", None),
         Ok(()) => ("free", None),
-        Err(busy) => ("busy", Some(busy.to_string().replace("DEVICE", target))),
+        Err(busy) => ("busy", Some(busy.to_string().replace("DEVICE", shown))),
     };
     Slot { lba: slot.lba, group: slot.group.letter(), state, reason }
 }
