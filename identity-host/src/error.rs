@@ -224,6 +224,16 @@ pub enum Error {
         /// Length of the card at `path`, in sectors.
         sectors: u64,
     },
+    /// A card has got this identity from a file on this host before, and may have it yet.
+    #[cfg(feature = "stamp")]
+    GivenBefore {
+        /// Device or image file of the card.
+        path: PathBuf,
+        /// UUID of the identity.
+        uuid: Uuid,
+        /// The card that has got it.
+        card: CardKey,
+    },
     /// Another program is giving the identity of a record to a card now.
     #[cfg(feature = "stamp")]
     RecordInUse {

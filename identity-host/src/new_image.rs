@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A new card image: an MBR and one empty FAT partition at 4 MiB, so that every slot is free.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use byteorder::{ByteOrder, LittleEndian};
 use fatfs::{FatType, FormatVolumeOptions};
-use tempfile::NamedTempFile;
 use uuid::Uuid;
 
 use crate::device::SECTOR_LEN;
 use crate::error::{Action, Error, Result};
-use crate::new_file::sync_name;
+use crate::new_file::NewFile;
 
 /// Start of the partition in sectors: 4 MiB, past every slot, and aligned for SD cards.
 pub const PARTITION_LBA: u32 = 8192;
@@ -31,10 +30,10 @@ pub enum NewImageProblem {
     BeforePartition(u64, u64),
 }
 
-/// Makes the image under a temporary name beside `path`; [`NewImage::keep`] gives it its name.
+/// Makes the image without a name, on the file system of `path`; [`NewImage::keep`] gives it its name.
 #[derive(Debug)]
 pub struct NewImage {
-    file: NamedTempFile,
+    file: NewFile,
 }
 
 impl NewImage {
@@ -52,21 +51,18 @@ impl NewImage {
             .ok_or_else(|| Error::NewImage { path: path.to_owned(), problem: NewImageProblem::Size(size) })?;
         let error = |error: io::Error| Error::io(path, Action::Create, error);
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::Builder::new()
-            .prefix(".identity-")
-            // As any new file: less the umask.
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(dir)
-            .map_err(error)?;
-        file.as_file().set_len(size).map_err(error)?;
-        let partition = Partition { file: file.as_file(), sectors: sectors - PARTITION_LBA, at: 0 };
+        // With the permissions of any new file.
+        let new = NewFile::make(dir, 0o666).map_err(error)?;
+        let file = new.file();
+        file.set_len(size).map_err(error)?;
+        let partition = Partition { file, sectors: sectors - PARTITION_LBA, at: 0 };
         let kind = format(partition).map_err(error)?;
-        file.as_file().write_all_at(&boot_record(kind, sectors), 0).map_err(error)?;
-        Ok(Self { file })
+        file.write_all_at(&boot_record(kind, sectors), 0).map_err(error)?;
+        Ok(Self { file: new })
     }
 
-    /// Where it is until it is kept.
-    pub fn path(&self) -> &Path {
+    /// Where this process can open it until it is kept.
+    pub fn path(&self) -> PathBuf {
         self.file.path()
     }
 
@@ -76,7 +72,7 @@ impl NewImage {
     /// [`Error::Io`], also if there is no room.
     pub fn put_files(&self, path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
         let put = || -> io::Result<()> {
-            let file = self.file.as_file();
+            let file = self.file.file();
             let sectors = u32::try_from(file.metadata()?.len() / SECTOR_LEN as u64).unwrap_or(u32::MAX);
             let partition = Partition { file, sectors: sectors - PARTITION_LBA, at: 0 };
             let made = fatfs::FileSystem::new(partition, fatfs::FsOptions::new())?;
@@ -102,7 +98,7 @@ impl NewImage {
             let problem = NewImageProblem::BeforePartition(lba, len);
             return Err(Error::NewImage { path: path.to_owned(), problem });
         }
-        let written = self.file.as_file().write_all_at(bytes, lba * SECTOR_LEN as u64);
+        let written = self.file.file().write_all_at(bytes, lba * SECTOR_LEN as u64);
         written.map_err(|error| Error::io(path, Action::Create, error))
     }
 
@@ -115,10 +111,8 @@ impl NewImage {
             io::ErrorKind::AlreadyExists => exists(path),
             _ => Error::io(path, Action::Create, error),
         };
-        self.file.as_file().sync_all().map_err(error)?;
-        self.file.persist_noclobber(path).map_err(|failed| error(failed.error))?;
         // The name is there after a power cut, too: a record may be removed next.
-        sync_name(path).map_err(error)
+        self.file.publish_new(path).map_err(error)
     }
 }
 

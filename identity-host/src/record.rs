@@ -5,13 +5,14 @@
 //! by itself only to a card with that mark. A *retired* record is written before an identity is erased or replaced; it is
 //! never used by itself, only when a person names it.
 
+mod given;
 mod kept;
 mod matches;
+mod place;
 
-use std::env;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -28,8 +29,11 @@ use crate::hex;
 use crate::new_file::{NewFile, sync_name};
 use crate::scan::Scan;
 
+pub use given::Given;
 pub use kept::{Claim, Kept, read_kept};
 pub use matches::{Matches, find};
+pub use place::directory;
+use place::make_directory;
 
 /// Version of the file format.
 const VERSION: u32 = 2;
@@ -51,6 +55,8 @@ pub enum RecordProblem {
     NoCopy,
     /// It is a directory, a pipe or the like.
     NoFile,
+    /// The place for records is a directory that another user can write to.
+    Shared,
     /// It is a symbolic link, which is not followed: who has set it may not be who names it.
     Link,
     /// It is a document of `read` that gives no whole identity.
@@ -140,6 +146,8 @@ pub struct Record {
     pub number: Option<u128>,
     /// Name of the image that was being written.
     pub image: Option<String>,
+    /// When a retired one was made, in nanoseconds of Unix time.
+    pub at: Option<u64>,
     /// Sectors with our magic, by LBA, whether or not they parse.
     pub sectors: Vec<(u32, Sector)>,
 }
@@ -156,6 +164,8 @@ struct Stored {
     card: CardKey,
     number: Option<String>,
     image: Option<String>,
+    #[serde(default)]
+    at: Option<u64>,
     sectors: Vec<StoredSector>,
 }
 
@@ -163,25 +173,6 @@ struct Stored {
 struct StoredSector {
     lba: u32,
     hex: String,
-}
-
-/// Where records are kept: `$XDG_STATE_HOME/identity`, else `/var/lib/identity` for root and
-/// `~/.local/state/identity` for others.
-///
-/// # Errors
-/// If there is no such place.
-pub fn directory() -> Result<PathBuf> {
-    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    if let Some(state) = absolute("XDG_STATE_HOME") {
-        return Ok(state.join("identity"));
-    }
-    if rustix::process::geteuid().is_root() {
-        return Ok(PathBuf::from("/var/lib/identity"));
-    }
-    match absolute("HOME") {
-        Some(home) => Ok(home.join(".local/state/identity")),
-        None => Err(Error::Record { path: "identity".into(), problem: RecordProblem::NoPlace }),
-    }
 }
 
 impl Record {
@@ -194,6 +185,7 @@ impl Record {
             card,
             number: Some(number),
             image: Some(image.to_owned()),
+            at: None,
             sectors: vec![(lba, identity.encode(lba, peer_lba))],
         }
     }
@@ -211,12 +203,14 @@ impl Record {
                 None => identities.push(identity),
             }
         }
+        let at = Some(now());
         let record = |identity: Option<&Identity>| Self {
             purpose: Purpose::Retired,
             identity: identity.cloned(),
             card: card.clone(),
             number: None,
             image: None,
+            at,
             sectors: sectors.clone(),
         };
         match identities[..] {
@@ -246,6 +240,7 @@ impl Record {
             card,
             number: None,
             image: None,
+            at: Some(now()),
             sectors,
         })
     }
@@ -268,6 +263,7 @@ impl Record {
             card: self.card.clone(),
             number: self.number.map(|number| format!("{number:032x}")),
             image: self.image.clone(),
+            at: self.at,
             sectors: self.sectors.iter().map(sector).collect(),
         }
     }
@@ -278,10 +274,7 @@ impl Record {
         let uuid = self.identity.as_ref().map_or_else(|| "unknown".to_owned(), |own| own.uuid().to_string());
         match self.purpose {
             Purpose::Pending => format!("{uuid}-{:032x}.json", self.number.unwrap_or_default()),
-            Purpose::Retired => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                format!("retired-{uuid}-{}.json", now.as_nanos())
-            }
+            Purpose::Retired => format!("retired-{uuid}-{}.json", self.at.unwrap_or_default()),
         }
     }
 
@@ -293,8 +286,8 @@ impl Record {
     pub fn write(&self, directory: &Path) -> Result<PathBuf> {
         let path = directory.join(self.file_name());
         let write = || -> io::Result<()> {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-            let mut file = NewFile::make(directory)?;
+            make_directory(directory)?;
+            let mut file = NewFile::make(directory, 0o600)?;
             serde_json::to_writer_pretty(&mut file, &self.stored())?;
             file.write_all(b"\n")?;
             file.publish(&path)
@@ -334,8 +327,8 @@ impl Record {
             return Err(RecordProblem::NoCopy);
         }
         let number = stored.number.and_then(|hex| u128::from_str_radix(&hex, 16).ok());
-        let Stored { purpose, card, image, .. } = stored;
-        Ok(Self { purpose, identity, card, number, image, sectors })
+        let Stored { purpose, card, image, at, .. } = stored;
+        Ok(Self { purpose, identity, card, number, image, at, sectors })
     }
 }
 
@@ -356,6 +349,12 @@ fn read_text(path: &Path) -> Result<String> {
     Ok(text)
 }
 
+/// Nanoseconds of Unix time.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_nanos().try_into().unwrap_or(u64::MAX)
+}
+
 /// Removes a record that is no longer needed; it is as if it had never been there.
 ///
 /// # Errors
@@ -366,14 +365,18 @@ pub fn remove(path: &Path) -> Result<()> {
         .map_err(|error| Error::io(path, Action::Remove, error))
 }
 
-/// Removes a record that has been given back, if it is a pending one in the place for records, rather than a copy that
-/// somebody keeps elsewhere.
+/// Removes a record that has been given back, if it is a pending one in the place for records, rather than a file that can
+/// be given again. Says whether it was one.
 ///
 /// # Errors
 /// If it stays.
-pub fn remove_if_kept(file: &Path) -> Result<()> {
+fn remove_if_pending(file: &Path, directory: &Path) -> Result<bool> {
     let is_pending = Record::read(file).is_ok_and(|record| record.purpose == Purpose::Pending);
-    if is_pending && is_in(file, &directory()?) { remove(file) } else { Ok(()) }
+    let goes = is_pending && is_in(file, directory);
+    if goes {
+        remove(file)?;
+    }
+    Ok(goes)
 }
 
 /// Whether a file lies in this directory.
@@ -406,7 +409,8 @@ fn pending_paths(directory: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     let is_record = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.ends_with(".json") && !name.starts_with("retired-") && !name.starts_with('.')
+        let is_other = ["retired-", given::PREFIX, "."].iter().any(|start| name.starts_with(start));
+        name.ends_with(".json") && !is_other
     };
     paths.retain(is_record);
     paths.sort();

@@ -224,7 +224,7 @@ fn stamp_or_try(board: Option<&Board>, image: &NewImage, path: &Path) -> Result<
     let fresh: Option<Identity> = request.new_identity().map_err(Failure::from)?;
     let allowed = Allowed { fixed_disk: false, in_use: InUse::Refuse };
     let access = if board.is_some() { Access::Write(allowed) } else { Access::Plan(allowed) };
-    let mut target = Target::open(image.path(), access)?;
+    let mut target = Target::open(&image.path(), access)?;
     let surroundings = Surroundings::of_target(&target);
     let prepared = stamp::prepare(&request, fresh, &target, path, surroundings.clone())?;
     if board.is_some() {

@@ -117,7 +117,10 @@ impl Exit {
             | Error::NoBoard { .. }
             | Error::NotOurDirectory { .. } => Self::Refused,
             #[cfg(feature = "stamp")]
-            Error::OtherCard { .. } | Error::RecordInUse { .. } | Error::RecordUsed { .. } => Self::Refused,
+            Error::OtherCard { .. }
+            | Error::GivenBefore { .. }
+            | Error::RecordInUse { .. }
+            | Error::RecordUsed { .. } => Self::Refused,
             #[cfg(feature = "stamp")]
             Error::Record { problem: RecordProblem::NoPlace, .. } => Self::Device,
             #[cfg(feature = "stamp")]

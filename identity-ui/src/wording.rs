@@ -201,6 +201,18 @@ pub fn error(error: &Error) -> String {
             )
         }
         #[cfg(feature = "stamp")]
+        Error::GivenBefore { path, uuid, card } => {
+            let cid = card.cid.as_ref().map_or_else(String::new, |cid| format!(", CID {cid}"));
+            format!(
+                "{}: the identity {uuid} was given to {} ({} sectors{cid}) from a file before, and that card may have it yet; if \
+                 both are used, two boards share one identity; if that card is this one, or is erased, or will never be used \
+                 again, give --force",
+                path.display(),
+                card.path.display(),
+                card.sectors
+            )
+        }
+        #[cfg(feature = "stamp")]
         Error::RecordInUse { path, uuid } => format!(
             "{}: another `identity` is giving the identity {uuid} to a card now; nothing was written: wait for it to end, or two \
              boards share one identity",
@@ -692,8 +704,9 @@ fn target(path: &Path, problem: &TargetProblem) -> String {
             let point = shell::word(OsStr::new(point));
             format!("/dev/{name} is mounted on {point}; unmount it first: `umount {point}`")
         }
-        TargetProblem::Swap(name) => {
-            format!("/dev/{name} is swap space in use; switch it off first: `swapoff /dev/{name}`")
+        TargetProblem::Swap(path) => {
+            let path = path.display();
+            format!("{path} is swap space in use; switch it off first: `swapoff {path}`")
         }
         TargetProblem::Held { name, by } => {
             format!("/dev/{name} is in use by /dev/{by}; stop /dev/{by} first")
@@ -884,6 +897,11 @@ fn record(path: &Path, problem: &RecordProblem) -> String {
             );
         }
         RecordProblem::NoFile => "it is not a regular file".into(),
+        RecordProblem::Shared => {
+            "others can write there, and could put or take a record: `chmod go-w` and `chown` it, or name a directory of your own \
+             with XDG_STATE_HOME=DIR"
+                .into()
+        }
         RecordProblem::Link => {
             return format!(
                 "{shown} is a symbolic link, which is not followed; give the file itself, which `readlink -f {shown}` names"

@@ -2,9 +2,11 @@
 //! Several programs at one card at once: nobody gets a mixture.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use identity_tests::cli::{Identity, tool};
 use identity_tests::image::Image;
 use rustix::fs::{FlockOperation, flock};
 
@@ -105,4 +107,44 @@ fn a_file_that_is_unlocked_in_time_is_stamped() {
     drop(holder);
     running.wait().exits(0);
     image.run("verify").exits(0);
+}
+
+/// QEMU locks single bytes of an image that it has open, whether it writes or only reads.
+#[test]
+fn an_image_that_qemu_has_open_is_refused_and_qemu_gets_none_that_is_being_written() {
+    let image = Image::stamped("--profile panda");
+    let source = Image::mbr();
+    for options in [&["-f", "raw"][..], &["-f", "raw", "-r"]] {
+        let mut qemu = tool("qemu-io");
+        qemu.args(options).arg(image.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut qemu = qemu.spawn().expect("qemu-io, of qemu-utils");
+        let (mut stdin, mut stdout) = (qemu.stdin.take().unwrap(), qemu.stdout.take().unwrap());
+        stdin.write_all(b"length\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"iB\n") {
+            let mut byte = [0];
+            stdout.read_exact(&mut byte).expect("an answer when it is open");
+            answer.push(byte[0]);
+        }
+        image.unchanged("erase --force").exits(6).says_one_sentence().says(&["in use by another program"]);
+        let flash = || source.identity("flash --yes").arg(image.path()).run();
+        image.unchanged_by(flash).exits(6).says(&["in use by another program"]);
+        drop(stdin);
+        qemu.wait().expect("qemu-io");
+    }
+    image.run("erase").exits(0);
+
+    // The other way round: a flash that waits for its image.
+    let mut flash = Identity::new("flash --yes -").arg(image.path());
+    flash.command().stdin(Stdio::piped());
+    let mut running = flash.start();
+    let mut stdin = running.child().stdin.take().unwrap();
+    let (bytes, begun) = (source.bytes(), 4 << 20);
+    stdin.write_all(&bytes[..begun]).unwrap();
+    let qemu = tool("qemu-io").args(["-f", "raw", "-c", "write 0 512"]).arg(image.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&qemu.stderr);
+    assert!(!qemu.status.success() && said.contains("lock"), "{qemu:?}");
+    stdin.write_all(&bytes[begun..]).unwrap();
+    drop(stdin);
+    running.wait().exits(0);
 }

@@ -172,3 +172,17 @@ fn the_directory_is_flushed_behind_the_name() {
     let flushed = calls.iter().rposition(|call| call.contains("fsync(") && call.contains(&directory));
     assert!(named.is_some() && flushed > named, "{log}");
 }
+
+/// Where the file system has files without a name, as nearly every one has.
+#[test]
+fn a_killed_program_leaves_nothing() {
+    let image = Image::absent();
+    for call in ["pwrite64:signal=KILL:when=1", "pwrite64:signal=KILL:when=40", "fsync:signal=KILL:when=1"] {
+        let mut strace = tool("strace");
+        strace.args(["-f", "-o", "/dev/null", "-e", &format!("inject={call}")]);
+        let mut traced = Identity::prefixed(strace, program(), "stamp --profile panda --create 64M");
+        traced.command().arg(image.path());
+        assert_eq!(traced.run().code, None, "{call}: killed");
+        assert_eq!(fs::read_dir(image.dir()).unwrap().count(), 0, "{call}");
+    }
+}

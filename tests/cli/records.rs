@@ -222,3 +222,29 @@ fn a_fifo_as_lock_stops_nothing_for_ever() {
         refused.says(&[".lock"]);
     }
 }
+
+/// Whoever can write to the place for records could take one away, or have an identity given to a card.
+#[test]
+fn a_place_that_others_can_write_to_is_not_used() {
+    let dir = TempDir::new().expect("a directory");
+    let (states, image) = (dir.path().join("states"), os(dir.path()));
+    let place = states.join("identity");
+    fs::create_dir_all(&place).expect("own directory");
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).expect("own directory");
+    let card = stamped();
+    let flash = || run(&card, &states, &format!("flash --yes {}", image.display()));
+    let shown = place.display().to_string();
+    card.unchanged_by(flash).exits(6).says_one_sentence().says(&[&shown, "chmod go-w", "XDG_STATE_HOME"]);
+    // The record goes to standard output, as where there is no place.
+    let erased = run(&card, &states, "erase").exits(0).says(&[&shown, "no record can be kept"]);
+    assert!(erased.stdout.starts_with("{\"event\":\"replacing\""), "{}", erased.stdout);
+    assert_eq!(fs::read_dir(&place).expect("own directory").count(), 0);
+    // Another user's.
+    if identity_tests::block::is_root() {
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).expect("own directory");
+        std::os::unix::fs::chown(&place, Some(12345), None).expect("own directory");
+        card.unchanged_by(|| run(&card, &states, "stamp --profile panda --dry-run")).exits(0);
+        run(&card, &states, "stamp --profile panda").exits(0);
+        card.unchanged_by(flash).exits(6).says(&[&shown]);
+    }
+}

@@ -37,8 +37,8 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         Some(size) => Some(NewImage::make(&args.target, size)?),
         None => None,
     };
-    let path = new_image.as_ref().map_or(args.target.as_path(), NewImage::path);
-    let mut target = writing::open(path, args.safety, InUse::Refuse, args.dry_run)?;
+    let path = new_image.as_ref().map_or_else(|| args.target.clone(), NewImage::path);
+    let mut target = writing::open(&path, args.safety, InUse::Refuse, args.dry_run)?;
     let surroundings = Surroundings::of_target(&target);
     let prepared = stamp::prepare(&request, fresh, &target, &args.target, surroundings.clone())
         .map_err(|error| refused(error, &target, &args.target))?;
@@ -62,12 +62,16 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace, hint_lba)?;
     let after = update::write(plan, identity, &mut target, &args.target, hint_lba, surroundings)?;
     let after = prepared.card.after(after);
+    let mut key = CardKey::of_target(&target);
     let first_card = FirstCard::of(kept.as_ref().and_then(|kept| kept.card.as_ref()), &target);
     drop(target);
     if let Some(new_image) = new_image {
         new_image.keep(&args.target)?;
+        key.path = args.target.canonicalize().unwrap_or_else(|_| args.target.clone());
     }
-    finish_restore(&args, first_card)?;
+    if let Some(kept) = &kept {
+        finish_restore(kept, &key, first_card)?;
+    }
     report(&args, &after, plan)?;
     if prepared.effect == Effect::Replacement {
         warn_unreadable(&after, &args.target);
@@ -97,10 +101,12 @@ fn claim(kept: &Kept, target: &Target, path: &Path) -> Result<Option<Claim>> {
     Ok(Some(kept.claim(&directory, &CardKey::of_target(target), path)?))
 }
 
-/// When the identity is on the card for certain, and the card has its name: the record of an unfinished flash goes.
-fn finish_restore(args: &StampArgs, first_card: FirstCard) -> Result<()> {
-    let Some(file) = &args.restore else { return Ok(()) };
-    record::remove_if_kept(file)?;
+/// When the identity is on the card for certain, and the card has its name: it is noted who has it, and the record of an
+/// unfinished flash goes.
+fn finish_restore(kept: &Kept, key: &CardKey, first_card: FirstCard) -> Result<()> {
+    if let Ok(directory) = record::directory() {
+        kept.is_given(&directory, key)?;
+    }
     match first_card {
         FirstCard::This => (),
         FirstCard::Unknown => {

@@ -59,22 +59,32 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
     }
 }
 
-/// Lets a person, or `force`, agree to an identity on another card than the one that the record is of: two cards
-/// would share it. `path` is the target's name in messages.
+/// Lets a person, or `force`, agree to an identity that may be on another card: two cards would share it. `path` is the
+/// target's name in messages.
 ///
 /// # Errors
 /// Exit 6 without either.
 pub fn consent_to_card(kept: &Kept, target: &Target, path: &Path, force: bool) -> Result<()> {
-    let Some(card) = kept.card.clone() else { return Ok(()) };
-    if force || kept.is_of(&CardKey::of_target(target)) {
+    if force {
         return Ok(());
     }
-    let (path, record) = (path.to_owned(), kept.file.clone());
-    let doubt = Error::OtherCard { path, record, card, sectors: target.sectors() };
+    let Some(doubt) = doubt(kept, target, path)? else { return Ok(()) };
     match Terminal::find(false) {
         Some(terminal) => ask(terminal, &doubt),
         None => Err(doubt.into()),
     }
+}
+
+/// Why another card may have the identity.
+fn doubt(kept: &Kept, target: &Target, path: &Path) -> Result<Option<Error>> {
+    let key = CardKey::of_target(target);
+    if let Some(card) = kept.card.clone().filter(|card| !card.may_be(&key)) {
+        let (path, record) = (path.to_owned(), kept.file.clone());
+        return Ok(Some(Error::OtherCard { path, record, card, sectors: target.sectors() }));
+    }
+    let Ok(directory) = record::directory() else { return Ok(None) };
+    let given_to = kept.given_to(&directory, &key)?;
+    Ok(given_to.map(|card| Error::GivenBefore { path: path.to_owned(), uuid: kept.identity.uuid(), card }))
 }
 
 /// Lets a person at `terminal` agree to an identity that another card has, or may have.

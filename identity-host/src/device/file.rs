@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FallocateFlags, FlockOperation, OFlags, StatxAttributes, StatxFlags, flock, statx,
+    AtFlags, FallocateFlags, FlockOperation, OFlags, StatxAttributes, StatxFlags, fcntl_lock, flock, statx,
 };
 use rustix::io::Errno;
 
@@ -279,11 +279,30 @@ fn open_locked(place: &Place<'_>, exclusive: bool) -> Result<File> {
     let deadline = deadline();
     let file = retry(deadline, open, |error| error.raw_os_error() == Some(Errno::BUSY.raw_os_error()))
         .map_err(|error| place.busy_or(error))?;
-    // systemd.io/BLOCK_DEVICE_LOCKING: whoever writes takes the lock, so that udev does not probe meanwhile.
-    let lock = || flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from);
-    retry(deadline, lock, |error| error.kind() == io::ErrorKind::WouldBlock)
+    retry(deadline, || lock(&file), |error| error.kind() == io::ErrorKind::WouldBlock)
         .map_err(|error| place.busy_or(error))?;
     Ok(file)
+}
+
+/// Takes the locks that other programs ask for: flock(2), without which udev does not probe
+/// (systemd.io/BLOCK_DEVICE_LOCKING), and one of fcntl(2) on all bytes, of which QEMU locks some in an image that it has open
+/// ("Disk image file locking" in its manual).
+fn lock(file: &File) -> io::Result<()> {
+    let whole = FlockOperation::NonBlockingLockExclusive;
+    match fcntl_lock(file, whole) {
+        // The file system has no such locks.
+        Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => (),
+        Err(Errno::ACCESS | Errno::AGAIN) => return Err(io::ErrorKind::WouldBlock.into()),
+        locked => locked?,
+    }
+    match flock(file, whole) {
+        // On NFS both are one: this process is in its own way.
+        Err(Errno::AGAIN) => {
+            fcntl_lock(file, FlockOperation::Unlock)?;
+            Ok(flock(file, whole)?)
+        }
+        locked => Ok(locked?),
+    }
 }
 
 fn open_direct(place: &Place<'_>) -> Option<File> {

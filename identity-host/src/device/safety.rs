@@ -3,7 +3,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::sysfs::{Device, Host, Kind, Mount, backing_files, user_area};
 
@@ -84,8 +84,8 @@ pub enum TargetProblem {
         /// Where it is mounted.
         point: String,
     },
-    /// A partition is swap space.
-    Swap(String),
+    /// This partition or file is swap space in use.
+    Swap(PathBuf),
     /// Another device is built upon it or a partition of it.
     Held {
         /// Name of the partition in the kernel.
@@ -137,6 +137,9 @@ fn check_image(host: &Host, metadata: &Metadata) -> Result<(), TargetProblem> {
     let loop_devices = host.loop_devices();
     if let Some((name, _)) = loop_devices.iter().find(|(_, backing)| is_it(backing)) {
         return Err(TargetProblem::AttachedToLoop(name.clone()));
+    }
+    if let Some(swap) = host.swaps().into_iter().find(|swap| is_it(swap)) {
+        return Err(TargetProblem::Swap(swap));
     }
     if loop_devices.is_empty() {
         return Ok(());
@@ -210,7 +213,7 @@ fn check_use(host: &Host, device: &Device) -> Result<(), TargetProblem> {
     for part in &parts {
         let name = part.name();
         if swaps.iter().any(|swap| swap.ends_with(&name)) {
-            return Err(TargetProblem::Swap(name));
+            return Err(TargetProblem::Swap(Path::new("/dev").join(name)));
         }
         if let Some(holder) = part.holders().first() {
             return Err(TargetProblem::Held { name, by: holder.name() });
@@ -323,6 +326,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_swap_space_is_refused() {
+        let fake = Fake::new();
+        let file = fake.root.path().join("swap file");
+        fs::write(&file, "").unwrap();
+        let check = || check_image(&Host::at(fake.root.path()), &file.metadata().unwrap());
+        assert_eq!(check(), Ok(()));
+        let shown = file.display().to_string().replace(' ', "\\040");
+        fake.append("proc/swaps", &format!("{shown}                file\t\t1020\t\t0\t\t-2"));
+        assert_eq!(check(), Err(TargetProblem::Swap(file)));
+    }
+
+    #[test]
     fn fixed_disks_only_by_order() {
         let fake = Fake::new();
         fake.disk("sda", "8:0", &[("device/vendor", "ATA     "), ("device/model", "Big Disk 4000")]);
@@ -420,7 +435,7 @@ mod tests {
     fn swap_space() {
         let fake = Fake::card();
         fake.append("proc/swaps", "/dev/mmcblk0p1                          partition\t4091900\t\t0\t\t-2");
-        fake.refuses("179:0", TargetProblem::Swap("mmcblk0p1".into()));
+        fake.refuses("179:0", TargetProblem::Swap("/dev/mmcblk0p1".into()));
         let fake = Fake::card();
         fake.append("proc/swaps", "/dev/mmcblk0p11                         partition\t4091900\t\t0\t\t-2");
         assert!(fake.check("179:0", NOT_ALLOWED).is_ok(), "another device whose name starts the same");

@@ -120,10 +120,11 @@ impl Host {
             .collect()
     }
 
-    /// Paths of devices in use as swap space.
+    /// Paths of devices and files in use as swap space.
     pub fn swaps(&self) -> Vec<PathBuf> {
         let text = fs::read_to_string(self.root.join("proc/swaps")).unwrap_or_default();
-        text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(PathBuf::from).collect()
+        let paths = text.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+        paths.map(|path| path.replace("\\040", " ").into()).collect()
     }
 }
 

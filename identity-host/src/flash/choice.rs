@@ -115,8 +115,7 @@ fn restore(matches: Matches, wanted: &Wanted) -> Result<Option<Choice>, FlashPro
 
 /// The identity that a record found on this host holds.
 pub fn kept((file, record): &(PathBuf, Record)) -> Option<Kept> {
-    let (identity, card) = (record.identity.clone()?, Some(record.card.clone()));
-    Some(Kept { file: file.clone(), identity, card })
+    Kept::of_record(file, record)
 }
 
 fn named(records: &[Kept]) -> Vec<(PathBuf, Identity)> {

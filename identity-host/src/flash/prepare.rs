@@ -287,6 +287,7 @@ fn choose(
         records.any(|identity| identity.uuid() == uuid)
     };
     let named = wanted.restore.as_ref().map(|kept| kept.identity.uuid());
+    let given_to = wanted.restore.as_ref().map(|kept| kept.given_to(target.records, target.key)).transpose();
     let is_this_card_s = |uuid| named == Some(uuid) || is_recorded(uuid);
     let lone_copy =
         scan.lone_copy().filter(|_| !scan.latest().map(Identity::uuid).is_some_and(is_this_card_s));
@@ -298,7 +299,7 @@ fn choose(
         }
         choice => choice,
     };
-    let doubts = if force { Vec::new() } else { doubts(target, &choice, lone_copy) };
+    let doubts = if force { Vec::new() } else { doubts(target, &choice, lone_copy, given_to?.flatten()) };
     if let Choice::Restore(Kept { file, identity, .. }) = &choice {
         update::check_binding(identity, &target.surroundings, target.path)?;
         notes.push(Note::Restored(Box::new(identity.clone()), file.clone()));
@@ -315,8 +316,14 @@ fn take_marked(state: State, matches: &mut Matches, force: bool) {
     }
 }
 
-/// What takes a person's word: an identity that another card has, or may have.
-fn doubts(target: &FlashTarget<'_>, choice: &Choice, lone_copy: Option<u32>) -> Vec<Error> {
+/// What takes a person's word: an identity that another card has, or may have. `given_to` is the card that got it from the
+/// file before.
+fn doubts(
+    target: &FlashTarget<'_>,
+    choice: &Choice,
+    lone_copy: Option<u32>,
+    given_to: Option<CardKey>,
+) -> Vec<Error> {
     let path = target.path.to_owned();
     match choice {
         Choice::Keep(_) => {
@@ -325,6 +332,10 @@ fn doubts(target: &FlashTarget<'_>, choice: &Choice, lone_copy: Option<u32>) -> 
         Choice::Restore(Kept { file, card: Some(card), .. }) if !card.may_be(target.key) => {
             let (record, card) = (file.clone(), card.clone());
             vec![Error::OtherCard { path, record, card, sectors: target.key.sectors }]
+        }
+        Choice::Restore(Kept { identity, .. }) => {
+            let before = |card| Error::GivenBefore { path, uuid: identity.uuid(), card };
+            given_to.map(before).into_iter().collect()
         }
         _ => Vec::new(),
     }

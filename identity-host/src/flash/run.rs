@@ -135,10 +135,8 @@ fn look(card: &dyn WritableCard, plan: &FlashPlan) -> Scan {
 /// an earlier run has left, nor the one that was named.
 fn forget(plan: &FlashPlan, records: &Path, card: &CardKey) -> Result<()> {
     let Some(identity) = &plan.identity else { return Ok(()) };
-    if let Choice::Restore(kept) = &plan.choice
-        && kept.file.exists()
-    {
-        record::remove_if_kept(&kept.file)?;
+    if let Choice::Restore(kept) = &plan.choice {
+        kept.is_given(records, card)?;
     }
     record::remove_pending(records, card, identity.uuid())
 }

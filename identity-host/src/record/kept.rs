@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An identity in a file, and the right to give it to a card: one program on this host has it at a time.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use identity_core::field::kind;
 use identity_core::{Identity, Uuid};
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use super::{CardKey, Record, RecordProblem, is_in, read_text};
+use super::{CardKey, Given, Record, RecordProblem, is_in, make_directory, read_text, remove_if_pending};
 use crate::document::Document;
 use crate::error::{Action, Error, Result};
 use crate::patience::{deadline, retry};
@@ -24,6 +24,8 @@ pub struct Kept {
     pub identity: Identity,
     /// The card that it is of, where a record says so.
     pub card: Option<CardKey>,
+    /// When it went from that card, in nanoseconds of Unix time, where a retired record says so.
+    pub retired_at: Option<u64>,
 }
 
 /// What a verb has printed: if its first line is an event that carries a record, that record; else all of it.
@@ -38,22 +40,53 @@ fn of_output(text: String) -> String {
 /// # Errors
 /// If it cannot be read, or is neither.
 pub fn read_kept(path: &Path) -> Result<Kept> {
-    let kept = |identity, card| Kept { file: path.to_owned(), identity, card };
     let text = of_output(read_text(path)?);
     let problem = |problem| Error::Record { path: path.to_owned(), problem };
     let is_record =
         serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value.get("record").is_some());
     if is_record {
-        let Record { identity, card, .. } = Record::parse(&text).map_err(problem)?;
-        return Ok(kept(identity.ok_or_else(|| problem(RecordProblem::NoCopy))?, Some(card)));
+        let record = Record::parse(&text).map_err(problem)?;
+        return Kept::of_record(path, &record).ok_or_else(|| problem(RecordProblem::NoCopy));
     }
     let document: Document =
         serde_json::from_str(&text).map_err(|error| problem(RecordProblem::Syntax(error.to_string())))?;
     let identity = document.identity().map_err(|reason| problem(RecordProblem::Document(reason)))?;
-    Ok(kept(identity, None))
+    Ok(Kept { file: path.to_owned(), identity, card: None, retired_at: None })
 }
 
 impl Kept {
+    /// Of a record in `file`; `None` if it holds no identity.
+    pub fn of_record(file: &Path, record: &Record) -> Option<Self> {
+        let identity = record.identity.clone()?;
+        let (file, card) = (file.to_owned(), Some(record.card.clone()));
+        Some(Self { file, identity, card, retired_at: record.at })
+    }
+
+    /// The card that got this identity from a file on this host and may have it yet, unless that is certainly the card `key`.
+    /// `directory` is the place for records.
+    ///
+    /// # Errors
+    /// As [`Given::read`].
+    pub fn given_to(&self, directory: &Path, key: &CardKey) -> Result<Option<CardKey>> {
+        let given = Given::read(directory, self.identity.uuid())?;
+        let is_same = |card: &CardKey| card.cid.is_some() && card.cid == key.cid;
+        let open =
+            |given: &Given| !is_same(&given.card) && !given.is_over(self.card.as_ref(), self.retired_at);
+        Ok(given.filter(open).map(|given| given.card))
+    }
+
+    /// When the card `key` has the identity for certain, and has its name: a pending record in `directory`, the place for
+    /// records, goes; of any other file it is noted there who has got the identity.
+    ///
+    /// # Errors
+    /// If the record stays, or as [`Given::write`].
+    pub fn is_given(&self, directory: &Path, key: &CardKey) -> Result<()> {
+        if remove_if_pending(&self.file, directory)? {
+            return Ok(());
+        }
+        Given::write(directory, self.identity.uuid(), key, self.retired_at)
+    }
+
     /// Whether it is of this card, by all that is known of both.
     pub fn is_of(&self, card: &CardKey) -> bool {
         self.card.as_ref().is_some_and(|own| own.may_be(card))
@@ -116,7 +149,7 @@ impl Claim {
         let deadline = deadline();
         loop {
             let failed = |error| Error::io(&file, Action::Create, error);
-            DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+            make_directory(directory).map_err(failed)?;
             let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
             let mut options = OpenOptions::new();
             let options = options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);

@@ -43,31 +43,43 @@ fn find_all(gap: &[u8], end_lba: u64, budget: &mut Budget) -> Vec<Extent> {
         if lba < behind_lba || is_uniform(gap, lba) {
             continue;
         }
-        for ((data_at, detail), text_end) in DATA_OFFSETS.into_iter().zip(text_ends) {
-            let at = lba.saturating_mul(SECTOR);
-            let Some(start) = registers.start(gap, lba, data_at) else { continue };
-            let found_len = match start.find_usual_len(&registers) {
-                Some(len) => Ok(Some(len)),
-                None => text_end.map_or(Ok(None), |end| start.find_len(&registers, gap, end, budget)),
-            };
-            match found_len {
-                Ok(Some(len)) => {
-                    found.push(Extent { at, len, detail: detail.into() });
-                    behind_lba = lba.saturating_add(len.div_ceil(SECTOR));
-                    break;
-                }
-                Ok(None) => {}
-                Err(OutOfBudget) => {
-                    let len = end_lba.saturating_sub(lba).saturating_mul(SECTOR);
-                    found.push(Extent { at, len, detail: UNJUDGED.into() });
-                    return found;
-                }
+        match find_at(&registers, gap, lba, text_ends, budget) {
+            Ok(Some((len, detail))) => {
+                found.push(Extent { at: lba.saturating_mul(SECTOR), len, detail: detail.into() });
+                behind_lba = lba.saturating_add(len.div_ceil(SECTOR));
+            }
+            Ok(None) => {}
+            Err(OutOfBudget) => {
+                let at = lba.saturating_mul(SECTOR);
+                let len = end_lba.saturating_sub(lba).saturating_mul(SECTOR);
+                found.push(Extent { at, len, detail: UNJUDGED.into() });
+                return found;
             }
         }
     }
     let other_copies = places_of_other_copies(&found, end_lba);
     found.extend(other_copies);
     found
+}
+
+/// The environment at `lba`: its length in bytes, and whether it is one of two. Whole sectors go before odd lengths: zeros
+/// have one checksum behind the flag of a redundant environment and, one byte shorter, with it.
+fn find_at(
+    registers: &Registers,
+    gap: &[u8],
+    lba: u64,
+    text_ends: [Option<u64>; 2],
+    budget: &mut Budget,
+) -> Result<Option<(u64, &'static str)>, OutOfBudget> {
+    for find in [Start::find_whole_len, Start::find_odd_len] {
+        for ((data_at, detail), text_end) in DATA_OFFSETS.into_iter().zip(text_ends) {
+            let Some(start) = registers.start(gap, lba, data_at) else { continue };
+            if let Some(len) = find(&start, registers, gap, text_end, budget)? {
+                return Ok(Some((len, detail)));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Beside each redundant environment without a second one of its length. U-Boot writes the second one when it saves for the
@@ -297,14 +309,18 @@ impl Start {
         USUAL.iter().find(is_len)?.0.checked_mul(SECTOR)
     }
 
-    /// The length in bytes, of all behind the variables, over which the checksum is right.
-    fn find_len(
+    /// The length in bytes over which the checksum is right: a usual one, or any in whole sectors behind the variables.
+    fn find_whole_len(
         &self,
         registers: &Registers,
         gap: &[u8],
-        text_end: u64,
+        text_end: Option<u64>,
         budget: &mut Budget,
     ) -> Result<Option<u64>, OutOfBudget> {
+        if let Some(len) = self.find_usual_len(registers) {
+            return Ok(Some(len));
+        }
+        let Some(text_end) = text_end else { return Ok(None) };
         let known = len(gap).div_ceil(SECTOR).saturating_sub(self.lba).min(SECTORS_MAX);
         let first = text_end.div_ceil(SECTOR).max(1);
         budget.take(known).ok_or(OutOfBudget)?;
@@ -315,20 +331,18 @@ impl Start {
                 return Ok(sectors.checked_mul(SECTOR));
             }
         }
-        self.find_odd_len(gap, text_end, budget)
+        Ok(None)
     }
 
     /// The same of the lengths that are no multiple of a sector.
     fn find_odd_len(
         &self,
+        _registers: &Registers,
         gap: &[u8],
-        text_end: u64,
+        text_end: Option<u64>,
         budget: &mut Budget,
     ) -> Result<Option<u64>, OutOfBudget> {
-        // One without a variable has whole sectors: a zero more or less changes nothing that could be seen.
-        if text_end <= self.data_at.saturating_add(1) {
-            return Ok(None);
-        }
+        let Some(text_end) = text_end else { return Ok(None) };
         let bytes = Bytes::from(gap, self.lba.saturating_mul(SECTOR));
         let bytes = bytes.span(0, ODD_LEN_MAX).unwrap_or(bytes);
         budget.take(len(bytes)).ok_or(OutOfBudget)?;

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A note on the host that an identity from a file is on a card now. A file can be named again and again; the note is why the
+//! second time takes a person's word.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use identity_core::Uuid;
+use serde::{Deserialize, Serialize};
+
+use super::{CardKey, RecordProblem, make_directory, now, read_text};
+use crate::error::{Action, Error, Result};
+use crate::new_file::NewFile;
+
+/// Start of such a file's name.
+pub const PREFIX: &str = "given-";
+
+/// Which card has got an identity from a file on this host, last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// What tells the card from others.
+    pub card: CardKey,
+    /// When, in nanoseconds of Unix time; not before the record that it came from.
+    at: u64,
+}
+
+impl Given {
+    fn path(directory: &Path, uuid: Uuid) -> PathBuf {
+        directory.join(format!("{PREFIX}{uuid}.json"))
+    }
+
+    /// The note about this identity, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Record`] or [`Error::Io`] if it cannot be read: then it is not known who has the identity.
+    pub fn read(directory: &Path, uuid: Uuid) -> Result<Option<Self>> {
+        let path = Self::path(directory, uuid);
+        let text = match read_text(&path) {
+            Err(Error::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text?,
+        };
+        let problem = |error: serde_json::Error| RecordProblem::Syntax(error.to_string());
+        serde_json::from_str(&text).map(Some).map_err(|error| Error::Record { path, problem: problem(error) })
+    }
+
+    /// Notes that `card` has got the identity, whose record was written at `recorded`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(directory: &Path, uuid: Uuid, card: &CardKey, recorded: Option<u64>) -> Result<()> {
+        let path = Self::path(directory, uuid);
+        // A clock that was set back makes no old record a new one.
+        let note = Self { card: card.clone(), at: now().max(recorded.unwrap_or(0)) };
+        let write = || -> io::Result<()> {
+            make_directory(directory)?;
+            let mut file = NewFile::make(directory, 0o600)?;
+            serde_json::to_writer_pretty(&mut file, &note)?;
+            file.write_all(b"\n")?;
+            file.publish(&path)
+        };
+        write().map_err(|error| Error::io(&path, Action::WriteRecord, error))
+    }
+
+    /// Whether a record of `card`, written at `recorded` when its identity went, is later than this: what was given then is
+    /// gone again.
+    pub fn is_over(&self, card: Option<&CardKey>, recorded: Option<u64>) -> bool {
+        card.is_some_and(|card| card.may_be(&self.card))
+            && recorded.is_some_and(|recorded| recorded > self.at)
+    }
+}
