@@ -224,7 +224,9 @@ fn check_use(host: &Host, device: &Device) -> Result<(), TargetProblem> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::fs;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
 
     use tempfile::TempDir;
@@ -334,7 +336,19 @@ mod tests {
         assert_eq!(check(), Ok(()));
         let shown = file.display().to_string().replace(' ', "\\040");
         fake.append("proc/swaps", &format!("{shown}                file\t\t1020\t\t0\t\t-2"));
-        assert_eq!(check(), Err(TargetProblem::Swap(file)));
+        assert_eq!(check(), Err(TargetProblem::Swap(file.clone())));
+        // A name that is no UTF-8, which hides no other; and one with all that the kernel escapes.
+        let odd = fake.root.path().join(OsStr::from_bytes(b"\xff\t\n\\040"));
+        fs::write(&odd, "").unwrap();
+        let mut table = b"Filename\n".to_vec();
+        table.extend_from_slice(fake.root.path().as_os_str().as_bytes());
+        table.extend_from_slice(b"/\xff\\011\\012\\134040   file\t\t1020\t\t0\t\t-2\n");
+        table.extend_from_slice(format!("{shown}   file\t\t1020\t\t0\t\t-2\n").as_bytes());
+        fs::write(fake.root.path().join("proc/swaps"), table).unwrap();
+        for file in [&file, &odd] {
+            let found = check_image(&Host::at(fake.root.path()), &file.metadata().unwrap());
+            assert_eq!(found, Err(TargetProblem::Swap(file.clone())));
+        }
     }
 
     #[test]

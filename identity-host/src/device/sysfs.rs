@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What Linux tells of a block device under `/sys` and `/proc`. Facts only; `safety` judges.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -113,7 +113,7 @@ impl Host {
             .filter_map(|line| {
                 let mut words = line.split(' ');
                 let device = words.nth(2)?.to_owned();
-                let point = unescaped(words.nth(1)?);
+                let point = unescaped(words.nth(1)?.as_bytes()).to_string_lossy().into_owned();
                 let source = words.skip_while(|word| *word != "-").nth(2).unwrap_or_default().to_owned();
                 Some(Mount { device, point, source })
             })
@@ -122,30 +122,33 @@ impl Host {
 
     /// Paths of devices and files in use as swap space.
     pub fn swaps(&self) -> Vec<PathBuf> {
-        let text = fs::read_to_string(self.root.join("proc/swaps")).unwrap_or_default();
-        let paths = text.lines().skip(1).filter_map(|line| line.split_whitespace().next());
-        paths.map(|path| path.replace("\\040", " ").into()).collect()
+        let bytes = fs::read(self.root.join("proc/swaps")).unwrap_or_default();
+        let lines = bytes.split(|&byte| byte == b'\n').skip(1);
+        let paths = lines.filter_map(|line| line.split(u8::is_ascii_whitespace).next());
+        paths.filter(|path| !path.is_empty()).map(|path| unescaped(path).into()).collect()
     }
 }
 
 /// A path as the kernel's tables have it, with three octal digits for blanks, line breaks and backslashes.
-fn unescaped(word: &str) -> String {
-    let mut parts = word.split('\\');
-    let mut path = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let digits = part.get(..3).filter(|digits| digits.bytes().all(|byte| matches!(byte, b'0'..=b'7')));
-        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(u8::is_ascii) {
-            Some(byte) => {
-                path.push(char::from(byte));
-                path.push_str(&part[3..]);
+fn unescaped(word: &[u8]) -> OsString {
+    let mut path = Vec::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let is_octal =
+            |digits: &&[u8]| byte == b'\\' && digits.iter().all(|digit| matches!(digit, b'0'..=b'7'));
+        let digits = behind.get(..3).filter(is_octal).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(escaped) => {
+                path.push(escaped);
+                rest = &behind[3..];
             }
             None => {
-                path.push('\\');
-                path.push_str(part);
+                path.push(byte);
+                rest = behind;
             }
         }
     }
-    path
+    OsString::from_vec(path)
 }
 
 impl Device {
