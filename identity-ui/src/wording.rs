@@ -207,8 +207,8 @@ pub fn error(error: &Error) -> String {
                 "{}: the identity {uuid} was given to {} ({} sectors{cid}) from a file before, and that card may have it yet; if \
                  both are used, two boards share one identity; if that card is this one, or is erased, or will never be used \
                  again, give --force",
-                path.display(),
-                card.path.display(),
+                shell::path(path),
+                shell::path(&card.path),
                 card.sectors
             )
         }
@@ -705,7 +705,7 @@ fn target(path: &Path, problem: &TargetProblem) -> String {
             format!("/dev/{name} is mounted on {point}; unmount it first: `umount {point}`")
         }
         TargetProblem::Swap(path) => {
-            let path = path.display();
+            let path = shell::path(path);
             format!("{path} is swap space in use; switch it off first: `swapoff {path}`")
         }
         TargetProblem::Held { name, by } => {
