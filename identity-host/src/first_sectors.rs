@@ -105,11 +105,10 @@ impl FirstSectors {
         slot_rules::check_slot(self.map(), &self.gap(), lba)
     }
 
-    /// Whether a copy may be put back at `lba`, where a valid copy says that the other one belongs. A damaged copy, or a
-    /// sector that cannot be read, does not stand in the way there; with `force` nor does other data.
+    /// Whether a copy may be put back at `lba`, where a valid copy says that the other one belongs. A damaged copy does not
+    /// stand in the way there; with `force` nor does other data. A sector that cannot be read is given up.
     pub fn check_own(&self, lba: u32, force: bool) -> Result<(), SlotBusy> {
-        let is_lost = self.sector(lba.into()).is_some_and(|sector| sector.is_err());
-        if !is_lost && !force {
+        if !force {
             return self.check(lba);
         }
         let blanked = self.inspection.with_blank(lba.into());

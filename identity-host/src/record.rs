@@ -57,6 +57,8 @@ pub enum RecordProblem {
     NoFile,
     /// The place for records is a directory that another user can write to.
     Shared,
+    /// A note of who has got an identity is none: in the parser's words.
+    Note(String),
     /// It is a symbolic link, which is not followed: who has set it may not be who names it.
     Link,
     /// It is a document of `read` that gives no whole identity.

@@ -898,9 +898,16 @@ fn record(path: &Path, problem: &RecordProblem) -> String {
         }
         RecordProblem::NoFile => "it is not a regular file".into(),
         RecordProblem::Shared => {
-            "others can write there, and could put or take a record: `chmod go-w` and `chown` it, or name a directory of your own \
-             with XDG_STATE_HOME=DIR"
-                .into()
+            return format!(
+                "{shown} is the place for records, and others can write there: they could put one there, or take one away; if it \
+                 is yours, `chmod go-w {shown}`; else name a directory of your own with XDG_STATE_HOME=DIR"
+            );
+        }
+        RecordProblem::Note(error) => {
+            return format!(
+                "{shown} says which card has got this identity from a file, and cannot be read ({error}); if no other card has it, \
+                 give --force"
+            );
         }
         RecordProblem::Link => {
             return format!(

@@ -234,11 +234,20 @@ fn a_place_that_others_can_write_to_is_not_used() {
     let card = stamped();
     let flash = || run(&card, &states, &format!("flash --yes {}", image.display()));
     let shown = place.display().to_string();
-    card.unchanged_by(flash).exits(6).says_one_sentence().says(&[&shown, "chmod go-w", "XDG_STATE_HOME"]);
+    card.unchanged_by(flash).exits(6).says_one_sentence().says(&[
+        &shown,
+        "place for records",
+        "XDG_STATE_HOME",
+    ]);
     // The record goes to standard output, as where there is no place.
     let erased = run(&card, &states, "erase").exits(0).says(&[&shown, "no record can be kept"]);
     assert!(erased.stdout.starts_with("{\"event\":\"replacing\""), "{}", erased.stdout);
     assert_eq!(fs::read_dir(&place).expect("own directory").count(), 0);
+    // The advice does what it says.
+    let advised = format!("chmod go-w {shown}");
+    card.unchanged_by(flash).exits(6).says(&[&format!("`{advised}`")]);
+    assert!(tool("sh").args(["-c", &advised]).status().expect("sh").success());
+    flash().exits(0);
     // Another user's.
     if identity_tests::block::is_root() {
         fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).expect("own directory");

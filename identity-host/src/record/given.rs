@@ -39,7 +39,7 @@ impl Given {
             Err(Error::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text?,
         };
-        let problem = |error: serde_json::Error| RecordProblem::Syntax(error.to_string());
+        let problem = |error: serde_json::Error| RecordProblem::Note(error.to_string());
         serde_json::from_str(&text).map(Some).map_err(|error| Error::Record { path, problem: problem(error) })
     }
 
