@@ -172,7 +172,7 @@ fn a_card_that_has_lost_what_was_read_is_said_with_a_way_back() {
         clear 6607; $apply check 2>&1; echo "none: $?"
         rm /dev/mmcblk0; $apply check 2>&1; echo "gone: $?"
         cat /run/identity/identity.json"#;
-    for (number, shell) in each_shell().into_iter().enumerate() {
+    for (number, shell) in each_shell().enumerate() {
         let all = said(&card, shell, &[], SCRIPT);
         let lines: Vec<_> = all.lines().collect();
         assert_eq!(lines[0], "whole: 0", "{shell}: {all}");
