@@ -8,6 +8,7 @@ use std::path::Path;
 
 use identity_tests::block::is_root;
 use identity_tests::cli::{Identity, Outcome, program, tool};
+use identity_tests::copy_program;
 use identity_tests::image::Image;
 
 use crate::UUID;
@@ -139,9 +140,7 @@ fn unprivileged(image: &Image, words: &str) -> Outcome {
     let open = tempfile::tempdir().unwrap();
     fs::set_permissions(open.path(), Permissions::from_mode(0o755)).unwrap();
     let copy = open.path().join("identity");
-    // By another process: a handle open for writing here would be inherited by whatever another test starts just
-    // now, and a file that is open for writing cannot be run.
-    assert!(tool("cp").arg(program()).arg(&copy).status().unwrap().success());
+    copy_program(program(), &copy);
     let mut setpriv = tool("setpriv");
     setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
     Identity::prefixed(setpriv, &copy, words).arg(image.path()).run()

@@ -9,10 +9,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use identity_core::{SECTOR_LEN, StoredCopy};
-use identity_tests::block::{Loop, Mounted, skipped};
+use identity_tests::block::{Loop, Mounted, nobody_mounts, skipped};
 use identity_tests::cli::{Identity, Outcome, program, tool};
 use identity_tests::image::{Image, PARTITION_LBA, SECTORS};
-use identity_tests::run_where_installed;
+use identity_tests::{copy_program, run_where_installed};
 use rustix::fs::OFlags;
 
 use crate::UUID;
@@ -183,6 +183,7 @@ fn a_mount_point_is_named_as_a_shell_takes_it() {
         assert!(!command.contains('\u{1b}'), "{command:?}");
         let done = tool("sh").args(["-c", &command]).current_dir(image.dir()).status().expect("a shell");
         assert!(done.success() && !image.dir().join("pwned").exists(), "{command}");
+        nobody_mounts(&card.partition(1));
         card.run(format!("stamp --uuid {UUID} --hostname new")).exits(0);
     }
 }
@@ -338,7 +339,7 @@ fn without_permission_a_device_is_left_alone() {
     let open = tempfile::tempdir().unwrap();
     tool("chmod").arg("755").arg(open.path()).status().unwrap();
     let copy = open.path().join("identity");
-    assert!(tool("cp").arg(program()).arg(&copy).status().unwrap().success());
+    copy_program(program(), &copy);
     for words in ["read", "stamp --profile panda", "erase"] {
         let mut setpriv = tool("setpriv");
         setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);

@@ -2,12 +2,11 @@
 //! The last line of `tests/run`: what was skipped is not counted as passed.
 
 use std::env;
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use identity_tests::{skipped, workspace};
+use identity_tests::{skipped, workspace, write_program};
 
 /// What `tests/lib/count-tests` says of these logs, after a run that ended with `status`.
 fn counted(status: u8, logs: &[&Path]) -> String {
@@ -79,8 +78,7 @@ fn run(arguments: &[&str], said: &str, status: u8) -> (Option<i32>, String) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
-        fs::write(&path, text).expect("room");
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("own file");
+        write_program(&path, text);
         path
     };
     let log = write("said", said);

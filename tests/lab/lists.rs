@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use identity_tests::lab::program;
-use identity_tests::{run_where_installed, skipped};
+use identity_tests::{copy_program, run_where_installed, skipped};
 
 use crate::{Answer, Lab};
 
@@ -198,7 +198,7 @@ fn a_lab_that_may_not_be_written_is_refused() {
     open(lab.dir.path());
     let before = lab.read("boards.csv");
     let copy = lab.path("program");
-    fs::copy(program(), &copy).expect("room");
+    copy_program(program(), &copy);
     let mut add = Command::new("setpriv");
     add.args(["--reuid=65534", "--clear-groups"]).arg(&copy).args(["add", "x", "--profile", "panda"]);
     Answer::of(add.current_dir(lab.dir.path())).exits(6).says(&["boards.csv"]);

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use identity_tests::cli::tool;
 use identity_tests::lab::program;
-use identity_tests::skipped;
+use identity_tests::{copy_program, skipped};
 
 use crate::{Answer, Lab};
 
@@ -162,7 +162,7 @@ fn without_permission_the_namespace_is_named() {
     );
     lab.run(&["netboot", "out"]).exits(0);
     let copy = lab.path("program");
-    fs::copy(program(), &copy).expect("room");
+    copy_program(program(), &copy);
     let chmod = Command::new("chmod").args(["-R", "a+rwX"]).arg(lab.dir.path()).status().expect("chmod");
     assert!(chmod.success());
     let mut serve = Command::new("setpriv");

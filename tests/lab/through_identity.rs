@@ -8,6 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
+use identity_tests::{copy_program, write_program};
 use tempfile::TempDir;
 
 /// A program that shows its arguments, and ends with 5.
@@ -15,15 +16,14 @@ const SHOWS: &str = "#!/bin/sh\nprintf '<%s>' \"$0\" \"$@\"\nexit 5\n";
 
 fn put(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
-    fs::write(path, text).expect("room");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("own file");
+    write_program(path, text);
 }
 
 /// A copy of `identity` in a directory of its own: nothing lies beside it.
 fn identity() -> TempDir {
     let dir = TempDir::new().expect("a directory");
     fs::create_dir(dir.path().join("bin")).expect("a directory");
-    fs::copy(identity_tests::cli::program(), dir.path().join("bin/identity")).expect("room");
+    copy_program(identity_tests::cli::program(), &dir.path().join("bin/identity"));
     dir
 }
 

@@ -51,19 +51,29 @@ if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then rust_packages=(ru
 
 # need_packages PACKAGE...: installs what is missing when root, says how to otherwise.
 need_packages() {
-    local -A have=()
-    local package missing=()
+    local missing
     if ! command -v dpkg-query >/dev/null; then
         say "no dpkg here: taking it that these (or their like) are installed: $*"
         return
     fi
+    mapfile -t missing < <(missing_packages "$@")
+    if ((!${#missing[@]})); then return; fi
+    need_newest_packages "${missing[@]}"
+    # Where one is there in a version from elsewhere (backports), apt may have removed it for those that came.
+    mapfile -t missing < <(missing_packages "$@")
+    if ((${#missing[@]})); then need_newest_packages "${missing[@]}"; fi
+}
+
+# missing_packages PACKAGE...: those that are not installed, a line each.
+missing_packages() {
+    local status package
+    local -A have=()
     while read -r status package; do
         if [[ $status == installed ]]; then have[$package]=1; fi
     done < <(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
     for package; do
-        if [[ -z ${have[$package]:-} ]]; then missing+=("$package"); fi
+        if [[ -z ${have[$package]:-} ]]; then printf '%s\n' "$package"; fi
     done
-    if ((${#missing[@]})); then need_newest_packages "${missing[@]}"; fi
 }
 
 # need_newest_packages PACKAGE...: the same for packages that are missing, or installed and too old.

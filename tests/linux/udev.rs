@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +14,7 @@ use identity_fixtures::Card;
 use identity_tests::block::{Loop, is_privileged};
 use identity_tests::cli::{Identity, Outcome, program, tool};
 use identity_tests::image::{Image, SECTORS};
-use identity_tests::{skipped, workspace};
+use identity_tests::{skipped, workspace, write_program};
 use tempfile::TempDir;
 
 /// More than udevd takes for anything here.
@@ -64,8 +63,7 @@ impl Udev {
         let text = paths
             .iter()
             .fold(WRAPPER.to_owned(), |text, (name, path)| text.replace(name, &path.to_string_lossy()));
-        write("identity", &text);
-        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("own file");
+        write_program(&wrapper, &text);
         write("delay", "0");
         write("log", "");
         let rules =

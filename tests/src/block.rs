@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Block devices: loop devices over images, what is mounted from them, and what this machine lets a test do.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::cli::{Identity, Outcome, tool};
 
@@ -140,6 +144,7 @@ impl Drop for Loop {
 /// A mounted file system, unmounted when dropped.
 #[derive(Debug)]
 pub struct Mounted {
+    device: PathBuf,
     point: PathBuf,
 }
 
@@ -148,12 +153,31 @@ impl Mounted {
     pub fn at(device: &Path, point: &Path) -> Option<Self> {
         std::fs::create_dir_all(point).expect("own directory");
         let output = run("mount", &[&device, &point]).expect("mount, of util-linux");
-        output.status.success().then(|| Self { point: point.to_owned() })
+        output.status.success().then(|| Self { device: device.to_owned(), point: point.to_owned() })
     }
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = run("umount", &[&self.point]);
+        nobody_mounts(&self.device);
+    }
+}
+
+/// Waits until no process sees a file system of `device` mounted: a namespace that another test made meanwhile has a copy of
+/// the mount, and keeps it until it ends.
+pub fn nobody_mounts(device: &Path) {
+    let Ok(metadata) = fs::metadata(device) else { return };
+    let number = metadata.rdev();
+    let word = format!(" {}:{} ", rustix::fs::major(number), rustix::fs::minor(number));
+    let is_mounted = |process: io::Result<fs::DirEntry>| {
+        let mounts = process.and_then(|process| fs::read_to_string(process.path().join("mountinfo")));
+        mounts.is_ok_and(|mounts| mounts.contains(&word))
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while fs::read_dir("/proc").is_ok_and(|mut processes| processes.any(is_mounted))
+        && Instant::now() < deadline
+    {
+        sleep(Duration::from_millis(50));
     }
 }

@@ -22,9 +22,33 @@ pub mod untouched;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 pub use identity_fixtures::skipped;
+
+/// Writes a program that this test will run, executable by everybody: a script.
+///
+/// Another process writes it, as in [`copy_program`]: our own handle, open for writing, would be inherited by whatever another
+/// test of this process starts just now, and the kernel runs no file that is open for writing (ETXTBSY).
+///
+/// # Panics
+/// If it cannot be written.
+pub fn write_program(path: &Path, text: &str) {
+    let mut install =
+        Command::new("install").args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped()).spawn();
+    let install = install.as_mut().expect("install starts");
+    install.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("install reads");
+    assert!(install.wait().expect("a child").success(), "{}", path.display());
+}
+
+/// Copies a program that this test will run, executable by everybody, by another process: see [`write_program`].
+///
+/// # Panics
+/// If it cannot be copied.
+pub fn copy_program(from: &Path, to: &Path) {
+    let install = Command::new("install").args(["-m", "755"]).args([from, to]).status();
+    assert!(install.expect("install starts").success(), "{}", to.display());
+}
 
 /// The top of the source tree.
 pub fn workspace() -> &'static Path {
