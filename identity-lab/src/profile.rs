@@ -349,6 +349,12 @@ fn root(
     let writes = writes.value;
     let after = section.text("lost_after")?;
     let lost = section.one_of("lost", &[("wait", false), ("reboot", true)])?;
+    if let Some(lost) = lost.as_ref().filter(|lost| writes == Writes::Server && !lost.value) {
+        return Err(lost.place.unreadable(
+            "[root] lost = \"wait\" does not go with writes = \"server\", which forgets what a board wrote when the connection \
+             ends; leave it out: the board restarts when the server is back",
+        ));
+    }
     let lost = match (lost, after) {
         (None, None) => None,
         (Some(lost), None) if !lost.value => Some(Lost::Wait),

@@ -14,6 +14,7 @@ mod loaders;
 mod made;
 mod netboot;
 mod netboot_root;
+mod netroot;
 mod object;
 mod orangepi;
 mod packages;

@@ -66,6 +66,10 @@ fn is_sound(architecture: &str, emulator: Option<&str>, machine: u16) {
     assert_eq!(names, contents(&self::package("armhf")));
 
     let dir = unpacked(&package);
+    let netroot = dir.path().join("usr/lib/identity/netroot");
+    is_static(&netroot, machine);
+    let said = command(&netroot, emulator).output().expect("it starts");
+    assert!(said.status.code() == Some(2) && said.stderr.starts_with(b"netroot: "), "{said:?}");
     let program = dir.path().join("usr/bin/identity");
     is_static(&program, machine);
     let run =

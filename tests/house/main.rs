@@ -26,12 +26,20 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("identity-ui", &["identity-core", "identity-layout", "identity-host"], &["fixtures"]),
     ("identity-cli", &["identity-core", "identity-layout", "identity-host", "identity-ui"], &["fixtures"]),
     ("identity-lab", &["identity-core", "identity-layout", "identity-host", "identity-ui"], &["fixtures"]),
+    ("identity-netroot", &[], &[]),
     ("uboot-patch", &["identity-core"], &["fixtures"]),
     ("fixtures", &["identity-core"], &[]),
     (
         "tests",
         &["identity-core", "fixtures"],
-        &["identity-layout", "identity-host", "identity-ui", "identity-cli", "uboot-patch"],
+        &[
+            "identity-layout",
+            "identity-host",
+            "identity-ui",
+            "identity-cli",
+            "identity-netroot",
+            "uboot-patch",
+        ],
     ),
 ];
 

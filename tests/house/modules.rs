@@ -16,6 +16,7 @@ pub const CRATES: &[&str] = &[
     "identity-ui",
     "identity-cli",
     "identity-lab",
+    "identity-netroot",
     "uboot-patch",
     "fixtures",
 ];

@@ -19,6 +19,7 @@ const SPEAKERS: &[(&str, &[&str])] = &[
     ("identity-ui", &["src/output.rs", "src/confirm.rs", "src/progress.rs"]),
     ("identity-cli", &[]),
     ("identity-lab", &[]),
+    ("identity-netroot", &[]),
 ];
 
 /// Where a path is data in JSON, CSV or a file, not part of a message.

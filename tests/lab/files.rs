@@ -140,6 +140,7 @@ fn pairs_that_do_not_go_together_are_refused() {
         ("lost = \"wait\"\nlost_after = \"1m\"", 7, "needs lost = \"reboot\""),
         ("lost = \"reboot\"\nlost_after = \"soon\"", 7, "no time like"),
         ("lost = \"weep\"", 6, "one of \"wait\""),
+        ("writes = \"server\"\nlost = \"wait\"", 7, "does not go with writes = \"server\""),
     ] {
         let text = format!("[boot]\nkernel = \"a\"\n[root]\nimage = \"b\"\ntransport = \"nbd\"\n{lines}\n");
         lab.write("profiles/panda.toml", text);

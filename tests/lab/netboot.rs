@@ -89,6 +89,28 @@ fn the_tree_has_what_each_board_and_each_profile_asks_for() {
     }
 }
 
+/// What the initramfs is told to do when the server is away. A server that forgets is nothing to go on with.
+#[test]
+fn what_is_lost_is_told_to_the_board() {
+    let lab = Lab::with_network("");
+    let profile = lab.read("profiles/panda.toml");
+    lab.write("lab.toml", lab.read("lab.toml").replace("[network]", "root = \"/srv/netboot\"\n[network]"));
+    let reboot = "lost = \"reboot\"\nlost_after = \"2m\"";
+    for (writes, lost, port, told) in [
+        ("discard", "lost = \"wait\"", 10810, "netroot.lost=wait"),
+        ("discard", reboot, 10810, "netroot.lost=reboot:120"),
+        ("server", "", 10809, "netroot.lost=forgotten"),
+        ("server", reboot, 10809, "netroot.lost=forgotten:120"),
+    ] {
+        lab.write("profiles/panda.toml", profile.replace("discard\"", &format!("{writes}\"\n{lost}")));
+        lab.run(&["netboot", "out"]).exits(0);
+        let text = script(&content(&lab.path("out"))["tftp/profiles/panda/boot.scr"]);
+        let words: Vec<_> = text.split([' ', '"']).collect();
+        assert!(words.contains(&told), "{told}: {text}");
+        assert!(text.contains(&format!(" nbdroot=192.168.7.1:{port}/panda-")), "{text}");
+    }
+}
+
 #[test]
 fn the_same_lab_gives_the_same_bytes_and_no_file_names_the_directory() {
     let lab = Lab::with_network("");

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use identity_netroot::Location;
 use identity_tests::cli::tool;
 use identity_tests::{run_where_installed, skipped};
 
@@ -174,6 +175,9 @@ fn nbd_server_serves_the_image_and_each_client_its_own_copy() {
         let name = image(&lab);
         let original = fs::read(lab.path("images/panda.squashfs")).expect("the image");
         assert_eq!(copied(port, &name), original);
+        let seen = format!("127.0.0.1:{port}/{name}").parse::<Location>().and_then(|there| there.connect());
+        let (_, export) = seen.expect("what netroot of the initramfs sees");
+        assert_eq!(export.size, original.len() as u64);
         let uri = format!("nbd://127.0.0.1:{port}/{name}");
         let read_only = tool("nbdinfo").args(["--is", "read-only", &uri]).status().expect("nbdinfo");
         assert_eq!(read_only.success(), writes == "discard");

@@ -73,7 +73,7 @@ shared_build() (
     mkdir -p "$directory"
     exec {lock}>"$directory/checkout.lock"
     flock "$lock"
-    sources=$(files_hash "${rust_sources[@]}" identity-lab uboot-patch fixtures fuzz)
+    sources=$(files_hash "${rust_sources[@]}" identity-lab identity-netroot uboot-patch fixtures fuzz)
     if [[ $(cat "$directory/checkout" 2>/dev/null) != "$sources" ]]; then
         find "$directory" -regex '.*/\.fingerprint/\(sd-card-\)?identity-[^/]*' -prune -exec rm -r {} +
         printf '%s\n' "$sources" >"$directory/checkout"

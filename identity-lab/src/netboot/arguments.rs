@@ -8,6 +8,9 @@ use crate::lab::Lab;
 use crate::place::Placed;
 use crate::profile::{Lost, Profile, Transport, Writes};
 
+/// NBD's own port (IANA), which nbd-server has where its configuration names none.
+const NBD_SERVER_PORT: u16 = 10809;
+
 /// For whom arguments are made.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
@@ -43,7 +46,7 @@ pub fn kernel(target: Target<'_>) -> Result<String> {
     Ok(words.join(" "))
 }
 
-/// What initramfs-tools with nbd-client takes to find a root on NBD. For other transports, the profile's arguments say it.
+/// What brings a root over NBD to an initramfs of `root build`, or, but for what is lost, to one with nbd-client. For other transports, the profile's arguments say it.
 fn root(target: Target<'_>) -> Vec<String> {
     let (Some(root), Some(image)) = (&target.profile.root, target.image) else { return Vec::new() };
     let mut words = Vec::new();
@@ -51,10 +54,8 @@ fn root(target: Target<'_>) -> Vec<String> {
         let address = server(target.lab);
         let port = target.lab.settings.server.nbd_port;
         words.extend(["ip=dhcp".to_owned(), "root=/dev/nbd0".to_owned()]);
-        words.push(match root.writes {
-            Writes::Server => format!("nbdroot={address},{image},nbd0"),
-            Writes::Discard | Writes::Keep => format!("nbdroot={address}:{port}/{image}"),
-        });
+        let port = if root.writes == Writes::Server { NBD_SERVER_PORT } else { port };
+        words.push(format!("nbdroot={address}:{port}/{image}"));
         words.push(if root.writes == Writes::Server { "rw" } else { "ro" }.to_owned());
     }
     match root.writes {
@@ -66,11 +67,14 @@ fn root(target: Target<'_>) -> Vec<String> {
     if let Some(overlay) = target.overlay {
         words.push(format!("netroot.overlay={}:{overlay}", server(target.lab)));
     }
-    match root.lost {
-        Some(Lost::Wait) => words.push("netroot.lost=wait".to_owned()),
-        Some(Lost::Reboot(seconds)) => words.push(format!("netroot.lost=reboot:{seconds}")),
-        None => (),
-    }
+    words.extend(match (root.writes, root.lost) {
+        // Each connection has a copy of its own.
+        (Writes::Server, Some(Lost::Reboot(seconds))) => Some(format!("netroot.lost=forgotten:{seconds}")),
+        (Writes::Server, _) => Some("netroot.lost=forgotten".to_owned()),
+        (_, Some(Lost::Wait)) => Some("netroot.lost=wait".to_owned()),
+        (_, Some(Lost::Reboot(seconds))) => Some(format!("netroot.lost=reboot:{seconds}")),
+        (_, None) => None,
+    });
     words
 }
 

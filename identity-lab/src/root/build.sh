@@ -175,6 +175,8 @@ install_debs() {
     done
     [ -x "$tree/usr/sbin/identity-setup" ] ||
         refuse "the root has no package sd-card-identity, so its boards would not take their identity: make it, \`linux/build-deb $arch\`, and name the file in [build] packages"
+    [ -x "$tree/usr/lib/identity/netroot" ] ||
+        refuse "the root's package sd-card-identity is older than this program, and cannot attach a root: make a new one, \`linux/build-deb $arch\`, and name the file in [build] packages"
 }
 
 # put MODE FILE PATH
@@ -183,6 +185,8 @@ put() { install -D -m "$1" "$in/$2" "$tree/$3"; }
 configure() {
     step "configure the root"
     put 644 05-netroot.network etc/systemd/network/05-netroot.network
+    put 644 functions etc/initramfs-tools/scripts/netroot
+    put 755 nbd etc/initramfs-tools/scripts/local-top/nbd
     put 755 overlay etc/initramfs-tools/scripts/local-bottom/overlay
     put 755 hook etc/initramfs-tools/hooks/netroot
     put 644 modules etc/initramfs-tools/netroot.modules

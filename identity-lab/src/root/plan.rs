@@ -7,7 +7,7 @@ use identity_ui::{Failure, Result};
 
 use crate::lab::{Lab, existing, missing};
 use crate::place::Placed;
-use crate::profile::{LabPath, Profile, Transport};
+use crate::profile::{LabPath, Profile};
 
 /// An architecture of Debian.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,11 +86,10 @@ pub fn plan<'a>(lab: &Lab, profile: &'a Profile, from: Option<&Path>) -> Result<
             "the profile has no section [build]; it says what the root is made of: arch, suite or from, packages",
         ));
     };
-    let Some(root) = &profile.root else {
-        return Err(profile
-            .place()
-            .unreadable("the profile has no section [root]; it needs at least `transport`"));
-    };
+    if profile.root.is_none() {
+        let what = "the profile has no section [root]; it needs at least `transport`";
+        return Err(profile.place().unreadable(what));
+    }
     let arch = ARCHS.iter().find(|arch| arch.name == build.arch.value).ok_or_else(|| {
         let names: Vec<_> = ARCHS.iter().map(|arch| arch.name).collect();
         let what = format!("[build] arch: \"{}\" is none of {}", build.arch.value, names.join(", "));
@@ -107,9 +106,6 @@ pub fn plan<'a>(lab: &Lab, profile: &'a Profile, from: Option<&Path>) -> Result<
         }
     };
     let mut packages: Vec<String> = NEEDED.map(str::to_owned).into();
-    if root.transport == Transport::Nbd {
-        packages.push("nbd-client".to_owned());
-    }
     let mut debs = Vec::new();
     for package in &build.packages {
         if package.value.ends_with(".deb") {

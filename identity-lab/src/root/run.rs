@@ -22,8 +22,10 @@ use crate::replace::failure;
 
 const SCRIPT: &str = include_str!("build.sh");
 /// What the script puts into the root.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 6] = [
     ("05-netroot.network", include_str!("files/05-netroot.network")),
+    ("functions", include_str!("files/functions")),
+    ("nbd", include_str!("files/nbd")),
     ("overlay", include_str!("files/overlay")),
     ("hook", include_str!("files/hook")),
     ("modules", include_str!("files/modules")),
