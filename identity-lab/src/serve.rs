@@ -138,20 +138,28 @@ impl Running {
         Failure::new(Exit::Device, format!("{name} ended by itself ({status}): {said}"))
     }
 
-    /// Ends it: by asking, and after a while without.
+    /// Ends it: by asking, and after a while without. nbdkit is not asked: it would wait for its last client, and until then
+    /// answer reads with errors, where a board that finds nobody waits.
     fn end(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-                let _ = kill_process(pid, Signal::TERM);
-            }
-            let start = Instant::now();
-            while start.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
-                thread::sleep(TICK);
+            if self.name != "nbdkit" {
+                self.ask_to_end();
             }
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
         self.read_to_end();
+    }
+
+    /// Waits until it has ended, but not for long.
+    fn ask_to_end(&mut self) {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(TICK);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod loaders;
 #[path = "../referee/made.rs"]
 mod made;
 mod netboot;
+mod netboot_cards;
 mod netboot_root;
 mod netroot;
 mod object;

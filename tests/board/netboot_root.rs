@@ -95,7 +95,7 @@ fn log_in(board: &mut Board, hostname: &str) {
     board.send("root\n");
     board.expect_within(SOON, "# ");
     // What the kernel says would come between the lines.
-    ask(board, "dmesg -n 1; stty cols 500; PS1=");
+    ask(board, "dmesg -n 4; stty cols 500; PS1=");
 }
 
 /// What a command prints.
@@ -131,6 +131,13 @@ fn clients(network: &Network, count: usize, patience: Duration) {
     }
 }
 
+/// What a board reads from its root, not from its memory.
+const READ: &str = "echo 3 >/proc/sys/vm/drop_caches; sha256sum /usr/lib/systemd/systemd* 2>&1 | sha256sum";
+
+fn read(boards: &mut [Board]) -> Vec<String> {
+    side_by_side(boards.iter_mut().collect(), |_, board| ask(board, READ))
+}
+
 fn is_alone_on_its_wire(capture: &Path, mac: &str) {
     let frames: Vec<_> = sources(capture).into_iter().collect();
     assert_eq!(frames, [mac]);
@@ -155,13 +162,23 @@ fn netboot_root_is_shared_by_two_boards_and_each_stays_itself() {
     });
     clients(&network, 2, SOON);
 
-    // The server goes, and comes again: they go on.
+    // The server goes, and comes again: they go on. What is read in between comes then.
+    let before = read(&mut boards);
+    assert_eq!(before[0], before[1]);
     serve.stop();
+    for board in &mut boards {
+        board.expect_within(SOON, "is away; what reads from it waits until it is back");
+        board.send(&format!("echo RE''AD; {READ}; echo DO''NE\n"));
+    }
     thread::sleep(Duration::from_secs(20));
     let serve = Serve::start(&network, lab.dir.path());
-    let read = "echo 3 >/proc/sys/vm/drop_caches; cat /usr/lib/systemd/* 2>/dev/null | sha256sum";
-    let read = side_by_side(boards.iter_mut().collect(), |_, board| ask(board, read));
-    assert_eq!(read[0], read[1]);
+    for (board, before) in boards.iter_mut().zip(&before) {
+        board.expect_within(SOON, "the server is back after");
+        let said = board.expect_within(SOON, "DONE\r\n");
+        assert!(said.contains(before), "{before}: {said}");
+        assert_eq!(ask(board, "dmesg | grep -c 'I/O error'"), "0");
+    }
+    assert_eq!(read(&mut boards), before);
     clients(&network, 2, SOON);
 
     // Power is cut: within a minute the server has forgotten it, and the other goes on.

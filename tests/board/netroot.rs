@@ -210,3 +210,26 @@ fn what_cannot_be_attached_is_said() {
         here("other").connect()
     );
 }
+
+/// Killed, as `identity-lab serve` and the unit for systemd end it: asked to end, nbdkit answers reads with errors first.
+#[test]
+fn no_read_fails_while_a_server_is_killed_and_started() {
+    let bench = Bench::new();
+    let mut server = bench.serve();
+    let mut board = bench.start("wait");
+    board.send("while :; do echo 3 >/proc/sys/vm/drop_caches; sha256sum </dev/nbd0 >>/read 2>&1; done &\n");
+    for step in 1..=6 {
+        sleep(Duration::from_millis(900 + step * 170));
+        drop(server);
+        sleep(Duration::from_millis(step * 150));
+        server = bench.serve();
+        board.expect_within(PATIENCE, "the server is back after");
+    }
+    sleep(Duration::from_secs(5));
+    board.send("kill %1; sort -u /read; echo $(dmesg | grep -c 'I/O error') erro''rs\n");
+    let said = board.expect_within(PATIENCE, " errors");
+    let lines: Vec<_> =
+        said.trim_end_matches(" errors").lines().filter(|line| !line.contains("sort")).collect();
+    assert!(lines.ends_with(&[&*format!("{}  -", hash(&bench.image)), "0"]), "{said}");
+    assert_eq!(said.matches("  -").count(), 1, "{said}");
+}

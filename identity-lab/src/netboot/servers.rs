@@ -67,6 +67,7 @@ pub fn nbdkit(server: &Server) -> String {
          # Serves the images beside this file over NBD, read-only, each under its name. {MADE}\n\
          # It sets no keepalive: boards that lose power keep their connections for two hours. The units in this directory,\n\
          # and `identity-lab serve`, hand it a socket that does.\n\
+         # To end it, kill it (SIGKILL): asked to end, it answers the boards' reads with errors as long as one is there.\n\
          cd -P -- \"$(dirname -- \"$0\")/../images\" || exit\n\
          exec nbdkit --foreground --readonly{address} --port={} \"$@\" file dir=\"$PWD\"\n",
         server.nbd_port
@@ -85,11 +86,12 @@ pub fn socket(lab: &Lab) -> String {
     )
 }
 
-/// systemd's service for that socket. nbdkit waits for its last client, so it is killed after 2 s.
+/// systemd's service for that socket. nbdkit that is asked to end waits for its last client, and until then answers reads with
+/// errors (`ESHUTDOWN`), where a board that finds nobody waits; so it is killed.
 pub fn service(lab: &Lab, root: &str) -> String {
     format!(
         "# {MADE}\n[Unit]\nDescription=Root images of the lab {}, read-only over NBD\n\n\
-         [Service]\nExecStart=nbdkit --foreground --readonly file dir={root}/images\nTimeoutStopSec=2\nDynamicUser=yes\n\
+         [Service]\nExecStart=nbdkit --foreground --readonly file dir={root}/images\nKillSignal=SIGKILL\nSuccessExitStatus=SIGKILL\nDynamicUser=yes\n\
          ProtectSystem=strict\nProtectHome=read-only\nNoNewPrivileges=yes\nPrivateDevices=yes\n",
         lab.settings.name
     )
