@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use std::io;
 use std::ops::Range;
 
+use identity_core::sector::MAGIC;
 use identity_core::{SECTOR_LEN, StoredCopy};
 use identity_layout::gap::Look;
 use identity_layout::slot_rules::{self, SlotBusy, SlotVerdict};
@@ -90,7 +91,7 @@ impl FirstSectors {
     pub fn copies(&self) -> Vec<u32> {
         let is_copy = |lba: &u32| {
             let sector = self.sector(u64::from(*lba)).and_then(Result::ok);
-            sector.is_some_and(|sector| StoredCopy::parse(sector, *lba).is_ok())
+            sector.is_some_and(|sector| sector.starts_with(&MAGIC) && StoredCopy::parse(sector, *lba).is_ok())
         };
         (0..u32::try_from(self.end_lba).unwrap_or(u32::MAX)).filter(is_copy).collect()
     }
@@ -131,12 +132,18 @@ impl FirstSectors {
 /// Reads what the inspection asks for, at once or, where that fails, sector by sector.
 fn read(card: &dyn Card, range: Range<u64>, inspection: &mut Inspection) -> io::Result<()> {
     let len = usize::try_from(range.end - range.start).ok().and_then(|count| count.checked_mul(SECTOR_LEN));
-    let mut bytes = vec![0; len.ok_or(io::ErrorKind::OutOfMemory)?];
-    if card.read(range.start, &mut bytes).is_ok() {
-        inspection.give(range.start, bytes);
+    let len = len.ok_or(io::ErrorKind::OutOfMemory)?;
+    // A short head lies in front of what continues it, so that what is read is not moved afterwards.
+    let continues = range.start == inspection.head_sectors() && inspection.head().len() < len;
+    let head = if continues { inspection.head() } else { &[] };
+    let start = head.len();
+    let mut bytes = vec![0; len.checked_add(start).ok_or(io::ErrorKind::OutOfMemory)?];
+    bytes[..start].copy_from_slice(head);
+    if card.read(range.start, &mut bytes[start..]).is_ok() {
+        inspection.give(if start == 0 { range.start } else { 0 }, bytes);
         return Ok(());
     }
-    for (lba, sector) in range.zip(bytes.chunks_exact_mut(SECTOR_LEN)) {
+    for (lba, sector) in range.zip(bytes[start..].chunks_exact_mut(SECTOR_LEN)) {
         match card.read(lba, sector) {
             Err(error) if lba == 0 => return Err(error),
             Err(_) => inspection.give_unreadable(lba..lba + 1),

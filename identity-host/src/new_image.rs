@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A new card image: an MBR and one empty FAT partition at 4 MiB, so that every slot is free.
+//! A new card image: an MBR and an empty FAT partition at 4 MiB, so that every slot is free; behind it perhaps a second partition.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,6 +16,8 @@ use crate::new_file::NewFile;
 
 /// Start of the partition in sectors: 4 MiB, past every slot, and aligned for SD cards.
 pub const PARTITION_LBA: u32 = 8192;
+/// The MBR's type of a partition of Linux.
+const LINUX: u8 = 0x83;
 /// Smallest image in bytes: the gap and a FAT that every system accepts.
 const SIZE_MIN: u64 = 8 << 20;
 
@@ -34,36 +36,61 @@ pub enum NewImageProblem {
 #[derive(Debug)]
 pub struct NewImage {
     file: NewFile,
+    /// Of the FAT partition.
+    sectors: u32,
 }
 
 impl NewImage {
-    /// Makes an image of `size` bytes.
+    /// Makes an image of `size` bytes, whose partition reaches to its end.
     ///
     /// # Errors
     /// [`Error::NewImage`] for a size that makes no card, or if `path` exists; [`Error::Io`].
     pub fn make(path: &Path, size: u64) -> Result<Self> {
+        Self::make_with_second(path, size, size)
+    }
+
+    /// The same with a second partition, for Linux and not formatted, from `second` in bytes to the end.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn make_with_second(path: &Path, size: u64, second: u64) -> Result<Self> {
         if path.symlink_metadata().is_ok() {
             return Err(exists(path));
         }
-        let sectors = u32::try_from(size / SECTOR_LEN as u64)
-            .ok()
-            .filter(|_| size >= SIZE_MIN && size.is_multiple_of(SECTOR_LEN as u64))
-            .ok_or_else(|| Error::NewImage { path: path.to_owned(), problem: NewImageProblem::Size(size) })?;
+        let sectors = |bytes: u64| {
+            u32::try_from(bytes / SECTOR_LEN as u64)
+                .ok()
+                .filter(|_| bytes >= SIZE_MIN && bytes.is_multiple_of(SECTOR_LEN as u64))
+                .ok_or_else(|| Error::NewImage {
+                    path: path.to_owned(),
+                    problem: NewImageProblem::Size(bytes),
+                })
+        };
+        let (end, second) = (sectors(size)?, sectors(second.min(size))?);
         let error = |error: io::Error| Error::io(path, Action::Create, error);
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // With the permissions of any new file.
         let new = NewFile::make(dir, 0o666).map_err(error)?;
         let file = new.file();
         file.set_len(size).map_err(error)?;
-        let partition = Partition { file, sectors: sectors - PARTITION_LBA, at: 0 };
-        let kind = format(partition).map_err(error)?;
-        file.write_all_at(&boot_record(kind, sectors), 0).map_err(error)?;
-        Ok(Self { file: new })
+        let sectors = second - PARTITION_LBA;
+        let kind = format(Partition { file, sectors, at: 0 }).map_err(error)?;
+        let entries = [(kind, PARTITION_LBA, sectors), (LINUX, second, end - second)];
+        file.write_all_at(&boot_record(&entries), 0).map_err(error)?;
+        Ok(Self { file: new, sectors })
     }
 
     /// Where this process can open it until it is kept.
     pub fn path(&self) -> PathBuf {
         self.file.path()
+    }
+
+    /// The file, for a program that formats the second partition.
+    ///
+    /// # Errors
+    /// [`Error::Io`], if this process has too many files open.
+    pub fn file(&self, path: &Path) -> Result<File> {
+        self.file.file().try_clone().map_err(|error| Error::io(path, Action::Create, error))
     }
 
     /// Puts files at the top of the FAT partition, by their names. `path` is for messages.
@@ -72,9 +99,7 @@ impl NewImage {
     /// [`Error::Io`], also if there is no room.
     pub fn put_files(&self, path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
         let put = || -> io::Result<()> {
-            let file = self.file.file();
-            let sectors = u32::try_from(file.metadata()?.len() / SECTOR_LEN as u64).unwrap_or(u32::MAX);
-            let partition = Partition { file, sectors: sectors - PARTITION_LBA, at: 0 };
+            let partition = Partition { file: self.file.file(), sectors: self.sectors, at: 0 };
             let made = fatfs::FileSystem::new(partition, fatfs::FsOptions::new())?;
             for (name, bytes) in files {
                 let mut entry = made.root_dir().create_file(name)?;
@@ -134,18 +159,23 @@ fn format(mut partition: Partition<'_>) -> io::Result<u8> {
     })
 }
 
-/// An MBR with one partition; offsets as in the UEFI specification 2.10, tables 5-1 and 5-2.
-fn boot_record(kind: u8, sectors: u32) -> [u8; SECTOR_LEN] {
+/// An MBR with these partitions, each by type, first sector and length; one without a length is none. Offsets as in the UEFI
+/// specification 2.10, tables 5-1 and 5-2.
+fn boot_record(partitions: &[(u8, u32, u32)]) -> [u8; SECTOR_LEN] {
     /// Addressed by LBA: the CHS fields say "beyond", as other tools write it.
     const BEYOND: [u8; 3] = [0xfe, 0xff, 0xff];
     let mut record = [0; SECTOR_LEN];
     record[440..444].copy_from_slice(&Uuid::new_v4().as_bytes()[..4]);
-    let entry = &mut record[446..462];
-    entry[1..4].copy_from_slice(&BEYOND);
-    entry[4] = kind;
-    entry[5..8].copy_from_slice(&BEYOND);
-    LittleEndian::write_u32(&mut entry[8..12], PARTITION_LBA);
-    LittleEndian::write_u32(&mut entry[12..16], sectors - PARTITION_LBA);
+    let entries = record[446..510].chunks_exact_mut(16);
+    for (entry, &(kind, first, sectors)) in
+        entries.zip(partitions.iter().filter(|(.., sectors)| *sectors > 0))
+    {
+        entry[1..4].copy_from_slice(&BEYOND);
+        entry[4] = kind;
+        entry[5..8].copy_from_slice(&BEYOND);
+        LittleEndian::write_u32(&mut entry[8..12], first);
+        LittleEndian::write_u32(&mut entry[12..16], sectors);
+    }
     record[510..].copy_from_slice(&[0x55, 0xaa]);
     record
 }

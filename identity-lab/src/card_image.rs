@@ -2,7 +2,9 @@
 //! The image of a card: where its loaders lie, what is on its partition, how large it is, and whose it is.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
+use std::process::Command;
 
 use identity_core::{Identity, Uuid};
 use identity_host::device::safety::{Allowed, InUse};
@@ -12,18 +14,19 @@ use identity_host::stamp::{self, Request, Values};
 use identity_host::surroundings::Surroundings;
 use identity_host::update;
 use identity_layout::families::{FAMILIES, Family, Sign};
-use identity_ui::{Failure, Result};
+use identity_ui::{Exit, Failure, Result};
 
 use crate::boards::Board;
 use crate::lab::{Lab, existing, missing};
 use crate::netboot::plan::for_card;
 use crate::netboot::sources::Sources;
-use crate::profile::{CardLoader, LabPath, Profile};
+use crate::profile::{CardLoader, LabPath, Profile, Writes};
 
 const SECTOR: u64 = 512;
 const MIB: u64 = 1 << 20;
 /// Sizes of an image in bytes: QEMU takes powers of two alone for a card.
-const SIZES: [u64; 3] = [16 * MIB, 32 * MIB, 64 * MIB];
+const SIZES: [u64; 3] = [16 * MIB, 32 * MIB, LARGEST];
+const LARGEST: u64 = 64 * MIB;
 /// Bytes that a FAT, its directory and the rest of the last cluster of each file take at most, by the megabyte of a card and
 /// the file.
 const FAT_OVERHEAD: u64 = 256 << 10;
@@ -53,6 +56,8 @@ impl Placed {
 pub struct Plan<'a> {
     /// Length in bytes.
     pub size: u64,
+    /// Where the second partition begins, for what the board writes, in bytes from the start; it reaches to the end.
+    pub keep: Option<u64>,
     /// Loaders before the partition, in the order of their sectors.
     pub loaders: Vec<Placed>,
     /// Files on the partition, by name.
@@ -88,8 +93,16 @@ pub fn plan<'a>(lab: &Lab, profile: &Profile, board: Option<&'a Board>) -> Resul
         }
         files.push((name, read(lab, path)?));
     }
-    let size = size(profile, &files)?;
-    Ok(Plan { size, loaders, files, board })
+    let room = size(profile, &files)?;
+    let keep = profile.root.as_ref().is_some_and(|root| root.writes == Writes::Keep).then_some(room);
+    let size = if keep.is_some() { LARGEST } else { room };
+    if keep == Some(size) {
+        return Err(profile.place().refused(format!(
+            "the files of this card leave no room for `writes = \"keep\"` on an image of {} MiB; take less onto the card",
+            LARGEST / MIB
+        )));
+    }
+    Ok(Plan { size, keep, loaders, files, board })
 }
 
 fn read(lab: &Lab, path: &LabPath) -> Result<Vec<u8>> {
@@ -104,7 +117,7 @@ fn size(profile: &Profile, files: &[(String, Vec<u8>)]) -> Result<u64> {
     SIZES.into_iter().find(|size| *size >= needed).ok_or_else(|| {
         profile.place().refused(format!(
             "the files of this card take {bytes} bytes; an image of {} MiB has no room for them",
-            SIZES[SIZES.len() - 1] / MIB
+            LARGEST / MIB
         ))
     })
 }
@@ -208,14 +221,39 @@ fn check_room(profile: &Profile, loaders: &[Placed]) -> Result<()> {
 /// # Errors
 /// Exit 6 if the loaders leave no room for an identity, or the file is there; 7 if the disk fails.
 pub fn make(plan: &Plan<'_>, path: &Path) -> Result<()> {
-    let image = NewImage::make(path, plan.size)?;
+    let image = NewImage::make_with_second(path, plan.size, plan.keep.unwrap_or(plan.size))?;
     for loader in &plan.loaders {
         image.put_before_partition(path, loader.lba, &loader.bytes)?;
     }
     image.put_files(path, &plan.files)?;
+    if let Some(start) = plan.keep {
+        format(image.file(path)?, start, plan.size - start)?;
+    }
     stamp_or_try(plan.board, &image, path)?;
     image.keep(path)?;
     Ok(())
+}
+
+/// An ext4 file system in a part of the file, in bytes.
+fn format(file: fs::File, start: u64, len: u64) -> Result<()> {
+    let mut mkfs = Command::new("mkfs.ext4");
+    mkfs.args(["-q", "-F", "-L", "keep", "-E", &format!("offset={start}")]);
+    // It opens what it has as standard input: the image has no name yet. The length is in KiB.
+    mkfs.args(["/dev/stdin", &format!("{}k", len >> 10)]).stdin(file);
+    match mkfs.output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Err(Failure::new(
+                Exit::Device,
+                format!("mkfs.ext4 cannot make the partition for `writes = \"keep\"`: {said}"),
+            ))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::refused(
+            "mkfs.ext4, which makes the partition for `writes = \"keep\"`, is not installed: on Debian `apt install e2fsprogs`",
+        )),
+        Err(error) => Err(Failure::new(Exit::Device, format!("mkfs.ext4 cannot be started: {error}"))),
+    }
 }
 
 /// Gives the card the board's identity; one without a board must have room for an identity all the same.

@@ -57,18 +57,13 @@ impl Inspection {
         self.first_unknown(whole_device::probes(&gap))
     }
 
-    /// Takes the bytes of the range that [`Inspection::next`] has named: whole sectors from `start_lba` on.
-    pub fn give(&mut self, start_lba: u64, bytes: Vec<u8>) {
-        if start_lba == self.head_sectors() {
-            // The shorter one is moved, so that a gap of 32 MiB is not in memory twice.
-            let mut bytes = bytes;
-            if bytes.len() > self.head.len() {
-                bytes.reserve_exact(self.head.len());
-                bytes.splice(0..0, self.head.drain(..));
-                self.head = bytes;
-            } else {
-                self.head.append(&mut bytes);
-            }
+    /// Takes the bytes of the range that [`Inspection::next`] has named: whole sectors from `start_lba` on, or from LBA 0 on,
+    /// behind those of the head.
+    pub fn give(&mut self, start_lba: u64, mut bytes: Vec<u8>) {
+        if start_lba == 0 && bytes.len() > self.head.len() {
+            self.head = bytes;
+        } else if start_lba == self.head_sectors() {
+            self.head.append(&mut bytes);
         } else {
             self.pieces.push(Piece { start_lba, bytes });
         }
@@ -113,7 +108,8 @@ impl Inspection {
         self.head
     }
 
-    fn head_sectors(&self) -> u64 {
+    /// How many sectors are known from LBA 0 on.
+    pub fn head_sectors(&self) -> u64 {
         len(&self.head).checked_div(SECTOR).unwrap_or(0)
     }
 

@@ -28,19 +28,51 @@ struct Lab {
 }
 
 impl Lab {
-    /// A copy of the lab of `tests/lib/netboot-lab`, with these boards.
-    fn new(boards: &str, profile: &str) -> Self {
+    /// A copy of the lab of `tests/lib/netboot-lab`.
+    fn new() -> Self {
         let lab = Self { dir: TempDir::new().expect("a temporary directory"), boards: Vec::new() };
         copy_lab(&artifact("IDENTITY_TEST_NETBOOT_LAB"), lab.dir.path());
-        lab.run(&["add", boards, "--profile", profile]);
-        lab.run(&["netboot", "out"]);
-        let list: Value = serde_json::from_str(&lab.run(&["list", "--format", "json"])).expect("JSON");
+        lab
+    }
+
+    /// With these boards, the tree, and a card for each.
+    fn with(self, boards: &[(&str, &str)]) -> Self {
+        for (names, profile) in boards {
+            self.run(&["add", names, "--profile", profile]);
+        }
+        self.run(&["netboot", "--secrets", "out"]);
+        let list: Value = serde_json::from_str(&self.run(&["list", "--format", "json"])).expect("JSON");
         let boards = list.as_array().expect("a list").clone();
         for board in &boards {
             let hostname = text(board, "/hostname");
-            lab.run(&["card", hostname, "-o", &format!("{hostname}.img")]);
+            self.run(&["card", hostname, "-o", &format!("{hostname}.img")]);
         }
-        Self { boards, ..lab }
+        Self { boards, ..self }
+    }
+
+    /// A second profile, `beagle`, whose root is that of `panda` and a file /beagle, and whose boards keep what they write.
+    fn add_beagle(&self) {
+        let panda = fs::read_to_string(self.path("profiles/panda.toml")).expect("the profile");
+        let is_image = |line: &&str| line.starts_with("image = ");
+        let image = panda.lines().find(is_image).and_then(|line| line.split('"').nth(1)).expect("a root");
+        fs::copy(self.path(image), self.path("images/beagle.squashfs")).expect("room");
+        fs::write(self.path("beagle"), "a beagle\n").expect("own directory");
+        let mut append = Command::new("mksquashfs");
+        append.arg(self.path("beagle")).arg(self.path("images/beagle.squashfs")).arg("-no-progress");
+        assert!(append.stdout(Stdio::null()).status().expect("mksquashfs").success());
+        let beagle = panda.replace(image, "images/beagle.squashfs").replace("\"discard\"", "\"keep\"");
+        fs::write(self.path("profiles/beagle.toml"), beagle).expect("own directory");
+    }
+
+    /// A host key of a board's own, which nobody else may read; its text.
+    fn add_host_key(&self, hostname: &str) -> String {
+        let dir = self.path(&format!("overlays/board/{hostname}/etc/ssh"));
+        fs::create_dir_all(&dir).expect("own directory");
+        let key = dir.join("ssh_host_ed25519_key");
+        let mut keygen = Command::new("ssh-keygen");
+        keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key);
+        assert!(keygen.status().expect("ssh-keygen").success());
+        fs::read_to_string(key).expect("the key")
     }
 
     #[track_caller]
@@ -67,12 +99,11 @@ impl Lab {
         network.start(&machine, number, &self.capture(number))
     }
 
-    /// The SHA-256 of the only image that is served.
-    fn image(&self) -> String {
-        let mut images = fs::read_dir(self.path("out/images")).expect("images");
-        let image = images.next().expect("an image").expect("an entry").path();
-        let output = Command::new("sha256sum").arg(image).output().expect("coreutils");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+    /// The SHA-256 of each image that is served.
+    fn images(&self) -> String {
+        let sum = "sha256sum *.squashfs";
+        let output = Command::new("sh").args(["-c", sum]).current_dir(self.path("out/images")).output();
+        String::from_utf8(output.expect("coreutils").stdout).expect("text")
     }
 }
 
@@ -122,6 +153,15 @@ fn is_itself(board: &mut Board, identity: &Value) {
     }
 }
 
+/// The board's own host key, of its overlay, or none.
+fn has_key(board: &mut Board, key: Option<&String>) {
+    let said = ask(board, "cat /etc/ssh/ssh_host_ed25519_key");
+    match key {
+        Some(key) => assert_eq!(said.replace("\r\n", "\n").trim(), key.trim()),
+        None => assert!(said.contains("No such file"), "{said}"),
+    }
+}
+
 /// Waits for the server to have as many clients.
 fn clients(network: &Network, count: usize, patience: Duration) {
     let start = Instant::now();
@@ -146,9 +186,14 @@ fn is_alone_on_its_wire(capture: &Path, mac: &str) {
 /// The whole story, as each boot takes minutes here.
 #[test]
 fn netboot_root_is_shared_by_two_boards_and_each_stays_itself() {
-    let network = Network::new(2);
-    let lab = Lab::new("panda-[01-02]", "panda");
-    let image = lab.image();
+    let network = Network::new(3);
+    let lab = Lab::new();
+    lab.add_beagle();
+    let key = lab.add_host_key("panda-01");
+    let lab = lab.with(&[("panda-[01-02]", "panda"), ("stray", "beagle")]);
+    assert_eq!(text(&lab.boards[2], "/hostname"), "stray");
+    let images = lab.images();
+    assert_eq!(images.lines().count(), 2, "{images}");
     let serve = Serve::start(&network, lab.dir.path());
 
     // From power-on to multi-user, each its own machine.
@@ -157,6 +202,7 @@ fn netboot_root_is_shared_by_two_boards_and_each_stays_itself() {
         log_in(&mut board, text(&lab.boards[index], "/hostname"));
         is_itself(&mut board, &lab.boards[index]);
         is_alone_on_its_wire(&lab.capture(number), text(&lab.boards[index], "/macs/0"));
+        has_key(&mut board, (number == 1).then_some(&key));
         ask(&mut board, "echo mine >/root/written; sync");
         board
     });
@@ -190,24 +236,35 @@ fn netboot_root_is_shared_by_two_boards_and_each_stays_itself() {
     drop(second);
     clients(&network, 0, Duration::from_secs(60));
 
-    // The same boards from the same snapshot. Both ways to end do.
-    side_by_side(vec![(1, "poweroff"), (2, "reboot")], |index, (number, end)| {
+    // The same boards from the same snapshot, and a third one with another. Both ways to end do.
+    side_by_side(vec![(1, "poweroff"), (2, "reboot"), (3, "poweroff")], |index, (number, end)| {
         let mut board = lab.start(&network, number);
         log_in(&mut board, text(&lab.boards[index], "/hostname"));
         assert_eq!(ask(&mut board, "ls /root"), "");
         is_itself(&mut board, &lab.boards[index]);
+        has_key(&mut board, (number == 1).then_some(&key));
+        let is_beagle = ask(&mut board, "cat /beagle") == "a beagle";
+        assert_eq!(is_beagle, number == 3);
+        ask(&mut board, "echo kept >/root/written");
         board.send(&format!("systemctl {end}\n"));
         board.wait_for_end(SOON);
     });
     clients(&network, 0, Duration::from_secs(60));
+
+    // What the third one has written is kept.
+    let mut stray = lab.start(&network, 3);
+    log_in(&mut stray, "stray");
+    assert_eq!(ask(&mut stray, "cat /root/written"), "kept");
+    is_itself(&mut stray, &lab.boards[2]);
+    drop(stray);
     serve.stop();
-    assert_eq!(lab.image(), image);
+    assert_eq!(lab.images(), images);
 }
 
 #[test]
 fn netboot_root_may_be_the_installer_of_debian() {
     let network = Network::new(1);
-    let lab = Lab::new("panda-01", "installer");
+    let lab = Lab::new().with(&[("panda-01", "installer")]);
     let _serve = Serve::start(&network, lab.dir.path());
     let mut board = lab.start(&network, 1);
     board.expect_within(PATIENCE, "Starting system log daemon: syslogd, klogd.");

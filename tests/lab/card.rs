@@ -8,7 +8,7 @@ use identity_tests::cli::{Identity, tool};
 use identity_tests::run_where_installed;
 use serde_json::Value;
 
-use crate::{Lab, UUID};
+use crate::{Answer, Lab, UUID};
 
 /// What boot ROMs of Allwinner take for a loader: U-Boot's `include/sunxi_image.h`, with its checksum.
 pub fn sunxi(len: usize) -> Vec<u8> {
@@ -127,6 +127,37 @@ fn a_card_with_a_kernel_has_what_its_script_loads() {
     lab.write("boot/initrd.gz", vec![7; 70 << 20]);
     lab.run(&["card", "panda-01", "-o", "large.img"]).exits(6).says(&["an image of 64 MiB has no room"]);
     assert!(!lab.path("large.img").exists());
+}
+
+/// A second partition for what the board writes, by the tools that everybody has.
+#[test]
+fn a_card_that_keeps_what_is_written_has_a_partition_for_it() {
+    let lab = lab(SUNXI);
+    lab.write("profiles/panda.toml", lab.read("profiles/panda.toml").replace("\"discard\"", "\"keep\""));
+    lab.run(&["card", "panda-01", "-o", "card.img"])
+        .exits(0)
+        .shows(&["keep      48 MiB for what the board writes"]);
+    let card = lab.path("card.img");
+    assert_eq!(verified(&card).0, Some(0));
+    if let Some(dump) = run_where_installed(tool("sfdisk").arg("--json").arg(&card)) {
+        let dump: Value = serde_json::from_str(&dump).expect("JSON");
+        let partitions = dump["partitiontable"]["partitions"].as_array().expect("partitions");
+        let starts: Vec<_> = partitions.iter().map(|partition| &partition["start"]).collect();
+        assert_eq!(starts, [8192, 32768]);
+    }
+    let bytes = fs::read(&card).expect("the image");
+    assert_eq!(bytes.len(), 64 << 20);
+    for (name, part, fsck) in
+        [("fat", &bytes[4 << 20..16 << 20], "fsck.vfat"), ("keep", &bytes[16 << 20..], "fsck.ext4")]
+    {
+        lab.write(name, part);
+        run_where_installed(tool(fsck).arg("-n").arg(lab.path(name)));
+    }
+    let mut no_mkfs = lab.command();
+    no_mkfs.args(["card", "panda-02", "-o", "other.img"]);
+    no_mkfs.env("PATH", lab.path("boot"));
+    Answer::of(&mut no_mkfs).exits(6).says(&["apt install e2fsprogs"]);
+    assert!(!lab.path("other.img").exists());
 }
 
 #[test]

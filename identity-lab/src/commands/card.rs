@@ -11,7 +11,7 @@ use crate::args::{CardArgs, Format};
 use crate::boards::Board;
 use crate::card_image::{Plan, make, plan};
 use crate::lab::Lab;
-use crate::profile::{Profile, Writes};
+use crate::profile::Profile;
 
 #[derive(Serialize)]
 struct Loader<'a> {
@@ -30,6 +30,8 @@ struct Shown<'a> {
     hostname: Option<&'a str>,
     loaders: Vec<Loader<'a>>,
     files: Vec<&'a str>,
+    /// Bytes of the partition for what the board writes.
+    keep_bytes: Option<u64>,
 }
 
 /// Runs the verb.
@@ -51,9 +53,6 @@ pub fn run(lab: &Path, args: &CardArgs) -> Result<Exit> {
             "profile {}: [card] names no loader, so the card boots no board by itself",
             profile.name
         ));
-    }
-    if profile.root.as_ref().is_some_and(|root| root.writes == Writes::Keep) {
-        say("the image has no partition for `writes = \"keep\"`: make one on the card, behind the first");
     }
     if !args.dry_run {
         make(&plan, &args.output)?;
@@ -90,6 +89,7 @@ fn show(plan: &Plan<'_>, profile: &Profile, args: &CardArgs) -> String {
         hostname: plan.board.map(|board| board.hostname.as_str()),
         loaders: loaders.collect(),
         files: plan.files.iter().map(|(name, _)| name.as_str()).collect(),
+        keep_bytes: plan.keep.map(|start| plan.size - start),
     };
     if args.format == Format::Json {
         return json(&shown);
@@ -101,6 +101,9 @@ fn show(plan: &Plan<'_>, profile: &Profile, args: &CardArgs) -> String {
         text += &format!("loader    {file} at LBA {first_lba} to {last_lba}{family}\n");
     }
     text += &format!("files     {}\n", shown.files.join(", "));
+    if let Some(bytes) = shown.keep_bytes {
+        text += &format!("keep      {} MiB for what the board writes\n", bytes >> 20);
+    }
     text + &match plan.board {
         Some(board) => format!("identity  {} {}\n", board.uuid, board.hostname),
         None => "identity  none: `identity stamp` gives the card one\n".to_owned(),

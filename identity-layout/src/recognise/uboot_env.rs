@@ -36,11 +36,11 @@ pub const UNJUDGED: &str = "sectors not searched: too much that looks like a U-B
 /// Environments that start before `end_lba`, in order. If the budget ends, the rest of the gap counts as one.
 fn find_all(gap: &[u8], end_lba: u64, budget: &mut Budget) -> Vec<Extent> {
     let registers = Registers::new(gap);
-    let texts = text_ends(gap);
+    let texts = text_ends(gap, &registers.is_zero);
     let mut found = Vec::new();
     let mut behind_lba = 0;
     for (lba, text_ends) in (0..end_lba).zip(texts) {
-        if lba < behind_lba || is_uniform(gap, lba) {
+        if lba < behind_lba || registers.is_zero(lba) || is_ones(gap, lba) {
             continue;
         }
         match find_at(&registers, gap, lba, text_ends, budget) {
@@ -103,23 +103,23 @@ fn places_of_other_copies(found: &[Extent], end_lba: u64) -> Vec<Extent> {
 
 struct OutOfBudget;
 
-/// Zeros or 0xFF alone: nothing starts there.
-fn is_uniform(gap: &[u8], lba: u64) -> bool {
+/// 0xFF alone: nothing starts there, as in zeros.
+fn is_ones(gap: &[u8], lba: u64) -> bool {
     let sector = lba.checked_mul(SECTOR).and_then(|at| gap.span(at, SECTOR)).unwrap_or(&[]);
-    [0, 0xff].iter().any(|&byte| sector == [byte; identity_core::SECTOR_LEN])
+    sector == [0xff; identity_core::SECTOR_LEN]
 }
 
 /// For each sector, where the variables end that start at each of [`DATA_OFFSETS`]: behind their double NUL, counted from
 /// the sector's start. Variables are strings with a `=` behind a name of at least one byte, whatever else they hold; an
 /// environment without any is a sector of zeros behind the checksum. `None` for a sector of zeros: nothing starts there.
-fn text_ends(gap: &[u8]) -> Vec<[Option<u64>; 2]> {
+fn text_ends(gap: &[u8], is_zero: &[bool]) -> Vec<[Option<u64>; 2]> {
     let sectors = gap.chunks(identity_core::SECTOR_LEN);
     let mut ends = vec![[None; 2]; sectors.len()];
     let mut strings = Strings::default();
     let mut sector_at = len(gap).next_multiple_of(SECTOR);
-    for (sector, ends) in sectors.zip(&mut ends).rev() {
+    for (number, (sector, ends)) in sectors.zip(&mut ends).enumerate().rev() {
         sector_at = sector_at.saturating_sub(SECTOR);
-        if sector == [0; identity_core::SECTOR_LEN] {
+        if is_zero.get(number) == Some(&true) {
             strings = Strings::before_zeros(sector_at);
             continue;
         }
@@ -254,21 +254,28 @@ fn before_zero_bit(register: u32) -> u32 {
 }
 
 /// The register at each sector's start, from 0 at the gap's, and at its end.
-struct Registers(Vec<u32>);
+struct Registers {
+    at: Vec<u32>,
+    /// Whether a sector is zeros alone.
+    is_zero: Vec<bool>,
+}
 
 impl Registers {
     fn new(gap: &[u8]) -> Self {
+        let sectors = gap.as_chunks::<{ identity_core::SECTOR_LEN }>().0;
+        let is_zero: Vec<_> =
+            sectors.iter().map(|sector| *sector == [0; identity_core::SECTOR_LEN]).collect();
         let mut register = 0;
-        let mut registers = vec![register];
-        for sector in gap.as_chunks::<{ identity_core::SECTOR_LEN }>().0 {
-            register = if *sector == [0; identity_core::SECTOR_LEN] {
-                ONE_SECTOR.apply(register)
-            } else {
-                behind(register, sector)
-            };
-            registers.push(register);
+        let mut at = vec![register];
+        for (sector, is_zero) in sectors.iter().zip(&is_zero) {
+            register = if *is_zero { ONE_SECTOR.apply(register) } else { behind(register, sector) };
+            at.push(register);
         }
-        Self(registers)
+        Self { at, is_zero }
+    }
+
+    fn is_zero(&self, lba: u64) -> bool {
+        usize::try_from(lba).is_ok_and(|number| self.is_zero.get(number) == Some(&true))
     }
 
     /// What may be an environment at `lba` with its data at `data_at`.
@@ -276,7 +283,7 @@ impl Registers {
         let number = usize::try_from(lba).ok()?;
         let sector = gap.span(lba.checked_mul(SECTOR)?, SECTOR)?;
         // The register is all ones before the data.
-        let register = !behind(*self.0.get(number)?, sector.span(0, data_at)?);
+        let register = !behind(*self.at.get(number)?, sector.span(0, data_at)?);
         let register = (0..data_at.saturating_mul(8)).fold(register, |register, _| before_zero_bit(register));
         Some(Start { lba, number, data_at, stored: sector.u32_le(0)?, register })
     }
@@ -298,7 +305,7 @@ impl Start {
     fn has_len(&self, registers: &Registers, sectors: u64, register: u32) -> bool {
         let end = usize::try_from(sectors)
             .ok()
-            .and_then(|sectors| registers.0.get(self.number.checked_add(sectors)?));
+            .and_then(|sectors| registers.at.get(self.number.checked_add(sectors)?));
         end.is_some_and(|end| !(end ^ register) == self.stored)
     }
 
