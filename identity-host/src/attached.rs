@@ -54,7 +54,7 @@ pub fn devices(host: &Host) -> Vec<Device> {
 }
 
 fn system_point(mounts: &[(String, Mount)]) -> Option<String> {
-    let is_mounted = |point: &&&str| mounts.iter().any(|(_, mount)| mount.point == **point);
+    let is_mounted = |point: &&&str| mounts.iter().any(|(_, mount)| mount.point.as_os_str() == **point);
     SYSTEM_POINTS.iter().find(is_mounted).map(|point| (*point).to_owned())
 }
 

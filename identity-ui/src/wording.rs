@@ -2,7 +2,6 @@
 //! Facts as sentences: what was found, where, and what to do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
@@ -696,12 +695,13 @@ fn target(path: &Path, problem: &TargetProblem) -> String {
             )
         }
         TargetProblem::SystemDisk { name, point } => {
+            let point = shell::path(point);
             format!(
                 "{shown} is the system disk ({point} is on /dev/{name}), which `identity` never writes; check the name"
             )
         }
         TargetProblem::Mounted { name, point } => {
-            let point = shell::word(OsStr::new(point));
+            let point = shell::path(point);
             format!("/dev/{name} is mounted on {point}; unmount it first: `umount {point}`")
         }
         TargetProblem::Swap(path) => {

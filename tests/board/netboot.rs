@@ -16,6 +16,8 @@ pub const KNOWN: &str = "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5";
 const UNKNOWN: &str = "0b9ad1c6-3a4b-4f3e-8d55-1f0e6f1a7c02";
 /// What a boot command does; vexpress has no address for scripts.
 const BOOT: &str = "setenv scriptaddr 60200000; setenv autoload no; dhcp; tftpboot ${scriptaddr} boot.scr; source ${scriptaddr}\n";
+const BOOT_ELSEWHERE: &str =
+    "setenv autoload no; dhcp; tftpboot ${scriptaddr} boot.scr; source ${scriptaddr}\n";
 
 const ADDRESSES: &str =
     "kernel_addr_r = \"0x62000000\"\nfdt_addr_r = \"0x63f00000\"\nramdisk_addr_r = \"0x64000000\"\n";
@@ -153,15 +155,39 @@ fn a_second_stage_takes_the_same_identity_and_starts_once() {
     board.send(BOOT);
     board.expect("Loading Kernel Image to 60800000");
     let second = board.stop_autoboot();
-    let line = |said: &str| said.lines().find(|line| line.starts_with("identity: ")).map(str::to_owned);
-    assert!(line(&first).is_some_and(|line| line.contains(KNOWN)), "{first}");
-    assert_eq!(line(&first), line(&second));
+    have_one_identity(&first, &second);
     board.send(BOOT);
     let said = board.expect("Unknown kernel command line");
     assert!(
         said.contains("command line: console=ttyAMA0 place=b4 name=panda-3") && !said.contains("60800000"),
         "{said}"
     );
+}
+
+/// Both stages say the same of the card.
+fn have_one_identity(first: &str, second: &str) {
+    let line = |said: &str| said.lines().find(|line| line.starts_with("identity: ")).map(str::to_owned);
+    assert!(line(first).is_some_and(|line| line.contains(KNOWN)), "{first}");
+    assert_eq!(line(first), line(second));
+}
+
+#[test]
+fn a_second_stage_for_aarch64_starts_once_too() {
+    let bench = Bench::new("2025.01", Model::Arm64);
+    let loader = "[loader]\nfile = \"boot/u-boot.bin\"\naddress = \"0x41000000\"\nhow = \"booti\"\n";
+    let u_boot = Model::Arm64.build("2025.01").join("u-boot.bin");
+    let dir = lab("vexpress-v2p-ca9.dtb", &u_boot, loader, "");
+    run(dir.path(), &["netboot", "out"]);
+    copy(&dir.path().join("out/tftp"), bench.image.dir());
+    bench.image.run(format!("stamp --uuid {KNOWN} --profile panda")).exits(0);
+    let (mut board, first) = bench.boot();
+    board.send(BOOT_ELSEWHERE);
+    let second = board.stop_autoboot();
+    have_one_identity(&first, &second);
+    // The kernel is none for this machine.
+    board.send(BOOT_ELSEWHERE);
+    let said = board.expect("-zImage'");
+    assert!(!said.contains("-u-boot.bin'"), "{said}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Real block devices, as loop devices: stamped past every cache, and refused for whatever speaks against it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread::sleep;
@@ -174,10 +176,11 @@ fn a_card_with_a_mounted_partition_is_refused_until_it_is_unmounted() {
 fn a_mount_point_is_named_as_a_shell_takes_it() {
     let image = created();
     let Some(card) = Loop::attach(image.path(), &[]) else { return };
-    for name in ["my card", "$(touch pwned)", "a\tb\nc\\040'd", "-x", "\u{1b}[31m"] {
+    for name in [&b"my card"[..], b"$(touch pwned)", b"a\tb\nc\\040'd", b"-x", b"\x1b[31m", b"\xfc\x80"] {
         let Some(mounted) = mount(&image, &card) else { return };
         drop(mounted);
-        let Some(_mounted) = Mounted::at(&card.partition(1), &image.dir().join(name)) else { return };
+        let point = image.dir().join(OsStr::from_bytes(name));
+        let Some(_mounted) = Mounted::at(&card.partition(1), &point) else { return };
         let said = card.run(format!("stamp --uuid {UUID} --hostname new")).exits(6).says_one_sentence();
         let command = said.stderr.split('`').nth(1).expect("a command").to_owned();
         assert!(!command.contains('\u{1b}'), "{command:?}");

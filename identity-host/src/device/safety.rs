@@ -75,14 +75,14 @@ pub enum TargetProblem {
         /// Name of the partition in the kernel.
         name: String,
         /// Where it is mounted.
-        point: String,
+        point: PathBuf,
     },
     /// It, or a partition of it, is mounted.
     Mounted {
         /// Name of the partition in the kernel.
         name: String,
         /// Where it is mounted.
-        point: String,
+        point: PathBuf,
     },
     /// This partition or file is swap space in use.
     Swap(PathBuf),
@@ -203,7 +203,8 @@ fn check_use(host: &Host, device: &Device) -> Result<(), TargetProblem> {
     let parts: Vec<_> = std::iter::once(device.clone()).chain(device.partitions()).collect();
 
     let mounted: Vec<(String, Mount)> = device.mounts(&mounts);
-    let system = mounted.iter().find(|(_, mount)| SYSTEM_MOUNTS.contains(&mount.point.as_str()));
+    let system =
+        mounted.iter().find(|(_, mount)| SYSTEM_MOUNTS.iter().any(|point| mount.point == Path::new(point)));
     if let Some((name, mount)) = system {
         return Err(TargetProblem::SystemDisk { name: name.clone(), point: mount.point.clone() });
     }
@@ -406,6 +407,15 @@ mod tests {
             "179:0",
             TargetProblem::Mounted { name: "mmcblk0p2".into(), point: "/media/me/my card".into() },
         );
+        // Nor need the card's own.
+        let fake = Fake::card();
+        fs::write(
+            fake.root.path().join("proc/self/mountinfo"),
+            b"23 1 179:2 / /media/\xfc\x80 rw - vfat /dev/sda1 rw\n",
+        )
+        .unwrap();
+        let point = OsStr::from_bytes(b"/media/\xfc\x80").into();
+        fake.refuses("179:0", TargetProblem::Mounted { name: "mmcblk0p2".into(), point });
         let fake = Fake::card();
         fake.mounted("179:2", "/media/a\\011b\\012c\\134040d");
         let point = "/media/a\tb\nc\\040d".into();

@@ -51,7 +51,7 @@ pub struct Mount {
     /// Device number, as `major:minor`.
     pub device: String,
     /// Directory on which it is mounted.
-    pub point: String,
+    pub point: PathBuf,
     /// What was mounted, as it was named then: some file systems have a number of their own, not their device's.
     pub source: String,
 }
@@ -108,16 +108,15 @@ impl Host {
     pub fn mounts(&self) -> Vec<Mount> {
         // A mount point is bytes: one that is no UTF-8 hides no other.
         let bytes = fs::read(self.root.join("proc/self/mountinfo")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes)
-            .lines()
-            .filter_map(|line| {
-                let mut words = line.split(' ');
-                let device = words.nth(2)?.to_owned();
-                let point = unescaped(words.nth(1)?.as_bytes()).to_string_lossy().into_owned();
-                let source = words.skip_while(|word| *word != "-").nth(2).unwrap_or_default().to_owned();
-                Some(Mount { device, point, source })
-            })
-            .collect()
+        let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+        let mounts = bytes.split(|&byte| byte == b'\n').filter_map(|line| {
+            let mut words = line.split(|&byte| byte == b' ');
+            let device = text(words.nth(2)?);
+            let point = unescaped(words.nth(1)?).into();
+            let source = text(words.skip_while(|word| *word != b"-").nth(2).unwrap_or_default());
+            Some(Mount { device, point, source })
+        });
+        mounts.collect()
     }
 
     /// Paths of devices and files in use as swap space.

@@ -112,3 +112,28 @@ fn a_device_as_image_is_measured_first() {
     bench.flash("", device.path()).exits(0);
     bench.holds(&bytes, UUID, [52, 6607]);
 }
+
+/// Without a record of the identity nothing is written.
+#[test]
+fn a_full_place_for_records_stops_a_flash_before_it_writes() {
+    if !identity_tests::block::is_privileged() {
+        return;
+    }
+    let bench = Bench::stamped();
+    let image = bench.file("os.img", &image(PARTITION_LBA));
+    let before = fs::read(bench.card.path()).unwrap();
+    // No room for bytes, and no room for a file.
+    for options in ["size=64k", "nr_inodes=3"] {
+        let script = format!(
+            "mount -t tmpfs -o {options} none /mnt && mkdir -m 700 /mnt/identity && touch /mnt/a && \
+             {{ dd if=/dev/zero of=/mnt/a bs=1k count=128 2>/dev/null; export XDG_STATE_HOME=/mnt; exec \"$@\"; }}"
+        );
+        let mut unshare = tool("unshare");
+        unshare.args(["--mount", "sh", "-c", &script, "sh"]).arg(identity_tests::cli::program());
+        let output = unshare.args(["flash", "--yes"]).arg(&image).arg(bench.card.path()).output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(7), "{options}: {words}");
+        assert!(words.contains("no space left on device; give records another directory"), "{words}");
+        assert!(fs::read(bench.card.path()).unwrap() == before, "{options}");
+    }
+}
