@@ -90,6 +90,9 @@ impl FirstSectors {
     /// Valid copies before the first partition, slots or not, by LBA.
     pub fn copies(&self) -> Vec<u32> {
         let is_copy = |lba: &u32| {
+            if self.gap().is_zero(u64::from(*lba)) {
+                return false;
+            }
             let sector = self.sector(u64::from(*lba)).and_then(Result::ok);
             sector.is_some_and(|sector| sector.starts_with(&MAGIC) && StoredCopy::parse(sector, *lba).is_ok())
         };
@@ -129,21 +132,48 @@ impl FirstSectors {
     }
 }
 
+/// Bytes that are read at once where the head goes on.
+const PIECE: usize = 128 << 10;
+
+/// Makes a short head longer by `len` bytes. Most of a card's first sectors are zeros: memory that is zero as it comes is not
+/// touched for them.
+fn read_on(card: &dyn Card, len: usize, inspection: &mut Inspection) -> io::Result<()> {
+    let known = inspection.head();
+    let mut head = vec![0; known.len().checked_add(len).ok_or(io::ErrorKind::OutOfMemory)?];
+    let (front, rest) = head.split_at_mut(known.len());
+    front.copy_from_slice(known);
+    let mut zeros = inspection.zeros().to_vec();
+    let mut piece = vec![0; PIECE.min(len)];
+    for (place, lba) in rest.chunks_mut(PIECE).zip((inspection.head_sectors()..).step_by(PIECE / SECTOR_LEN))
+    {
+        let piece = &mut piece[..place.len()];
+        card.read(lba, piece)?;
+        for (place, sector) in place.chunks_exact_mut(SECTOR_LEN).zip(piece.chunks_exact(SECTOR_LEN)) {
+            let is_zero = *sector == [0; SECTOR_LEN];
+            if !is_zero {
+                place.copy_from_slice(sector);
+            }
+            zeros.push(is_zero);
+        }
+    }
+    inspection.give_head(head, zeros);
+    Ok(())
+}
+
 /// Reads what the inspection asks for, at once or, where that fails, sector by sector.
 fn read(card: &dyn Card, range: Range<u64>, inspection: &mut Inspection) -> io::Result<()> {
     let len = usize::try_from(range.end - range.start).ok().and_then(|count| count.checked_mul(SECTOR_LEN));
     let len = len.ok_or(io::ErrorKind::OutOfMemory)?;
-    // A short head lies in front of what continues it, so that what is read is not moved afterwards.
     let continues = range.start == inspection.head_sectors() && inspection.head().len() < len;
-    let head = if continues { inspection.head() } else { &[] };
-    let start = head.len();
-    let mut bytes = vec![0; len.checked_add(start).ok_or(io::ErrorKind::OutOfMemory)?];
-    bytes[..start].copy_from_slice(head);
-    if card.read(range.start, &mut bytes[start..]).is_ok() {
-        inspection.give(if start == 0 { range.start } else { 0 }, bytes);
+    if continues && read_on(card, len, inspection).is_ok() {
         return Ok(());
     }
-    for (lba, sector) in range.zip(bytes[start..].chunks_exact_mut(SECTOR_LEN)) {
+    let mut bytes = vec![0; len];
+    if card.read(range.start, &mut bytes).is_ok() {
+        inspection.give(range.start, bytes);
+        return Ok(());
+    }
+    for (lba, sector) in range.zip(bytes.chunks_exact_mut(SECTOR_LEN)) {
         match card.read(lba, sector) {
             Err(error) if lba == 0 => return Err(error),
             Err(_) => inspection.give_unreadable(lba..lba + 1),

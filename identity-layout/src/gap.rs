@@ -17,6 +17,7 @@ pub struct Gap<'a> {
     bytes: &'a [u8],
     pieces: &'a [Piece],
     unreadable: &'a [Range<u64>],
+    zeros: &'a [bool],
     device_sectors: u64,
 }
 
@@ -45,7 +46,7 @@ pub struct Piece {
 impl<'a> Gap<'a> {
     /// `bytes` are the first of a device of `device_sectors`.
     pub fn new(bytes: &'a [u8], device_sectors: u64) -> Self {
-        Self { bytes, pieces: &[], unreadable: &[], device_sectors }
+        Self { bytes, pieces: &[], unreadable: &[], zeros: &[], device_sectors }
     }
 
     /// The same, with sectors that were read elsewhere.
@@ -58,6 +59,20 @@ impl<'a> Gap<'a> {
     #[must_use]
     pub fn with_unreadable(self, unreadable: &'a [Range<u64>]) -> Self {
         Self { unreadable, ..self }
+    }
+
+    /// The same, with which of the first sectors are zeros alone, so that nobody looks at their bytes.
+    #[must_use]
+    pub fn with_zeros(self, zeros: &'a [bool]) -> Self {
+        Self { zeros, ..self }
+    }
+
+    /// Whether a sector is known, and zeros alone.
+    pub fn is_zero(&self, lba: u64) -> bool {
+        match usize::try_from(lba).ok().and_then(|number| self.zeros.get(number)) {
+            Some(is_zero) => *is_zero,
+            None => self.sector(lba).is_some_and(|sector| *sector == [0; SECTOR_LEN]),
+        }
     }
 
     /// What is known of a sector.

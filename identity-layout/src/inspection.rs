@@ -23,6 +23,8 @@ const UNREADABLE: [u8; SECTOR_LEN] = [0xee; SECTOR_LEN];
 #[derive(Clone, Debug, Default)]
 pub struct Inspection {
     head: Vec<u8>,
+    /// Which sectors of the head are zeros alone.
+    zeros: Vec<bool>,
     pieces: Vec<Piece>,
     unreadable: Vec<Range<u64>>,
     device_sectors: u64,
@@ -36,7 +38,8 @@ impl Inspection {
 
     /// Of a device of which the first bytes are known already, for example from the image that will be written to it.
     pub fn with_head(head: Vec<u8>, device_sectors: u64) -> Self {
-        Self { head, ..Self::new(device_sectors) }
+        let zeros = zeros(&head);
+        Self { head, zeros, ..Self::new(device_sectors) }
     }
 
     /// The next sectors to read, all on the device; `None` when all that matters is known.
@@ -57,16 +60,19 @@ impl Inspection {
         self.first_unknown(whole_device::probes(&gap))
     }
 
-    /// Takes the bytes of the range that [`Inspection::next`] has named: whole sectors from `start_lba` on, or from LBA 0 on,
-    /// behind those of the head.
+    /// Takes the bytes of the range that [`Inspection::next`] has named: whole sectors from `start_lba` on.
     pub fn give(&mut self, start_lba: u64, mut bytes: Vec<u8>) {
-        if start_lba == 0 && bytes.len() > self.head.len() {
-            self.head = bytes;
-        } else if start_lba == self.head_sectors() {
+        if start_lba == self.head_sectors() {
+            self.zeros.append(&mut zeros(&bytes));
             self.head.append(&mut bytes);
         } else {
             self.pieces.push(Piece { start_lba, bytes });
         }
+    }
+
+    /// Takes the head anew, longer by the range that [`Inspection::next`] has named, with which of its sectors are zeros alone.
+    pub fn give_head(&mut self, head: Vec<u8>, zeros: Vec<bool>) {
+        (self.head, self.zeros) = (head, zeros);
     }
 
     /// Takes note that the device cannot read these sectors of the range that [`Inspection::next`] has named. They count as
@@ -76,6 +82,7 @@ impl Inspection {
             let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
             for _ in 0..len.min(usize::try_from(GAP_SECTORS_MAX).unwrap_or(len)) {
                 self.head.extend(UNREADABLE);
+                self.zeros.push(false);
             }
         }
         self.unreadable.push(range);
@@ -84,7 +91,7 @@ impl Inspection {
     /// What is known so far.
     pub fn gap(&self) -> Gap<'_> {
         let gap = Gap::new(&self.head, self.device_sectors).with_pieces(&self.pieces);
-        gap.with_unreadable(&self.unreadable)
+        gap.with_unreadable(&self.unreadable).with_zeros(&self.zeros)
     }
 
     /// The same card if `lba` were blank.
@@ -95,12 +102,20 @@ impl Inspection {
         if let Some(sector) = changed.head.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
             *sector = [0; SECTOR_LEN];
         }
+        if let Some(is_zero) = usize::try_from(lba).ok().and_then(|number| changed.zeros.get_mut(number)) {
+            *is_zero = true;
+        }
         changed
     }
 
     /// The bytes from LBA 0 on, as known so far.
     pub fn head(&self) -> &[u8] {
         &self.head
+    }
+
+    /// Which sectors of the head are zeros alone.
+    pub fn zeros(&self) -> &[bool] {
+        &self.zeros
     }
 
     /// The bytes from LBA 0 on, without the pieces behind them.
@@ -132,6 +147,11 @@ impl Inspection {
         }
         None
     }
+}
+
+/// Which sectors are zeros alone.
+fn zeros(bytes: &[u8]) -> Vec<bool> {
+    bytes.as_chunks::<SECTOR_LEN>().0.iter().map(|sector| *sector == [0; SECTOR_LEN]).collect()
 }
 
 #[cfg(test)]

@@ -265,6 +265,9 @@ fn find_unreadable(gap: &Gap, end_lba: u64) -> Vec<Region> {
 fn find_copies(gap: &Gap, end_lba: u64) -> (Vec<Region>, Vec<Region>) {
     let (mut copies, mut misplaced) = (Vec::new(), Vec::new());
     for lba in 0..end_lba {
+        if gap.is_zero(lba) {
+            continue;
+        }
         let Some(sector) = gap.sector(lba).filter(|sector| sector.has(0, &MAGIC)) else { continue };
         let Ok(own) = u32::try_from(lba) else { break };
         let (state, detail) = match StoredCopy::parse(sector, own) {
@@ -304,11 +307,11 @@ fn find_images(gap: &Gap, end_lba: u64) -> (Vec<Region>, Vec<Sighting>) {
         images.extend(Region::new(start_lba, start_lba.saturating_add(sectors).min(end_lba), owner));
     };
     for &format in recognise::ALL {
-        for extent in format.look_everywhere(gap.bytes(), end_lba, &mut budget) {
+        for extent in format.look_everywhere(gap, end_lba, &mut budget) {
             add(0, format, extent);
         }
     }
-    for lba in (0..end_lba).filter(|&lba| gap.sector(lba).is_some_and(|sector| !is_zero(sector))) {
+    for lba in (0..end_lba).filter(|&lba| gap.sector(lba).is_some() && !gap.is_zero(lba)) {
         for &format in recognise::ALL {
             for extent in format.look(gap.from(lba), lba) {
                 add(lba, format, extent);
@@ -391,6 +394,7 @@ fn find_data(gap: &Gap, end_lba: u64, regions: &[Region]) -> Vec<Region> {
                 Basis::Data if [MISPLACED, UNREADABLE].contains(&region.owner.what) => Some(Fill::Other),
                 _ => None,
             },
+            _ if gap.is_zero(lba) => Some(Fill::Zero),
             _ => gap.sector(lba).map(fill),
         };
         match runs.last_mut() {

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use super::bytes::{Bytes, SECTOR, sectors};
+use super::gap::Gap;
 
 pub mod allwinner;
 pub mod amlogic;
@@ -103,7 +104,7 @@ pub enum Find {
     /// From LBA 0 only: what its boot code says of other sectors.
     Lba0(fn(&[u8]) -> Vec<Extent>),
     /// From all bytes of the gap at once; what starts before an LBA, as far as the budget reaches.
-    WholeGap(fn(&[u8], u64, &mut Budget) -> Vec<Extent>),
+    WholeGap(fn(&Gap<'_>, u64, &mut Budget) -> Vec<Extent>),
 }
 
 impl PartialEq for Format {
@@ -181,11 +182,11 @@ impl Format {
         }
     }
 
-    /// Everything of this format that starts before `end_lba`, where that is not told sector by sector. `bytes` are those
-    /// from LBA 0 on, and the extents count from there.
-    pub fn look_everywhere(&self, bytes: &[u8], end_lba: u64, budget: &mut Budget) -> Vec<Extent> {
+    /// Everything of this format that starts before `end_lba`, where that is not told sector by sector. The
+    /// extents count from LBA 0 on.
+    pub fn look_everywhere(&self, gap: &Gap<'_>, end_lba: u64, budget: &mut Budget) -> Vec<Extent> {
         match self.find {
-            Find::WholeGap(find) => find(bytes, end_lba, budget),
+            Find::WholeGap(find) => find(gap, end_lba, budget),
             Find::Anywhere(_) | Find::Lba0(_) => Vec::new(),
         }
     }
@@ -218,7 +219,7 @@ fn checked(good: Option<bool>) -> &'static str {
 mod tests {
     use super::*;
     use crate::bytes::len;
-    use crate::{Basis, Gap, map};
+    use crate::{Basis, map};
     use identity_core::field::kind;
     use identity_core::slot::READING_ORDER;
     use identity_core::{Draft, Uuid};
@@ -236,8 +237,8 @@ mod tests {
 
     fn look_everywhere(bytes: &[u8]) -> Vec<(&'static str, Extent)> {
         let found = |format: &&'static Format| {
-            let found =
-                format.look_everywhere(bytes, crate::bytes::sectors(len(bytes)), &mut Budget::FULL.clone());
+            let sectors = crate::bytes::sectors(len(bytes));
+            let found = format.look_everywhere(&Gap::new(bytes, sectors), sectors, &mut Budget::FULL.clone());
             found.into_iter().map(|extent| (format.name, extent))
         };
         ALL.iter().flat_map(found).collect()

@@ -54,7 +54,13 @@ fn extended_boot_records_and_the_end_are_asked_for() {
         asked,
         [0..64, 9000..9001, 9500..9501, 9900..9901, 16383..16384, 64..8192, 16120..16384, 8192..8200]
     );
-    let table = table::read(&inspection.gap());
+    let gap = inspection.gap();
+    for lba in 0..16384 {
+        let is_zero = gap.sector(lba).is_some_and(|sector| *sector == [0; 512]);
+        assert_eq!(gap.is_zero(lba), is_zero, "LBA {lba}");
+    }
+    assert!(inspection.with_blank(0).gap().is_zero(0) && !gap.is_zero(0));
+    let table = table::read(&gap);
     let starts: Vec<_> =
         table.partitions.iter().map(|partition| (partition.number, partition.start_lba)).collect();
     assert_eq!(starts, [(1, 8192), (2, 9000), (5, 9016), (6, 9516), (7, 9916)]);

@@ -12,6 +12,7 @@ use crc::{Algorithm, CRC_32_ISO_HDLC, Crc, Table};
 
 use super::{Budget, Extent, Find, Format};
 use crate::bytes::{Bytes, CRC32, SECTOR, len};
+use crate::gap::Gap;
 
 /// The environment, by its checksum over every length that it may have.
 pub const ENV: Format = Format {
@@ -34,8 +35,9 @@ pub const OTHER_COPY: &str = "place of the other copy, which was not found";
 pub const UNJUDGED: &str = "sectors not searched: too much that looks like a U-Boot environment";
 
 /// Environments that start before `end_lba`, in order. If the budget ends, the rest of the gap counts as one.
-fn find_all(gap: &[u8], end_lba: u64, budget: &mut Budget) -> Vec<Extent> {
-    let registers = Registers::new(gap);
+fn find_all(whole: &Gap<'_>, end_lba: u64, budget: &mut Budget) -> Vec<Extent> {
+    let gap = whole.bytes();
+    let registers = Registers::new(gap, (0..whole.sectors()).map(|lba| whole.is_zero(lba)).collect());
     let texts = text_ends(gap, &registers.is_zero);
     let mut found = Vec::new();
     let mut behind_lba = 0;
@@ -261,10 +263,8 @@ struct Registers {
 }
 
 impl Registers {
-    fn new(gap: &[u8]) -> Self {
+    fn new(gap: &[u8], is_zero: Vec<bool>) -> Self {
         let sectors = gap.as_chunks::<{ identity_core::SECTOR_LEN }>().0;
-        let is_zero: Vec<_> =
-            sectors.iter().map(|sector| *sector == [0; identity_core::SECTOR_LEN]).collect();
         let mut register = 0;
         let mut at = vec![register];
         for (sector, is_zero) in sectors.iter().zip(&is_zero) {

@@ -6,6 +6,14 @@ use identity_fixtures::loader;
 use proptest::prelude::*;
 
 /// As U-Boot stores it, with data that are at least as long as `data`.
+fn whole(bytes: &[u8]) -> Gap<'_> {
+    Gap::new(bytes, len(bytes) / SECTOR)
+}
+
+fn registers_of(bytes: &[u8]) -> Registers {
+    Registers::new(bytes, bytes.chunks(512).map(|sector| sector == [0; 512]).collect())
+}
+
 fn env(len: usize, flag: Option<u8>, data: &[u8], fill: u8) -> Vec<u8> {
     let mut bytes = vec![fill; len];
     let at = 4 + usize::from(flag.is_some());
@@ -19,7 +27,7 @@ fn env(len: usize, flag: Option<u8>, data: &[u8], fill: u8) -> Vec<u8> {
 }
 
 fn find(gap: &[u8]) -> Vec<(u64, u64)> {
-    let found = find_all(gap, len(gap) / SECTOR, &mut Budget::FULL.clone());
+    let found = find_all(&whole(gap), len(gap) / SECTOR, &mut Budget::FULL.clone());
     let places = found.into_iter().filter(|extent| extent.detail != OTHER_COPY);
     places.map(|extent| (extent.at, extent.len)).collect()
 }
@@ -29,7 +37,7 @@ fn the_place_of_a_second_copy_that_was_never_written_is_not_free() {
     let copy = env(0x2000, Some(1), b"a=b\0\0", 0);
     let mut gap = vec![0; 256 * 512];
     let places = |gap: &[u8]| {
-        let found = find_all(gap, len(gap) / SECTOR, &mut Budget::FULL.clone());
+        let found = find_all(&whole(gap), len(gap) / SECTOR, &mut Budget::FULL.clone());
         let places = found.into_iter().filter(|extent| extent.detail == OTHER_COPY);
         places.map(|extent| (extent.at / SECTOR, extent.len / SECTOR)).collect::<Vec<_>>()
     };
@@ -116,7 +124,7 @@ fn what_the_budget_does_not_reach_is_not_free() {
         gap[lba * 512..][..9].copy_from_slice(b"\x01\x02\x03\x04a=b\0\0");
     }
     let mut budget = Budget(1000);
-    let found = find_all(&gap, 256, &mut budget);
+    let found = find_all(&whole(&gap), 256, &mut budget);
     let last = found.last().unwrap();
     assert_eq!((last.at + last.len, &*last.detail), (256 * 512, UNJUDGED));
     assert!(last.at < 30 * 512, "{last:?}");
@@ -170,7 +178,7 @@ proptest! {
         redundant: bool,
     ) {
         let gap = mixed(seed, &kinds);
-        let registers = Registers::new(&gap);
+        let registers = registers_of(&gap);
         let mut start = registers.start(&gap, lba, if redundant { 5 } else { 4 }).unwrap();
         let (from, to) = (lba * 512 + start.data_at, (lba + sectors) * 512);
         start.stored = CRC32.checksum(&gap[from as usize..to as usize]);
@@ -189,7 +197,7 @@ proptest! {
         kinds in prop::collection::vec(0_u8..6, 1..24),
     ) {
         let gap = mixed(seed, &kinds);
-        for (lba, ends) in text_ends(&gap, &Registers::new(&gap).is_zero).into_iter().enumerate() {
+        for (lba, ends) in text_ends(&gap, &registers_of(&gap).is_zero).into_iter().enumerate() {
             prop_assert_eq!(ends, [text_end(&gap, lba, 4), text_end(&gap, lba, 5)], "sector {} of {:?}", lba, kinds);
         }
     }
