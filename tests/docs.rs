@@ -32,7 +32,11 @@ const ELSEWHERE: &[Elsewhere] = &[
     elsewhere("identity-lab serve ", "tests/lab/serve.rs", "$lab serve out"),
     elsewhere("identity-lab export ", "tests/lab/story.rs", "fn the_document_of_the_lab_does_what_it_says("),
     elsewhere("identity-lab ", "tests/lab/story.rs", "fn the_document_of_network_boot_does_what_it_says("),
-    elsewhere("identity flash panda-01.img ", "tests/lab/story.rs", "strip_prefix(\"identity flash \")"),
+    elsewhere(
+        "identity flash --restore panda-01.img ",
+        "tests/lab/story.rs",
+        "strip_prefix(\"identity flash --restore \")",
+    ),
     elsewhere("./tests/fuzz", ".ci/run", "tests/fuzz 5"),
     elsewhere(
         "uboot-patch/apply path/to/u-boot --object ",

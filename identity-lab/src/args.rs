@@ -86,10 +86,12 @@ pub enum Verb {
 
 const ADD_EXAMPLES: &str = "\
 Examples:
-  identity-lab add panda-01 --profile panda
-  identity-lab add 'panda-[01-20]' --profile panda --location R3
-  identity-lab add 'r[1-3]n[01-16]' --profile worker --tags 'poe spare'
-  identity-lab add --dry-run 'panda-[01-20]' --profile panda";
+  identity-lab add panda-01 --profile example
+  identity-lab add 'panda-[01-20]' --profile example --location R3
+  identity-lab add 'r[1-3]n[01-16]' --profile example --tags 'poe spare'
+  identity-lab add --dry-run 'panda-[01-20]' --profile example
+
+A profile is a file: copy profiles/example.toml for each role of your own.";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -123,9 +125,9 @@ hash, and stay for boards that run from them, until --prune.";
 
 const CARD_EXAMPLES: &str = "\
 Examples:
-  identity-lab card panda-03 -o card.img      the card of one board, stamped
-  identity-lab card panda -o panda.img        for any board of a profile: blank
-  identity flash card.img /dev/sdb            write it
+  identity-lab card panda-03 -o card.img              the card of one board, stamped
+  identity-lab card panda -o panda.img                for any board of a profile: blank
+  identity flash --restore card.img card.img /dev/sdb write it, with its identity
   identity-lab card --dry-run panda-03 -o card.img
 
 The image is as small as it can be: 16, 32 or 64 MiB.";

@@ -31,6 +31,13 @@ pub fn check(lab: &Lab) -> Vec<Finding> {
             );
             findings.push(Finding { place: board.place("hostname"), what });
         }
+        if let (Some(network), Some(ip)) = (&lab.settings.network, board.ip)
+            && !network.contains(ip)
+        {
+            let (subnet, prefix) = network.subnet;
+            let what = format!("ip: {ip} is not in {subnet}/{prefix}, the subnet of lab.toml, [network]");
+            findings.push(Finding { place: board.place("ip"), what });
+        }
         if let Err(failure) = board.identity() {
             findings.push(Finding { place: board.place("hostname"), what: failure.to_string() });
         }

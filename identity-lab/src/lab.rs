@@ -45,6 +45,12 @@ pub struct Network {
 }
 
 impl Network {
+    /// Whether an address is one of the subnet.
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        let mask = u32::from(self.mask());
+        u32::from(address) & mask == u32::from(self.subnet.0) & mask
+    }
+
     /// The subnet's mask.
     pub fn mask(&self) -> Ipv4Addr {
         Ipv4Addr::from(u32::MAX << (32 - u32::from(self.subnet.1)))

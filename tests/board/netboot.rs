@@ -174,7 +174,9 @@ fn have_one_identity(first: &str, second: &str) {
 #[test]
 fn a_second_stage_for_aarch64_starts_once_too() {
     let bench = Bench::new("2025.01", Model::Arm64);
-    let loader = "[loader]\nfile = \"boot/u-boot.bin\"\naddress = \"0x41000000\"\nhow = \"booti\"\n";
+    // This board has addresses for all files but the device tree.
+    let loader = "[boot.addresses]\nfdt_addr_r = \"0x43f00000\"\n\
+                  [loader]\nfile = \"boot/u-boot.bin\"\naddress = \"0x41000000\"\nhow = \"booti\"\n";
     let u_boot = Model::Arm64.build("2025.01").join("u-boot.bin");
     let dir = lab("vexpress-v2p-ca9.dtb", &u_boot, loader, "");
     run(dir.path(), &["netboot", "out"]);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The card that is meant when none is named, and the list of all.
 
+use identity_layout::mark::Mark;
 use identity_tests::block::Loop;
 use identity_tests::image::Image;
 use identity_tests::machine::Machine;
@@ -148,6 +149,24 @@ fn list_names_two_cards_with_one_identity() {
     let outcome = machine.identity("list --format json").run().exits(5).says_one_sentence();
     assert_eq!(outcome.json()["cards"][1]["same_identity_as"][0], "/dev/mmcblk0");
     outcome.says(&["/dev/mmcblk0", "/dev/sdb", "the same identity", UUID, "stamp --force"]);
+}
+
+#[test]
+fn list_names_an_unfinished_flash() {
+    let image = stamped(UUID);
+    image.put(0, &Mark::new("os.img", None).encode());
+    let Some(card) = Loop::attach_whole(image.path(), &[]) else { return };
+    let machine = Machine::new().card("mmcblk0", &card, &[]);
+    machine
+        .identity("list")
+        .run()
+        .exits(0)
+        .shows(&["/dev/mmcblk0 holds an unfinished flash of os.img; finish it"]);
+    let cards = machine.identity("list --format json").run().exits(0).json();
+    assert_eq!(
+        (&cards["cards"][0]["state"], &cards["cards"][0]["unfinished"]),
+        (&"valid".into(), &"os.img".into())
+    );
 }
 
 #[test]

@@ -111,6 +111,7 @@ fn the_mark_of_an_unfinished_flash_is_drawn_and_named() {
     for words in ["map", "verify", "read"] {
         image.run(words).says(&["unfinished flash of os.img", "identity flash"]);
     }
+    image.run("read --field state").says(&["unfinished flash of os.img"]);
     image.run("map").exits(0).shows(&["mark of an unfinished flash", "! unfinished flash"]);
     image.unchanged("stamp --profile panda").exits(6).says(&["unfinished flash", "LBA 0"]);
     let map = image.run("map --format json").exits(0).json();

@@ -320,3 +320,18 @@ fn the_card_is_read_once_also_when_it_is_looked_for() {
     let reads = log.lines().filter(|line| line.contains("pread64")).count();
     assert_eq!(reads, 11, "ten slots and LBA 0: {log}");
 }
+
+/// As `list` does.
+#[test]
+fn two_cards_with_one_identity_are_named() {
+    let (one, two, other) =
+        (stamped(UUID, ""), stamped(UUID, ""), stamped("0b9ad1c6-3a4b-4f3e-8d55-1f0e6f1a7c02", ""));
+    for format in ["text", "json", "csv"] {
+        let words = format!("read --format {format}");
+        let several =
+            |cards: &[&Image]| Identity::new(&words).args(cards.iter().map(|card| card.path())).run();
+        several(&[&one, &other, &two]).exits(5).says(&["have the same identity", UUID]);
+        several(&[&one, &other]).exits(0).is_quiet();
+        several(&[&one, &one]).exits(0).is_quiet();
+    }
+}

@@ -348,3 +348,47 @@ fn a_limit_on_the_length_of_files_leaves_none_behind() {
         .says(&["too large"]);
     assert_eq!(fs::read_dir(host.path("work")).unwrap().count(), 0);
 }
+
+/// The image of one card is not one for many: its identity comes along when it is asked for, and to one card.
+#[test]
+fn the_identity_in_an_image_is_given_to_one_card() {
+    let host = Host::new();
+    let (one, two, made) = (Image::mbr(), Image::mbr(), host.path("made.img"));
+    host.identity(&format!("stamp --create 8M --profile panda --uuid {UUID}")).arg(&made).run().exits(0);
+    let flash = |options: &str, card: &Image| {
+        host.identity("flash --yes").args(options.split_whitespace()).arg(&made).arg(card.path()).run()
+    };
+    let without = flash("", &one).exits(0).shows(&["that of the image was left out", "stamp --restore"]);
+    let command = without.stdout.split('`').nth(1).expect("a command").to_owned();
+    let mut shell = Command::new("sh");
+    let path = program().parent().expect("a directory");
+    shell.args(["-c", &format!("PATH={}:$PATH; {command}", path.display())]).current_dir(host.path("work"));
+    let done = shell.env("XDG_STATE_HOME", host.path("state")).output().unwrap();
+    assert!(done.status.success(), "{command}: {done:?}");
+    one.run("read --field uuid").exits(0).prints(&format!("{UUID}\n"));
+    let restore = format!("--restore {}", made.display());
+    flash(&restore, &two).exits(6).says(&["was given to", "two boards share one identity"]);
+    two.run("read").exits(3);
+    one.run("erase --force").exits(0);
+    flash(&format!("{restore} --force"), &one).exits(0);
+    one.run("read --field uuid").exits(0).prints(&format!("{UUID}\n"));
+    // An image without one, and another identity in the way.
+    let blank = Image::mbr();
+    host.restore("", blank.path(), two.path()).exits(3);
+    let other = Image::mbr();
+    other.run("stamp --profile beagle").exits(0);
+    host.restore("", &made, other.path())
+        .exits(6)
+        .says(&["give --force to put that in", "made.img in its place"]);
+}
+
+#[test]
+fn erase_names_its_records_for_programs() {
+    let host = Host::new();
+    let card = Image::mbr();
+    card.run(format!("stamp --profile panda --uuid {UUID}")).exits(0);
+    let erased = host.run("erase --force --format json", &card).exits(0).json();
+    let record = erased["records"][0].as_str().expect("a path").to_owned();
+    host.restore("", Path::new(&record), card.path()).exits(0);
+    card.run("read --field uuid").exits(0).prints(&format!("{UUID}\n"));
+}

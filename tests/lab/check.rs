@@ -46,6 +46,13 @@ fn everything_that_two_boards_share_is_found_with_its_line_and_column() {
     }
 }
 
+#[test]
+fn an_address_outside_of_the_subnet_is_found() {
+    let lab = Lab::with_network("");
+    lab.write("boards.csv", format!("hostname,profile,uuid,ip\na-1,panda,{UUID},192.168.8.1\n"));
+    lab.run(&["check"]).exits(5).shows(&["boards.csv:2:", "ip: 192.168.8.1 is not in 192.168.7.0/24"]);
+}
+
 /// What one board derives, another one was assigned.
 #[test]
 fn derived_addresses_count_as_assigned_ones_do() {

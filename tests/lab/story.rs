@@ -26,9 +26,15 @@ fn the_document_of_network_boot_does_what_it_says() {
         if command.starts_with("identity-lab serve ") {
             continue;
         }
-        if let Some(words) = command.strip_prefix("identity flash ") {
+        if let Some(words) = command.strip_prefix("identity flash --restore ") {
             let image = lab.path("desk").join(words.split(' ').next().expect("an image"));
-            Identity::new("verify").arg(image).run().exits(0);
+            let uuid = Identity::new("read --field uuid").arg(&image).run().exits(0).stdout;
+            let card = lab.path("card");
+            fs::write(&card, vec![0; 32 << 20]).expect("room");
+            let mut flash = Identity::new("flash --yes --restore").arg(&image).arg(&image).arg(&card);
+            flash.command().env("XDG_STATE_HOME", lab.path("state"));
+            flash.run().exits(0);
+            Identity::new("read --field uuid").arg(&card).run().exits(0).prints(&uuid);
             continue;
         }
         let words =

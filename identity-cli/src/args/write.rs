@@ -111,13 +111,15 @@ exit with 5.";
 #[cfg(feature = "flash")]
 const FLASH_EXAMPLES: &str = "\
 Examples:
-  identity flash debian.img.xz /dev/sdb  ask, write, read back
+  identity flash debian.img.xz /dev/sdb                 ask, write, read back
   identity flash --yes --profile panda panda.img /dev/sdb
   curl -L URL | identity flash --yes --sha256 SUM - /dev/sdb
+  identity flash --restore card.img card.img /dev/sdb   with the identity in the image
   identity flash --dry-run --format json panda.img.zst /dev/mmcblk0
 
 IMAGE is raw, gzip, xz, zstd, bzip2, or a zip archive with one file. IMAGE.sha256 and IMAGE.bmap are used if they exist. \
-An identity inside the image is left out. An image whose length is not a multiple of 512 bytes is padded with zeros; bytes \
+An identity inside the image is left out, as many cards may get the image; for an image that is made for one card, name it \
+again: --restore IMAGE. An image whose length is not a multiple of 512 bytes is padded with zeros; bytes \
 after the end of a gzip or bzip2 file are ignored.
 
 While flash writes, a record of the card's identity is on this host. After an interruption, run the same command again.";
@@ -133,7 +135,7 @@ pub struct StampArgs {
     /// Block device of the whole card, or image file
     pub target: PathBuf,
     /// Name of the board's role: 1 to 63 characters of A-Z a-z 0-9 . _ + -
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["uuid", "restore"])]
+    #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
     /// UUID of the identity; the card's own UUID makes this an update [default: a random one]
     #[arg(long, value_parser = parse_uuid)]
@@ -159,8 +161,8 @@ pub struct StampArgs {
     /// Bind the identity to this card, if the reader shows its CID
     #[arg(long)]
     pub bind: bool,
-    /// Give the card the identity in this file: a record of an erased or replaced identity or of an unfinished flash, or
-    /// what `identity read --format json` prints
+    /// Give the card the identity in this file: a record of an erased or replaced identity or of an unfinished flash, what
+    /// `identity read --format json` prints, or the image of a card
     #[arg(long, value_name = "FILE", conflicts_with_all = ["uuid", "profile", "hostname", "serial", "mac", "set", "unset"])]
     pub restore: Option<PathBuf>,
     /// Make a new image of this size with one FAT partition at 4 MiB (like 64M or 4G)
@@ -291,7 +293,7 @@ pub struct FlashArgs {
     /// SHA-256 of IMAGE as distributed [default: from IMAGE.sha256, if that exists]
     #[arg(long, value_name = "SUM", value_parser = Sum::parse)]
     pub sha256: Option<Sum>,
-    /// Block map of the image [default: IMAGE.bmap, if that exists]
+    /// Block map of the image [default: IMAGE.bmap, also without IMAGE's extensions, if it exists and is not older than a raw IMAGE]
     #[arg(long, value_name = "FILE", conflicts_with = "no_bmap")]
     pub bmap: Option<PathBuf>,
     /// Take the block map only with a good clear-signature, which gpg checks

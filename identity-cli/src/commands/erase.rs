@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity erase`.
 
+use std::path::PathBuf;
+
 use identity_core::State;
 use identity_core::search::Condition;
 use identity_host::device::safety::InUse;
@@ -12,7 +14,7 @@ use identity_host::scan::Scan;
 use identity_host::surroundings::Surroundings;
 use identity_ui::output::{json, print};
 use identity_ui::{Exit, Failure, Result, confirm, shell, wording};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::writing::Undo;
 use super::{warn, writing};
@@ -23,6 +25,14 @@ use crate::render::text;
 struct Erased {
     erased: Document,
     state: &'static str,
+    /// Files with what was erased, for `stamp --restore`.
+    #[serde(serialize_with = "as_text")]
+    records: Vec<PathBuf>,
+}
+
+/// JSON has text alone: of a path that is no UTF-8, what can be shown.
+fn as_text<S: Serializer>(paths: &[PathBuf], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(|path| path.display().to_string()))
 }
 
 /// Erases the identity, and prints what it erased.
@@ -53,10 +63,14 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
     let is_left = card.scan.in_partition(Condition::Corrupt).next().is_some();
     let undo = if is_left { Undo::Replace } else { Undo::Stamp };
     let records = Record::retired(&card.scan, &CardKey::of_target(&target));
-    writing::keep(&records, &args.target, undo, args.at)?;
+    let kept = writing::keep(&records, &args.target, undo, args.at)?;
     let after = card.after(erase::run(plan, &mut target, &args.target, args.at)?);
     print(&match args.format {
-        Format::Json => json(&Erased { erased: document, state: after.state().name() }),
+        Format::Json => json(&Erased {
+            erased: document,
+            state: after.state().name(),
+            records: kept.into_iter().flatten().collect(),
+        }),
         Format::Text => {
             format!(
                 "erased from {}, for your records:\n{}",

@@ -34,13 +34,13 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     let mut target = writing::open(&args.target, args.safety, InUse::Refuse, args.dry_run)?;
     let mut source = open_source(args, &target)?;
     let read_bmap = if args.bmap_signed { bmap::read_signed } else { bmap::read };
-    let found = find_bmap(args);
+    let found = find_bmap(args, &source);
     if found.is_none() && args.bmap_signed {
         return Err(Failure::refused(
             "--bmap-signed: there is no block map beside the image; give --bmap FILE",
         ));
     }
-    let bmap = found.map(|path| read_bmap(&path)).transpose()?.map(Arc::new);
+    let bmap = found.as_ref().map(|path| read_bmap(path)).transpose()?.map(Arc::new);
     let (key, records) = (CardKey::of_target(&target), record::directory()?);
     let surroundings = Surroundings::of_target(&target);
     let card = FlashTarget { card: &target, path: &args.target, key: &key, records: &records, surroundings };
@@ -59,6 +59,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         format: source.format.name(),
         file_len: source.file_len,
         image_len: bmap.as_ref().map(|bmap| bmap.image_len).or(source.exact_len()),
+        bmap: found.as_deref(),
         mapped_len: bmap.as_ref().map(|bmap| bmap.mapped_len()),
         target: &args.target,
         target_len: target.sectors() * SECTOR_LEN as u64,
@@ -86,7 +87,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     let kept = writing::keep(&retired, &args.target, Undo::Replace, args.at.first().copied())?;
     let replaced: Vec<Replaced> = retired.iter().zip(&kept).filter_map(Replaced::new).collect();
     let is_from_elsewhere = prepared.is_from_elsewhere(&key);
-    let (image, plan) = (source.path.clone(), prepared.plan.clone());
+    let (image, plan, left_out) = (source.path.clone(), prepared.plan.clone(), prepared.blanked.clone());
     let covered = prepared.covered.iter().map(|(lba, _)| *lba).collect();
     let mut progress = ShownProgress::new(args.format == Format::Json);
     let settings = Settings {
@@ -115,7 +116,10 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         image: show::in_json(&image),
         target: &args.target,
         summary: &done.summary,
+        bmap: found.as_deref().map(show::in_json),
+        mapped_bytes: bmap.as_ref().map(|bmap| bmap.mapped_len()),
         verified: !args.no_verify,
+        left_out: &left_out,
         identity: plan.identity.is_some().then(|| Document::of_scan(&done.scan, None, 1)),
         why: plan.copies.why.map(wording::why),
         covered,
@@ -179,12 +183,27 @@ fn open_source(args: &FlashArgs, target: &Target) -> Result<Source> {
     Ok(source)
 }
 
-fn find_bmap(args: &FlashArgs) -> Option<PathBuf> {
-    match &args.bmap {
-        Some(path) => Some(path.clone()),
-        None if args.no_bmap || is_stdin(args) => None,
-        None => bmap::find_beside(&args.image),
+fn find_bmap(args: &FlashArgs, source: &Source) -> Option<PathBuf> {
+    if args.bmap.is_some() || args.no_bmap || is_stdin(args) {
+        return args.bmap.clone();
     }
+    let path = bmap::find_beside(&args.image)?;
+    // A packed image may be packed after its map was made.
+    if source.format == image::container::Format::Raw && is_newer(&args.image, &path) {
+        let shown = shell::path(&path);
+        say(&format!(
+            "the block map {shown} is older than the image, so it is not used, and all of the image is written; `--bmap {shown}` \
+             uses it"
+        ));
+        return None;
+    }
+    Some(path)
+}
+
+/// Whether a file was changed after another.
+fn is_newer(file: &Path, other: &Path) -> bool {
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    changed(file).zip(changed(other)).is_some_and(|(file, other)| file > other)
 }
 
 /// Lets a person agree to an identity that another card has, or may have.

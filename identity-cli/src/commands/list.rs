@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity list`.
 
+use std::path::Path;
+
 use identity_core::{SECTOR_LEN, State};
 use serde::Serialize;
 
 use identity_host::attached::{self, Content, Device};
 use identity_host::device::sysfs::{Host, Kind};
+use identity_host::device::{Card, Sector};
+use identity_layout::mark::Mark;
 use identity_ui::lines::escaped;
-use identity_ui::output::{json, print, say};
+use identity_ui::output::{json, print};
 use identity_ui::size::Size;
 use identity_ui::{Exit, Result, wording};
 
+use super::{say_doubles, unfinished};
 use crate::args::{Format, ListArgs};
 
 #[derive(Serialize)]
@@ -29,6 +34,9 @@ struct Row {
     hostname: Option<String>,
     mac: Option<String>,
     problem: Option<String>,
+    unfinished: Option<String>,
+    #[serde(skip)]
+    unfinished_line: Option<String>,
     same_identity_as: Vec<String>,
 }
 
@@ -42,7 +50,8 @@ pub fn run(args: &ListArgs) -> Result<Exit> {
     let mut rows: Vec<_> =
         devices.iter().filter(|device| wanted(device)).map(|device| row(device, device.look(None))).collect();
     name_doubles(&mut rows);
-    let doubles = say_doubles(&rows);
+    let cards: Vec<_> = rows.iter().map(|row| (Path::new(&row.device), row.uuid.as_deref())).collect();
+    let doubles = say_doubles(&cards);
     print(&match args.format {
         Format::Json => json(&Listed { cards: rows }),
         Format::Text => table(&rows),
@@ -61,6 +70,8 @@ fn row(device: &Device, content: Content) -> Row {
         hostname: None,
         mac: None,
         problem: None,
+        unfinished: None,
+        unfinished_line: None,
         same_identity_as: Vec::new(),
     };
     match content {
@@ -69,7 +80,11 @@ fn row(device: &Device, content: Content) -> Row {
             row.state = State::Unreadable.name();
             row.problem = Some(wording::error(&error));
         }
-        Content::Seen(_, scan) => {
+        Content::Seen(target, scan) => {
+            let mut lba0: Sector = [0; SECTOR_LEN];
+            let mark = target.read(0, &mut lba0).ok().and_then(|()| Mark::parse(&lba0));
+            row.unfinished = mark.as_ref().map(|mark| mark.image().to_owned());
+            row.unfinished_line = mark.map(|mark| unfinished(&mark, &device.path));
             row.state = scan.state().name();
             row.problem = wording::state(&scan, &device.path).filter(|_| scan.state() != State::Blank);
             row.uuid = scan.identity().map(|identity| identity.uuid().to_string());
@@ -88,21 +103,6 @@ fn name_doubles(rows: &mut [Row]) {
         let others = uuids.iter().filter(|(device, uuid)| *device != row.device && *uuid == row.uuid);
         row.same_identity_as = others.map(|(device, _)| device.clone()).collect();
     }
-}
-
-fn say_doubles(rows: &[Row]) -> bool {
-    let mut any = false;
-    for row in rows.iter().filter(|row| row.same_identity_as.first().is_some_and(|other| *other > row.device))
-    {
-        any = true;
-        say(&format!(
-            "{} and {} have the same identity {}; give one of them its own: `identity stamp --force --profile NAME DEVICE`",
-            row.device,
-            row.same_identity_as.join(" and "),
-            row.uuid.as_deref().unwrap_or_default()
-        ));
-    }
-    any
 }
 
 fn table(rows: &[Row]) -> String {
@@ -126,6 +126,7 @@ fn table(rows: &[Row]) -> String {
             cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
         format!("{}\n", padded.join("  ").trim_end())
     };
-    let problems = rows.iter().filter_map(|row| row.problem.as_ref()).map(|text| format!("{text}\n"));
+    let problems = rows.iter().flat_map(|row| [&row.problem, &row.unfinished_line]).flatten();
+    let problems = problems.map(|text| format!("{text}\n"));
     lines.iter().map(line).chain(problems).collect()
 }

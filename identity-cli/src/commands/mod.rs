@@ -144,10 +144,35 @@ fn warn_in_partition(scan: &Scan, lbas: &[u32], path: &Path) {
 /// Says on standard error that a flash was not finished.
 fn warn_unfinished(mark: Option<&Mark>, path: &Path) {
     if let Some(mark) = mark {
-        let shown = shell::path(path);
+        say(&unfinished(mark, path));
+    }
+}
+
+fn unfinished(mark: &Mark, path: &Path) -> String {
+    let shown = shell::path(path);
+    format!(
+        "{shown} holds an unfinished flash of {}; finish it with `identity flash IMAGE {shown}`",
+        escaped(mark.image())
+    )
+}
+
+/// Says which of these cards have one identity: one is a copy, and only bindings tell which. Returns whether there are any.
+fn say_doubles<'a>(cards: &[(&'a Path, Option<&'a str>)]) -> bool {
+    let mut known: Vec<&str> = Vec::new();
+    for (number, (path, uuid)) in cards.iter().enumerate() {
+        let Some(uuid) = uuid.filter(|uuid| !known.contains(uuid)) else { continue };
+        let is_same = |(other, of): &&(&Path, Option<&str>)| other != path && *of == Some(uuid);
+        let others: Vec<_> =
+            cards.iter().skip(number).filter(is_same).map(|(other, _)| shell::path(other)).collect();
+        if others.is_empty() {
+            continue;
+        }
+        known.push(uuid);
         say(&format!(
-            "{shown} holds an unfinished flash of {}; finish it with `identity flash IMAGE {shown}`",
-            escaped(mark.image())
+            "{} and {} have the same identity {uuid}; give one of them its own: `identity stamp --force --profile NAME DEVICE`",
+            shell::path(path),
+            others.join(" and ")
         ));
     }
+    !known.is_empty()
 }

@@ -15,7 +15,7 @@ use identity_ui::output::{json, json_line, print, say};
 use identity_ui::{Exit, Failure, Result, shell, wording};
 use serde::Serialize;
 
-use super::{warn, warn_unfinished, warn_with};
+use super::{say_doubles, warn, warn_unfinished, warn_with};
 use crate::args::{ReadArgs, ReadFormat};
 use crate::render::{assignments, csv, text};
 
@@ -50,6 +50,7 @@ fn read_one(args: &ReadArgs, target: Option<&Path>) -> Result<Exit> {
     if let Some(field) = &args.field {
         print(&format!("{}\n", bare(field, scan, path)?))?;
         warn(scan, path);
+        warn_unfinished(read_lba0(&found).as_ref().and_then(Mark::parse).as_ref(), path);
         return Ok(exit);
     }
     let lba0 = read_lba0(&found);
@@ -100,10 +101,14 @@ fn for_each(
     render: impl Fn(&Path, &Document, bool) -> String,
 ) -> Result<Exit> {
     let mut worst = Exit::Done;
+    let mut seen = Vec::new();
     for (number, path) in targets.iter().map(AsRef::as_ref).enumerate() {
         let render = |document: &Document| render(path, document, number == 0);
         let exit = match default_card::look(Some(path), args.at) {
-            Ok(found) => show(&found, args, render)?,
+            Ok(found) => {
+                seen.push((path, found.scan.identity().map(|identity| identity.uuid().to_string())));
+                show(&found, args, render)?
+            }
             Err(error) => {
                 print(&render(&Document::of_state(State::Unreadable)))?;
                 say(&wording::error(&error));
@@ -112,7 +117,8 @@ fn for_each(
         };
         worst = worst.worst(exit);
     }
-    Ok(worst)
+    let seen: Vec<_> = seen.iter().map(|(path, uuid)| (*path, uuid.as_deref())).collect();
+    Ok(if say_doubles(&seen) { worst.worst(Exit::Doubtful) } else { worst })
 }
 
 fn show(found: &FoundCard, args: &ReadArgs, render: impl Fn(&Document) -> String) -> Result<Exit> {

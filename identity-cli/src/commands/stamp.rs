@@ -41,7 +41,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     let mut target = writing::open(&path, args.safety, InUse::Refuse, args.dry_run)?;
     let surroundings = Surroundings::of_target(&target);
     let prepared = stamp::prepare(&request, fresh, &target, &args.target, surroundings.clone())
-        .map_err(|error| refused(error, &target, &args.target))?;
+        .map_err(|error| refused(error, &target, &args))?;
     let (identity, plan) = (&prepared.identity, &prepared.plan);
     if let Some(reason) = prepared.unbound {
         say(&format!("{}: not bound: {reason}", shell::path(&args.target)));
@@ -80,13 +80,24 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The sentence; of a part of an image, that it is one.
-fn refused(error: Error, target: &Target, path: &Path) -> Failure {
+/// The sentence; of a part of an image, that it is one, and of another identity in the way of one from a file, what puts that
+/// in its place.
+fn refused(error: Error, target: &Target, args: &StampArgs) -> Failure {
+    if let (Error::IdentityPresent { scan, .. }, Some(file)) = (&error, &args.restore)
+        && let Some(identity) = scan.latest()
+    {
+        let (shown, file) = (shell::path(&args.target), shell::path(file));
+        return Failure::refused(format!(
+            "{shown} has the identity {} ({}); give --force to put that in {file} in its place; a record of the other is kept",
+            identity.uuid(),
+            identity.profile()
+        ));
+    }
     match target.info().and_then(|info| info.part_of.as_ref()) {
         Some((file, offset)) if matches!(error, Error::NoSlots { .. }) => Failure::refused(format!(
             "{}: no slot is free: {}",
-            shell::path(path),
-            wording::part(path, file, *offset)
+            shell::path(&args.target),
+            wording::part(&args.target, file, *offset)
         )),
         _ => error.into(),
     }

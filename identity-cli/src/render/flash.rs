@@ -29,6 +29,8 @@ pub struct FlashSummary<'a> {
     pub file_len: Option<u64>,
     /// Length of the unpacked image in bytes, where it is known.
     pub image_len: Option<u64>,
+    /// The block map of the image.
+    pub bmap: Option<&'a Path>,
     /// What of it holds anything, by its block map.
     pub mapped_len: Option<u64>,
     /// Device or image file that is written.
@@ -54,6 +56,12 @@ pub fn facts(facts: &FlashSummary<'_>) -> String {
         image.push_str(&format!(", {} to write", Size(facts.mapped_len.unwrap_or(len))));
     }
     lines.add("image", image + ")");
+    if let Some(path) = facts.bmap {
+        lines.add(
+            "block map",
+            format!("{}; what it leaves out stays as it is on the card", shell::path(path)),
+        );
+    }
     lines.add("target", shell::path(facts.target));
     if let Some(device) = facts.device {
         let removable = if device.removable { ", removable" } else { "" };
@@ -71,7 +79,13 @@ pub fn facts(facts: &FlashSummary<'_>) -> String {
     }
     lines.add("identity", identity(facts.plan));
     if !facts.blanked.is_empty() {
-        lines.add("in the image", format!("an identity at LBA {}, left out", list(facts.blanked)));
+        lines.add(
+            "in the image",
+            format!(
+                "an identity at LBA {}, left out; --restore IMAGE gives it to the card",
+                list(facts.blanked)
+            ),
+        );
     }
     lines.text()
 }
@@ -136,6 +150,7 @@ pub struct Planned<'a> {
     format: &'static str,
     file_bytes: Option<u64>,
     image_bytes: Option<u64>,
+    bmap: Option<String>,
     mapped_bytes: Option<u64>,
     target: String,
     target_bytes: u64,
@@ -171,6 +186,7 @@ pub fn planned<'a>(facts: &FlashSummary<'a>) -> Planned<'a> {
         format: facts.format,
         file_bytes: facts.file_len,
         image_bytes: facts.image_len,
+        bmap: facts.bmap.map(in_json),
         mapped_bytes: facts.mapped_len,
         target: facts.target.display().to_string(),
         target_bytes: facts.target_len,
@@ -201,8 +217,14 @@ pub struct Outcome<'a> {
     /// Lengths in bytes, and the time in seconds.
     #[serde(flatten)]
     pub summary: &'a Summary,
+    /// The image's block map.
+    pub bmap: Option<String>,
+    /// Bytes that were written by it.
+    pub mapped_bytes: Option<u64>,
     /// Whether everything was read back.
     pub verified: bool,
+    /// LBAs where the image has copies of an identity, which were left out.
+    pub left_out: &'a [u32],
     /// The identity on it.
     pub identity: Option<Document>,
     /// Why it is where it is.
@@ -252,7 +274,8 @@ pub fn done(outcome: Outcome<'_>) -> Done<'_> {
 pub fn finished(outcome: &Outcome<'_>) -> String {
     let Summary { image_len, write_time, .. } = outcome.summary;
     let seconds = write_time.as_secs_f64();
-    let rate = Size((*image_len as f64 / seconds.max(0.001)) as u64);
+    let written = outcome.mapped_bytes.unwrap_or(*image_len);
+    let rate = Size((written as f64 / seconds.max(0.001)) as u64);
     let but = if outcome.covered.is_empty() {
         String::new()
     } else {
@@ -261,7 +284,11 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
     let proof =
         if outcome.verified { format!("read back and the same{but}") } else { format!("not read back{but}") };
     let target = shell::path(outcome.target);
-    let mut text = format!("flashed {target}: {} in {seconds:.1} s ({rate}/s), {proof}\n", Size(*image_len));
+    let by = match &outcome.bmap {
+        Some(path) => format!(" of {}, by the block map {},", Size(*image_len), shell::path(Path::new(path))),
+        None => String::new(),
+    };
+    let mut text = format!("flashed {target}: {}{by} in {seconds:.1} s ({rate}/s), {proof}\n", Size(written));
     if let Some(identity) = &outcome.identity {
         text.push_str(&text::identity(identity));
         if let Some(why) = &outcome.why {
@@ -269,6 +296,12 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
         }
     } else if outcome.no_place {
         text.push_str("the card has no identity, for the image leaves no place for one\n");
+    } else if !outcome.left_out.is_empty() {
+        let image = shell::path(Path::new(&outcome.image));
+        text.push_str(&format!(
+            "the card has no identity: that of the image was left out; if the image is made for this card alone, `identity stamp \
+             --restore {image} {target}` gives it to the card\n"
+        ));
     } else if outcome.replaced.is_empty() {
         text.push_str(&format!(
             "the card has no identity; give it one with `identity stamp --profile NAME {target}`\n"

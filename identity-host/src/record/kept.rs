@@ -11,11 +11,13 @@ use identity_core::{Identity, Uuid};
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::{CardKey, Given, Record, RecordProblem, is_in, make_directory, read_text, remove_if_pending};
+use crate::device::{Access, Target};
 use crate::document::Document;
 use crate::error::{Action, Error, Result};
 use crate::patience::{deadline, retry};
+use crate::scan::Scan;
 
-/// An identity in a file: a record, or what `identity read --format json` prints.
+/// An identity in a file: a record, what `identity read --format json` prints, or the image of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Path of the file.
@@ -35,11 +37,19 @@ fn of_output(text: String) -> String {
     record.map_or(text, ToString::to_string)
 }
 
-/// The identity in a file: a record, or what `identity read --format json` prints. A record also says of which card.
+/// Bytes of the smallest image of a card; no record is as long.
+const IMAGE_LEN_MIN: u64 = 1 << 20;
+
+/// The identity in a file: a record, what `identity read --format json` prints, or the image of a card. A record also says of
+/// which card.
 ///
 /// # Errors
-/// If it cannot be read, or is neither.
+/// If it cannot be read, or is none of them; [`Error::State`] of an image without an identity that can be used.
 pub fn read_kept(path: &Path) -> Result<Kept> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() >= IMAGE_LEN_MIN)
+    {
+        return of_image(path);
+    }
     let text = of_output(read_text(path)?);
     let problem = |problem| Error::Record { path: path.to_owned(), problem };
     let is_record =
@@ -52,6 +62,14 @@ pub fn read_kept(path: &Path) -> Result<Kept> {
         serde_json::from_str(&text).map_err(|error| problem(RecordProblem::Syntax(error.to_string())))?;
     let identity = document.identity().map_err(|reason| problem(RecordProblem::Document(reason)))?;
     Ok(Kept { file: path.to_owned(), identity, card: None, retired_at: None })
+}
+
+fn of_image(path: &Path) -> Result<Kept> {
+    let scan = Scan::read(&Target::open(path, Access::Read)?, None);
+    match scan.identity().filter(|_| scan.state().is_usable()).cloned() {
+        Some(identity) => Ok(Kept { file: path.to_owned(), identity, card: None, retired_at: None }),
+        None => Err(Error::State { path: path.to_owned(), scan: Box::new(scan) }),
+    }
 }
 
 impl Kept {

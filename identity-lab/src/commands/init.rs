@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use identity_core::text::check_hostname;
 use identity_ui::output::{json, print};
 use identity_ui::{Exit, Failure, Result};
 use serde::Serialize;
@@ -65,9 +66,21 @@ fn make(dir: &Path) -> Result<()> {
         fs::create_dir_all(&path).map_err(|error| replace::failure("make", &path, &error))?;
     }
     for (name, text) in FILES {
-        let text = if name == BOARDS_CSV { format!("{HEADER}\n") } else { text.to_owned() };
+        let text = match name {
+            BOARDS_CSV => format!("{HEADER}\n"),
+            LAB_TOML => text.replace("name = \"lab\"", &format!("name = \"{}\"", name_of(dir))),
+            _ => text.to_owned(),
+        };
         let mode = if name == INVENTORY { 0o777 } else { 0o666 };
         replace::create(&dir.join(name), text.as_bytes(), mode)?;
     }
     Ok(())
+}
+
+/// The directory's name, where a lab can have it.
+fn name_of(dir: &Path) -> String {
+    let whole = dir.canonicalize().ok();
+    let name = whole.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    let name = name.filter(|name| check_hostname(name.as_bytes()).is_ok());
+    name.unwrap_or("lab").to_owned()
 }

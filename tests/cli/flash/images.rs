@@ -216,7 +216,7 @@ fn block_maps_as_bmaptool_writes_them() {
         return;
     }
     bench.card.put(13000, &[0x77; 512]);
-    bench.flash("", &path).exits(0).is_quiet();
+    bench.flash("", &path).exits(0).is_quiet().shows(&["by the block map", "a.img.bmap"]);
     assert_eq!(bench.card.sector(13000), [0x77; 512], "a hole is not written");
     bench.card.clear(13000);
     bench.holds(&bytes, UUID, [52, 6607]);
@@ -225,6 +225,16 @@ fn block_maps_as_bmaptool_writes_them() {
     fs::write(&map, text.replace("<BlockSize> 4096", "<BlockSize> 8192")).unwrap();
     bench.refuses("", &path, 6, &["checksum", "--no-bmap"]);
     bench.flash("--no-bmap", &path).exits(0);
+    // The image was changed since: a map that nobody named would leave out what is new.
+    let mut changed = bytes.clone();
+    changed[6_500_000] = 1;
+    fs::write(&map, &text).unwrap();
+    fs::write(&path, &changed).unwrap();
+    let later = fs::metadata(&map).unwrap().modified().unwrap() + std::time::Duration::from_secs(1);
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_modified(later).unwrap();
+    bench.flash("", &path).exits(0).says(&["is older than the image, so it is not used"]);
+    bench.holds(&changed, UUID, [52, 6607]);
+    bench.flash(&format!("--bmap {}", map.display()), &path).exits(0).is_quiet();
     // The map of another image: behind the head, so found on the way, with a packed one.
     fs::write(&map, &text).unwrap();
     let mut other = bytes.clone();
