@@ -3,6 +3,9 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "stamp")]
+use identity_core::Uuid;
+
 use crate::device::info::DeviceInfo;
 use crate::device::sysfs::{Host, Kind, Mount};
 use crate::device::{Access, Target};
@@ -51,6 +54,19 @@ pub fn devices(host: &Host) -> Vec<Device> {
             info: DeviceInfo::new(&device),
         })
         .collect()
+}
+
+/// The card of this machine, but for the device of this name, that has this identity. Fixed disks and loop devices are not asked.
+#[cfg(feature = "stamp")]
+pub fn card_with(uuid: Uuid, except: Option<&str>) -> Option<PathBuf> {
+    let is_card = |device: &Device| matches!(device.kind, Kind::Native | Kind::Removable);
+    let others = devices(&Host::here()).into_iter();
+    let mut others = others.filter(|device| is_card(device) && Some(&*device.info.name) != except);
+    let has = |device: &Device| match device.look(None) {
+        Content::Seen(_, scan) => scan.valid().any(|(_, identity, _)| identity.uuid() == uuid),
+        Content::Empty | Content::Failed(_) => false,
+    };
+    others.find(has).map(|device| device.path)
 }
 
 fn system_point(mounts: &[(String, Mount)]) -> Option<String> {

@@ -224,6 +224,16 @@ pub enum Error {
         /// Length of the card at `path`, in sectors.
         sectors: u64,
     },
+    /// Another card of this machine has the identity that this one is to get.
+    #[cfg(feature = "stamp")]
+    HereToo {
+        /// The card that is to get it, as it was given.
+        path: PathBuf,
+        /// The identity.
+        uuid: Uuid,
+        /// The other card.
+        other: PathBuf,
+    },
     /// A card has got this identity from a file on this host before, and may have it yet.
     #[cfg(feature = "stamp")]
     GivenBefore {

@@ -110,7 +110,7 @@ Examples:
   identity-lab label 'panda-[01-20]' --size 50x12 -o labels.zpl
   identity-lab label panda-03 --size 50x12 --format zpl | nc printer 9100
 
-The QR code holds URN:UUID:…, which `identity stamp --uuid` takes without the prefix. Sheets: 3651, 3666, 3667, l7160 (A4) \
+The QR code holds URN:UUID:…, which `identity stamp --uuid` takes. Sheets: 3651, 3666, 3667, l7160 (A4) \
 and 5160 (Letter), by Avery's numbers.";
 
 const NETBOOT_EXAMPLES: &str = "\

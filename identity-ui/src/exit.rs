@@ -119,6 +119,7 @@ impl Exit {
             #[cfg(feature = "stamp")]
             Error::OtherCard { .. }
             | Error::GivenBefore { .. }
+            | Error::HereToo { .. }
             | Error::RecordInUse { .. }
             | Error::RecordUsed { .. } => Self::Refused,
             #[cfg(feature = "stamp")]

@@ -212,6 +212,15 @@ pub fn error(error: &Error) -> String {
             )
         }
         #[cfg(feature = "stamp")]
+        Error::HereToo { path, uuid, other } => {
+            let other = shell::path(other);
+            format!(
+                "{}: {other} has the identity {uuid}, so two boards would share it; erase that one first (`identity erase {other}`), or, \
+                 if it will never be used again, give --force",
+                shell::path(path)
+            )
+        }
+        #[cfg(feature = "stamp")]
         Error::RecordInUse { path, uuid } => format!(
             "{}: another `identity` is giving the identity {uuid} to a card now; nothing was written: wait for it to end, or two \
              boards share one identity",

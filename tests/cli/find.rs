@@ -151,6 +151,30 @@ fn list_names_two_cards_with_one_identity() {
     outcome.says(&["/dev/mmcblk0", "/dev/sdb", "the same identity", UUID, "stamp --force"]);
 }
 
+/// A UUID that a person types, or that comes from a file, while the card that has it is in another reader.
+#[test]
+fn an_identity_that_another_card_of_this_machine_has_takes_consent() {
+    let (one, two) = (stamped(UUID), Image::mbr());
+    let (Some(card), Some(blank)) = (Loop::attach(one.path(), &[]), Loop::attach(two.path(), &[])) else {
+        return;
+    };
+    let machine = Machine::new().card("mmcblk0", &card, &[]).card("sdb", &blank, &[("removable", "1")]);
+    let before = two.bytes();
+    let stamp = |words: &str| {
+        machine.identity(format!("stamp --profile panda --uuid {UUID} {words}")).arg("/dev/sdb").run()
+    };
+    stamp("").exits(6).says(&[
+        "/dev/mmcblk0 has the identity",
+        UUID,
+        "two boards would share it",
+        "give --force",
+    ]);
+    assert!(two.bytes() == before);
+    stamp("--force").exits(0);
+    // An update of the card itself asks nothing.
+    machine.identity(format!("stamp --uuid {UUID} --hostname new")).arg("/dev/mmcblk0").run().exits(0);
+}
+
 #[test]
 fn list_names_an_unfinished_flash() {
     let image = stamped(UUID);

@@ -115,10 +115,10 @@ fn it_ends_in_time_though_a_client_stays_and_leaves_no_server() {
     );
     let answer = answer.shows(&["ended 0"]);
     assert!(!answer.stdout.contains("left"), "{}", answer.stdout);
-    // The client stayed, so nbdkit was killed after two seconds.
+    // The client stayed, and nbdkit was not asked: it would answer with errors.
     let tenths = answer.stdout.split("after ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
     let tenths: u32 = tenths.expect("a time");
-    assert!((20..60).contains(&tenths), "{tenths} tenths of a second");
+    assert!(tenths < 20, "{tenths} tenths of a second");
 }
 
 #[test]

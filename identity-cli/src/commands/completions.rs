@@ -14,6 +14,11 @@ const BASH_TARGETS: &str = r#"
 _identity_targets() {
     _identity "$@"
     local current=${COMP_WORDS[COMP_CWORD]}
+    case $COMP_CWORD:${COMP_WORDS[1]-} in
+        2:completions) mapfile -t COMPREPLY < <(compgen -W "bash elvish fish powershell zsh" -- "$current") && return ;;
+        2:man) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
+        *:lab) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
+    esac
     if [[ $current != -* && ${COMPREPLY[0]-} == -* || ${#COMPREPLY[@]} -eq 0 ]]; then
         mapfile -t COMPREPLY < <(
             compgen -W "$(lsblk --nodeps --noheadings --paths --output NAME 2>/dev/null)" -- "$current"
@@ -45,6 +50,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::process::Command;
+
+    use clap::ValueEnum;
 
     use super::*;
 
@@ -80,6 +87,8 @@ mod tests {
             }
         }
         assert_eq!(offered(&["identity", "verify", "/dev/s"])[0], "/dev/sdx");
+        let shells: Vec<_> = Shell::value_variants().iter().map(ToString::to_string).collect();
+        assert_eq!(offered(&["identity", "completions", ""]), shells);
         assert_eq!(offered(&["identity", "read", "--field", "prof"]), ["profile"]);
         assert!(offered(&["identity", "stamp", "--pro"]).contains(&"--profile".to_owned()));
     }

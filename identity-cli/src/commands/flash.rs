@@ -52,6 +52,9 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
             consent(doubt, args)?;
         }
     }
+    if let (Some(identity), true, false) = (&prepared.plan.identity, args.restore.is_some(), args.dry_run) {
+        writing::consent_to_double(identity.uuid(), &target, &args.target, args.force)?;
+    }
     say_all(&prepared.notes, &args.target);
 
     let summary = FlashSummary {
@@ -108,6 +111,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     }
     let done = done?;
     say_all(&done.notes, &args.target);
+    writing::say_hidden(&args.at, &args.target);
     if is_from_elsewhere {
         say(writing::FORMER_CARD);
     }

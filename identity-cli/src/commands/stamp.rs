@@ -50,6 +50,9 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         return writing::show_plan(Document::of_planned(identity, plan), plan, args.format);
     }
     writing::consent(plan, &args.target, args.force)?;
+    if prepared.effect != Effect::Update && (args.uuid.is_some() || kept.is_some()) {
+        writing::consent_to_double(identity.uuid(), &target, &args.target, args.force)?;
+    }
     let _claim = match &kept {
         Some(kept) => {
             writing::consent_to_card(kept, &target, &args.target, args.force)?;
@@ -73,6 +76,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         finish_restore(kept, &key, first_card)?;
     }
     report(&args, &after, plan)?;
+    writing::say_hidden(&args.at, &args.target);
     if prepared.effect == Effect::Replacement {
         warn_unreadable(&after, &args.target);
     }

@@ -4,6 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
+use identity_core::Uuid;
+use identity_core::slot::READING_ORDER;
+use identity_host::attached;
 use identity_host::by_identity;
 use identity_host::device::safety::{Allowed, InUse};
 use identity_host::device::{Access, Card, Target};
@@ -85,6 +88,35 @@ fn doubt(kept: &Kept, target: &Target, path: &Path) -> Result<Option<Error>> {
     let Ok(directory) = record::directory() else { return Ok(None) };
     let given_to = kept.given_to(&directory, &key)?;
     Ok(given_to.map(|card| Error::GivenBefore { path: path.to_owned(), uuid: kept.identity.uuid(), card }))
+}
+
+/// Lets a person, or `force`, agree to an identity that another card of this machine has.
+///
+/// # Errors
+/// Exit 6 without either.
+pub fn consent_to_double(uuid: Uuid, target: &Target, path: &Path, force: bool) -> Result<()> {
+    if force {
+        return Ok(());
+    }
+    let own = target.info().map(|info| &*info.name);
+    let Some(other) = attached::card_with(uuid, own) else { return Ok(()) };
+    let doubt = Error::HereToo { path: path.to_owned(), uuid, other };
+    match Terminal::find(false) {
+        Some(terminal) => ask(terminal, &doubt),
+        None => Err(doubt.into()),
+    }
+}
+
+/// Says that readers do not look where these copies are, unless they are told to.
+pub fn say_hidden(at: &[u32], path: &Path) {
+    let is_slot = |lba: &u32| READING_ORDER.iter().any(|slot| slot.lba == *lba);
+    if let Some(first) = at.first().filter(|_| !at.iter().any(is_slot)) {
+        let shown = shell::path(path);
+        say(&format!(
+            "{shown}: readers look there only when they are told to: `identity read --at {first} {shown}`, U-Boot with \
+             CONFIG_IDENTITY_LBA={first}"
+        ));
+    }
 }
 
 /// Lets a person at `terminal` agree to an identity that another card has, or may have.

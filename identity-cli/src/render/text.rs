@@ -66,9 +66,9 @@ pub fn steps(plan: &Plan) -> String {
 pub fn step(step: &Step) -> String {
     match step {
         Step::Write { lba, .. } => format!("  LBA {lba:<5} a copy\n"),
-        Step::Clear { lba } => format!("  LBA {lba:<5} zeros over an old copy\n"),
+        Step::Clear { lba } => format!("  LBA {lba:<5} zeros over a copy\n"),
         Step::ClearInPartition { lba, .. } => {
-            format!("  LBA {lba:<5} zeros over an old copy, in a partition\n")
+            format!("  LBA {lba:<5} zeros over a copy, in a partition\n")
         }
         Step::WriteMark { .. } => "  LBA 0     the mark of the unfinished flash, without its number: no record is restored automatically\n".into(),
     }

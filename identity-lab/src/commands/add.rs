@@ -29,8 +29,9 @@ pub fn run(dir: &Path, args: &AddArgs) -> Result<Exit> {
     })?;
     if lab.profile(profile).is_none() {
         return Err(Failure::refused(format!(
-            "{}; copy and change another one first",
-            lab.no_profile(profile)
+            "{}; make one first: copy profiles/{}.toml, and change it",
+            lab.no_profile(profile),
+            lab.profiles.first().map_or("example", |profile| &profile.name)
         )));
     }
     let mut new = Vec::new();

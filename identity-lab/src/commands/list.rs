@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use identity_ui::output::{json, print};
-use identity_ui::{Exit, Result, lines};
+use identity_ui::{Exit, Failure, Result, lines};
 
 use crate::args::{Format, ListArgs};
 use crate::boards::Board;
@@ -17,6 +17,9 @@ use crate::row::Row;
 /// Exit 4 if a file of the lab cannot be read.
 pub fn run(dir: &Path, args: &ListArgs) -> Result<Exit> {
     let lab = Lab::read(dir)?;
+    if let Some(name) = args.profile.as_ref().filter(|name| lab.profile(name).is_none()) {
+        return Err(Failure::usage(lab.no_profile(name)));
+    }
     let wanted = |board: &&Board| args.profile.as_ref().is_none_or(|profile| board.profile == *profile);
     let rows: Vec<_> = lab.boards.all.iter().filter(wanted).map(Row::of).collect();
     print(&match args.format {
