@@ -229,9 +229,9 @@ pub enum Error {
     HereToo {
         /// The card that is to get it, as it was given.
         path: PathBuf,
-        /// The identity.
+        /// UUID of the identity.
         uuid: Uuid,
-        /// The other card.
+        /// The card that has it.
         other: PathBuf,
     },
     /// A card has got this identity from a file on this host before, and may have it yet.

@@ -28,6 +28,7 @@ const PATHS_AS_DATA: &[(&str, &[&str])] = &[
     (
         "identity-cli",
         &[
+            "src/commands/erase.rs",
             "src/commands/list.rs",
             "src/commands/read.rs",
             "src/render/csv.rs",

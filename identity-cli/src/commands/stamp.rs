@@ -41,7 +41,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     let mut target = writing::open(&path, args.safety, InUse::Refuse, args.dry_run)?;
     let surroundings = Surroundings::of_target(&target);
     let prepared = stamp::prepare(&request, fresh, &target, &args.target, surroundings.clone())
-        .map_err(|error| refused(error, &target, &args))?;
+        .map_err(|error| refused(error, &target, &args, kept.as_ref()))?;
     let (identity, plan) = (&prepared.identity, &prepared.plan);
     if let Some(reason) = prepared.unbound {
         say(&format!("{}: not bound: {reason}", shell::path(&args.target)));
@@ -86,11 +86,16 @@ pub fn run(args: StampArgs) -> Result<Exit> {
 
 /// The sentence; of a part of an image, that it is one, and of another identity in the way of one from a file, what puts that
 /// in its place.
-fn refused(error: Error, target: &Target, args: &StampArgs) -> Failure {
+fn refused(error: Error, target: &Target, args: &StampArgs, kept: Option<&Kept>) -> Failure {
     if let (Error::IdentityPresent { scan, .. }, Some(file)) = (&error, &args.restore)
         && let Some(identity) = scan.latest()
     {
         let (shown, file) = (shell::path(&args.target), shell::path(file));
+        if kept.is_some_and(|kept| kept.identity.uuid() == identity.uuid()) {
+            return Failure::refused(format!(
+                "{shown} has the identity in {file} already; `identity verify {shown}` shows whether it is whole"
+            ));
+        }
         return Failure::refused(format!(
             "{shown} has the identity {} ({}); give --force to put that in {file} in its place; a record of the other is kept",
             identity.uuid(),
