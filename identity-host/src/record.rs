@@ -373,12 +373,16 @@ pub fn remove(path: &Path) -> Result<()> {
 /// # Errors
 /// If it stays.
 fn remove_if_pending(file: &Path, directory: &Path) -> Result<bool> {
-    let is_pending = Record::read(file).is_ok_and(|record| record.purpose == Purpose::Pending);
-    let goes = is_pending && is_in(file, directory);
+    let goes = is_pending(file, directory);
     if goes {
         remove(file)?;
     }
     Ok(goes)
+}
+
+/// Whether a file is a pending record in the place for records.
+fn is_pending(file: &Path, directory: &Path) -> bool {
+    is_in(file, directory) && Record::read(file).is_ok_and(|record| record.purpose == Purpose::Pending)
 }
 
 /// Whether a file lies in this directory.

@@ -125,9 +125,9 @@ hash, and stay for boards that run from them, until --prune.";
 
 const CARD_EXAMPLES: &str = "\
 Examples:
-  identity-lab card panda-03 -o card.img              the card of one board, stamped
-  identity-lab card panda -o panda.img                for any board of a profile: blank
-  identity flash --restore card.img card.img /dev/sdb write it, with its identity
+  identity-lab card panda-03 -o card.img               the card of one board
+  identity-lab card panda -o panda.img                 of a profile: blank
+  identity flash --restore card.img card.img /dev/sdb  write it
   identity-lab card --dry-run panda-03 -o card.img
 
 The image is as small as it can be: 16, 32 or 64 MiB.";

@@ -392,3 +392,61 @@ fn erase_names_its_records_for_programs() {
     host.restore("", Path::new(&record), card.path()).exits(0);
     card.run("read --field uuid").exits(0).prints(&format!("{UUID}\n"));
 }
+
+/// One file and two cards at once, by `stamp` and by `flash`: one of them gets the identity.
+#[test]
+fn one_file_at_once_gives_its_identity_to_one_card() {
+    let made = Image::mbr();
+    made.run(format!("stamp --profile panda --uuid {UUID}")).exits(0);
+    let backup = made.run("read --format json").exits(0).stdout;
+    made.run("erase --force").exits(0);
+    for verb in ["stamp", "flash --yes"] {
+        for _ in 0..6 {
+            let host = Host::new();
+            let file = host.path("backup.json");
+            fs::write(&file, &backup).unwrap();
+            let cards = [Image::mbr(), Image::mbr()];
+            let restore = |card: &Image| {
+                let mut identity = host.identity(&format!("{verb} --restore")).arg(&file);
+                if verb != "stamp" {
+                    identity = identity.arg(made.path());
+                }
+                identity.arg(card.path()).run().code
+            };
+            let codes: Vec<_> = std::thread::scope(|scope| {
+                let restore = &restore;
+                let both: Vec<_> = cards.iter().map(|card| scope.spawn(move || restore(card))).collect();
+                both.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            let with: Vec<_> = cards.iter().map(|card| card.run("read").code == Some(0)).collect();
+            assert_eq!(with.iter().filter(|has| **has).count(), 1, "{verb}: {codes:?}");
+            assert_eq!(
+                with.iter().map(|has| if *has { Some(0) } else { Some(6) }).collect::<Vec<_>>(),
+                codes,
+                "{verb}"
+            );
+        }
+    }
+}
+
+/// Where it cannot be noted who has got an identity, nobody gets it; and it is noted before the card has it.
+#[test]
+fn who_gets_an_identity_is_noted_before_the_card_has_it() {
+    let made = Image::mbr();
+    made.run(format!("stamp --profile panda --uuid {UUID}")).exits(0);
+    let host = Host::new();
+    let file = host.path("backup.json");
+    fs::write(&file, made.run("read --format json").exits(0).stdout).unwrap();
+    let card = Image::mbr();
+    let mut nowhere = Identity::new("stamp --restore").arg(&file).arg(card.path());
+    nowhere.command().env("XDG_STATE_HOME", "/proc/nowhere");
+    nowhere.run().exits(7).says(&["XDG_STATE_HOME"]);
+    card.run("read").exits(3);
+    // The device fails at the first copy: the next card asks.
+    let mut fails = host.identity("stamp --restore").arg(&file).arg(card.path());
+    fails = fails.fault("FAULT_WRITE", "6607");
+    fails.run().exits(7);
+    let next = Image::mbr();
+    host.restore("", &file, next.path()).exits(6).says(&["was given to"]);
+    next.run("read").exits(3);
+}

@@ -111,10 +111,10 @@ exit with 5.";
 #[cfg(feature = "flash")]
 const FLASH_EXAMPLES: &str = "\
 Examples:
-  identity flash debian.img.xz /dev/sdb                 ask, write, read back
+  identity flash debian.img.xz /dev/sdb                ask, write, read back
   identity flash --yes --profile panda panda.img /dev/sdb
   curl -L URL | identity flash --yes --sha256 SUM - /dev/sdb
-  identity flash --restore card.img card.img /dev/sdb   with the identity in the image
+  identity flash --restore card.img card.img /dev/sdb  with the identity in it
   identity flash --dry-run --format json panda.img.zst /dev/mmcblk0
 
 IMAGE is raw, gzip, xz, zstd, bzip2, or a zip archive with one file. IMAGE.sha256 and IMAGE.bmap are used if they exist. \

@@ -2,7 +2,6 @@
 //! `identity stamp`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use identity_core::Identity;
 use identity_host::device::Target;
@@ -11,7 +10,7 @@ use identity_host::document::Document;
 use identity_host::error::Error;
 use identity_host::new_image::NewImage;
 use identity_host::plan::Plan;
-use identity_host::record::{CardKey, Claim, Kept};
+use identity_host::record::{CardKey, Given, Kept};
 use identity_host::scan::Scan;
 use identity_host::stamp::{self, Effect, Request, Values};
 use identity_host::surroundings::Surroundings;
@@ -55,8 +54,10 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     }
     let _claim = match &kept {
         Some(kept) => {
-            writing::consent_to_card(kept, &target, &args.target, args.force)?;
-            claim(kept, &target, &args.target)?
+            let directory = record::directory()?;
+            let seen = Given::read_or_force(&directory, kept.identity.uuid(), args.force)?;
+            writing::consent_to_card(kept, seen.as_ref(), &target, &args.target, args.force)?;
+            Some(kept.claim(&directory, &CardKey::of_target(&target), &args.target, seen.as_ref())?)
         }
         None => None,
     };
@@ -112,21 +113,10 @@ fn refused(error: Error, target: &Target, args: &StampArgs, kept: Option<&Kept>)
     }
 }
 
-/// No other card is given this identity meanwhile; where there is no place for records, there is none to use up.
-///
-/// # Errors
-/// As [`Kept::claim`].
-fn claim(kept: &Kept, target: &Target, path: &Path) -> Result<Option<Claim>> {
-    let Ok(directory) = record::directory() else { return Ok(None) };
-    Ok(Some(kept.claim(&directory, &CardKey::of_target(target), path)?))
-}
-
 /// When the identity is on the card for certain, and the card has its name: it is noted who has it, and the record of an
 /// unfinished flash goes.
 fn finish_restore(kept: &Kept, key: &CardKey, first_card: FirstCard) -> Result<()> {
-    if let Ok(directory) = record::directory() {
-        kept.is_given(&directory, key)?;
-    }
+    kept.is_given(&record::directory()?, key)?;
     match first_card {
         FirstCard::This => (),
         FirstCard::Unknown => {

@@ -13,7 +13,7 @@ use identity_host::device::{Access, Card, Target};
 use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
 use identity_host::plan::Plan;
-use identity_host::record::{self, CardKey, Kept, Record};
+use identity_host::record::{self, CardKey, Given, Kept, Record};
 use identity_host::whole_card::{WholeCard, check_consent};
 use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, print_for_certain, say};
@@ -63,31 +63,34 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
 }
 
 /// Lets a person, or `force`, agree to an identity that may be on another card: two cards would share it. `path` is the
-/// target's name in messages.
+/// target's name in messages, `seen` the host's note of who has got it.
 ///
 /// # Errors
 /// Exit 6 without either.
-pub fn consent_to_card(kept: &Kept, target: &Target, path: &Path, force: bool) -> Result<()> {
-    if force {
-        return Ok(());
-    }
-    let Some(doubt) = doubt(kept, target, path)? else { return Ok(()) };
-    match Terminal::find(false) {
-        Some(terminal) => ask(terminal, &doubt),
-        None => Err(doubt.into()),
+pub fn consent_to_card(
+    kept: &Kept,
+    seen: Option<&Given>,
+    target: &Target,
+    path: &Path,
+    force: bool,
+) -> Result<()> {
+    let doubt = doubt(kept, seen, target, path).filter(|_| !force);
+    match (doubt, Terminal::find(false)) {
+        (None, _) => Ok(()),
+        (Some(doubt), Some(terminal)) => ask(terminal, &doubt),
+        (Some(doubt), None) => Err(doubt.into()),
     }
 }
 
 /// Why another card may have the identity.
-fn doubt(kept: &Kept, target: &Target, path: &Path) -> Result<Option<Error>> {
+fn doubt(kept: &Kept, seen: Option<&Given>, target: &Target, path: &Path) -> Option<Error> {
     let key = CardKey::of_target(target);
     if let Some(card) = kept.card.clone().filter(|card| !card.may_be(&key)) {
         let (path, record) = (path.to_owned(), kept.file.clone());
-        return Ok(Some(Error::OtherCard { path, record, card, sectors: target.sectors() }));
+        return Some(Error::OtherCard { path, record, card, sectors: target.sectors() });
     }
-    let Ok(directory) = record::directory() else { return Ok(None) };
-    let given_to = kept.given_to(&directory, &key)?;
-    Ok(given_to.map(|card| Error::GivenBefore { path: path.to_owned(), uuid: kept.identity.uuid(), card }))
+    let card = kept.given_to(seen, &key)?;
+    Some(Error::GivenBefore { path: path.to_owned(), uuid: kept.identity.uuid(), card })
 }
 
 /// Lets a person, or `force`, agree to an identity that another card of this machine has.

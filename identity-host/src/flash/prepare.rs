@@ -22,7 +22,7 @@ use crate::image::container::{self, Format};
 use crate::image::foreign;
 use crate::image::problem::ImageProblem;
 use crate::image::source::{STANDARD_INPUT, Source};
-use crate::record::{self, CardKey, Kept, Matches, Record};
+use crate::record::{self, CardKey, Given, Kept, Matches, Record};
 use crate::scan::Scan;
 use crate::surroundings::Surroundings;
 use crate::update;
@@ -68,6 +68,8 @@ pub struct Prepared {
     pub notes: Vec<Note>,
     /// What takes a person's word. Whoever has it takes these away; else [`super::run::run`] returns the first.
     pub doubts: Vec<Error>,
+    /// The note of who has got the identity that is restored, when that was asked.
+    pub seen: Option<Given>,
 }
 
 /// The card that is going to be written.
@@ -126,7 +128,7 @@ pub fn prepare(
     let Request { fresh, restore, no_restore, at, no_table: _, force } = request;
     let old_mark = read_mark(target.card);
     let wanted = Wanted { fresh, restore, no_restore, force };
-    let (choice, doubts) = choose(target, &scan, old_mark.as_ref(), wanted, &mut notes)?;
+    let (choice, doubts, seen) = choose(target, &scan, old_mark.as_ref(), wanted, &mut notes)?;
     let (plan, covered) = make_plan(target, choice, &scan, &mut head, &at, force)?;
     if let Some(error) = &plan.given_up {
         notes.push(Note::GivenUp(error.clone()));
@@ -146,6 +148,7 @@ pub fn prepare(
         late_table,
         notes,
         doubts,
+        seen,
     })
 }
 
@@ -270,7 +273,7 @@ fn choose(
     mark: Option<&Mark>,
     wanted: Wanted,
     notes: &mut Vec<Note>,
-) -> Result<(Choice, Vec<Error>)> {
+) -> Result<(Choice, Vec<Error>, Option<Given>)> {
     let mut matches = Matches::default();
     if !scan.state().is_usable() || scan.lone_copy().is_some() {
         matches = record::find(target.records, target.key, mark);
@@ -287,7 +290,6 @@ fn choose(
         records.any(|identity| identity.uuid() == uuid)
     };
     let named = wanted.restore.as_ref().map(|kept| kept.identity.uuid());
-    let given_to = wanted.restore.as_ref().map(|kept| kept.given_to(target.records, target.key)).transpose();
     let is_this_card_s = |uuid| named == Some(uuid) || is_recorded(uuid);
     let lone_copy =
         scan.lone_copy().filter(|_| !scan.latest().map(Identity::uuid).is_some_and(is_this_card_s));
@@ -299,12 +301,20 @@ fn choose(
         }
         choice => choice,
     };
-    let doubts = if force { Vec::new() } else { doubts(target, &choice, lone_copy, given_to?.flatten()) };
+    let seen = match &choice {
+        Choice::Restore(kept) => Given::read_or_force(target.records, kept.identity.uuid(), force)?,
+        _ => None,
+    };
+    let given_to = match &choice {
+        Choice::Restore(kept) if named.is_some() => kept.given_to(seen.as_ref(), target.key),
+        _ => None,
+    };
+    let doubts = if force { Vec::new() } else { doubts(target, &choice, lone_copy, given_to) };
     if let Choice::Restore(Kept { file, identity, .. }) = &choice {
         update::check_binding(identity, &target.surroundings, target.path)?;
         notes.push(Note::Restored(Box::new(identity.clone()), file.clone()));
     }
-    Ok((choice, doubts))
+    Ok((choice, doubts, seen))
 }
 
 /// A mark with a record's number on another card than the record's may have been copied there: the record is taken, and

@@ -60,14 +60,14 @@ pub fn run(
     source: Source,
     settings: Settings<'_>,
 ) -> Result<Done> {
-    let Prepared { plan, head, head_len, checker, mark, late_table, doubts, .. } = prepared;
+    let Prepared { plan, head, head_len, checker, mark, late_table, doubts, seen, .. } = prepared;
     if let Some(doubt) = doubts.into_iter().next() {
         return Err(doubt);
     }
     let Settings { path, key, records, retired, verify, progress, stop } = settings;
     // Until the record is gone: no other card is given the identity meanwhile.
     let _claim = match &plan.choice {
-        Choice::Restore(kept) => Some(kept.claim(records, &key, path)?),
+        Choice::Restore(kept) => Some(kept.claim(records, &key, path, seen.as_ref())?),
         _ => None,
     };
     let record = write_record(&plan, &key, records, &mark)?;

@@ -38,12 +38,12 @@ use ForeignKind::{AndroidSparse, Archive, DiskExtent, Document, Firmware, Packed
 
 /// Offset, magic, name, kind. Nothing here can be LBA 0 of a card: where a magic is short, [`is_more`] looks further.
 const MAGICS: [(usize, &[u8], &str, ForeignKind); 63] = [
-    (0, b"\x04\x22\x4d\x18", "an lz4 file", Packed("lz4 -dc FILE > card.img")),
-    (0, b"\x02\x21\x4c\x18", "an lz4 file in the legacy format", Packed("lz4 -dc FILE > card.img")),
-    (0, b"LZIP", "an lzip file", Packed("lzip -dc FILE > card.img")),
-    (0, b"\x89LZO\0\r\n\x1a\n", "an lzop file", Packed("lzop -dc FILE > card.img")),
-    (0, b"\x1f\x9d", "a file of compress", Packed("gzip -dc FILE > card.img")),
-    (0, b"LRZI", "an lrzip file", Packed("lrzip -d -o card.img FILE")),
+    (0, b"\x04\x22\x4d\x18", "an lz4 file", Packed("lz4 -dc FILE > FILE.img")),
+    (0, b"\x02\x21\x4c\x18", "an lz4 file in the legacy format", Packed("lz4 -dc FILE > FILE.img")),
+    (0, b"LZIP", "an lzip file", Packed("lzip -dc FILE > FILE.img")),
+    (0, b"\x89LZO\0\r\n\x1a\n", "an lzop file", Packed("lzop -dc FILE > FILE.img")),
+    (0, b"\x1f\x9d", "a file of compress", Packed("gzip -dc FILE > FILE.img")),
+    (0, b"LRZI", "an lrzip file", Packed("lrzip -d -o FILE.img FILE")),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", Archive),
     (0, b"Rar!\x1a\x07", "a rar archive", Archive),
     (0, b"MSCF\0\0\0\0", "a cabinet archive", Archive),
@@ -73,8 +73,8 @@ const MAGICS: [(usize, &[u8], &str, ForeignKind); 63] = [
     (0, b"WithoutFreeSpace", "a Parallels image", VirtualDisk("parallels")),
     (0, b"WithouFreSpacExt", "a Parallels image", VirtualDisk("parallels")),
     (0, b"Bochs Virtual HD Image", "a Bochs image", VirtualDisk("bochs")),
-    (0, b"OOOM", "a User-mode Linux COW image", Packed("uml_moo FILE card.img")),
-    (0, b"MComprHD", "a CHD image", Packed("chdman extractraw -i FILE -o card.img")),
+    (0, b"OOOM", "a User-mode Linux COW image", Packed("uml_moo FILE FILE.img")),
+    (0, b"MComprHD", "a CHD image", Packed("chdman extractraw -i FILE -o FILE.img")),
     (0, b"EVF\x09\x0d\x0a\xff\0", "an EWF image", Packed("ewfexport -u -f raw -t card FILE")),
     (0, b"RKFW", "a Rockchip firmware package (RKFW)", Firmware),
     (0, b"RKAF", "a Rockchip firmware package (RKAF)", Firmware),
@@ -126,7 +126,7 @@ pub fn recognise(lead: &[u8]) -> Option<Foreign> {
         return None;
     }
     if is_lzma(lead) {
-        return Some(Foreign { name: "an lzma file", kind: Packed("xz -dc --format=lzma FILE > card.img") });
+        return Some(Foreign { name: "an lzma file", kind: Packed("xz -dc --format=lzma FILE > FILE.img") });
     }
     if is_old_tar(lead) {
         return Some(Foreign { name: "a tar archive", kind: Archive });
@@ -145,7 +145,7 @@ pub fn recognise_end(tail: &[u8]) -> Option<Foreign> {
         return Some(Foreign { name: "a VHD image", kind: VirtualDisk("vpc") });
     }
     let is_dmg = tail.len().checked_sub(512).is_some_and(|at| tail[at..].starts_with(b"koly\0\0\0\x04"));
-    is_dmg.then_some(Foreign { name: "an Apple disk image", kind: Packed("dmg2img FILE card.img") })
+    is_dmg.then_some(Foreign { name: "an Apple disk image", kind: Packed("dmg2img FILE FILE.img") })
 }
 
 /// A sparse VMDK file without a description in it: one of several, and another file describes the disk. Source: VMware,

@@ -43,6 +43,17 @@ impl Given {
         serde_json::from_str(&text).map(Some).map_err(|error| Error::Record { path, problem: problem(error) })
     }
 
+    /// The same; with `force`, none in place of one that cannot be understood.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn read_or_force(directory: &Path, uuid: Uuid, force: bool) -> Result<Option<Self>> {
+        match Self::read(directory, uuid) {
+            Err(Error::Record { problem: RecordProblem::Note(_), .. }) if force => Ok(None),
+            note => note,
+        }
+    }
+
     /// Notes that `card` has got the identity, whose record was written at `recorded`.
     ///
     /// # Errors
@@ -59,6 +70,11 @@ impl Given {
             file.publish(&path)
         };
         write().map_err(|error| Error::io(&path, Action::WriteRecord, error))
+    }
+
+    /// Whether it names this card.
+    pub fn is_to(&self, card: &CardKey) -> bool {
+        self.card == *card
     }
 
     /// Whether a record of `card`, written at `recorded` when its identity went, is later than this: what was given then is

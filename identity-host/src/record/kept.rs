@@ -10,7 +10,9 @@ use identity_core::field::kind;
 use identity_core::{Identity, Uuid};
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use super::{CardKey, Given, Record, RecordProblem, is_in, make_directory, read_text, remove_if_pending};
+use super::{
+    CardKey, Given, Record, RecordProblem, is_pending, make_directory, read_text, remove_if_pending,
+};
 use crate::device::{Access, Target};
 use crate::document::Document;
 use crate::error::{Action, Error, Result};
@@ -81,20 +83,16 @@ impl Kept {
     }
 
     /// The card that got this identity from a file on this host and may have it yet, unless that is certainly the card `key`.
-    /// `directory` is the place for records.
-    ///
-    /// # Errors
-    /// As [`Given::read`].
-    pub fn given_to(&self, directory: &Path, key: &CardKey) -> Result<Option<CardKey>> {
-        let given = Given::read(directory, self.identity.uuid())?;
+    /// `given` is the note in the place for records.
+    pub fn given_to(&self, given: Option<&Given>, key: &CardKey) -> Option<CardKey> {
         let is_same = |card: &CardKey| card.cid.is_some() && card.cid == key.cid;
         let open =
-            |given: &Given| !is_same(&given.card) && !given.is_over(self.card.as_ref(), self.retired_at);
-        Ok(given.filter(open).map(|given| given.card))
+            |given: &&Given| !is_same(&given.card) && !given.is_over(self.card.as_ref(), self.retired_at);
+        given.filter(open).map(|given| given.card.clone())
     }
 
     /// When the card `key` has the identity for certain, and has its name: a pending record in `directory`, the place for
-    /// records, goes; of any other file it is noted there who has got the identity.
+    /// records, goes; of any other file, the note that [`Kept::claim`] has made gets that name.
     ///
     /// # Errors
     /// If the record stays, or as [`Given::write`].
@@ -102,7 +100,11 @@ impl Kept {
         if remove_if_pending(&self.file, directory)? {
             return Ok(());
         }
-        Given::write(directory, self.identity.uuid(), key, self.retired_at)
+        let uuid = self.identity.uuid();
+        if Given::read(directory, uuid)?.is_some_and(|given| given.is_to(key)) {
+            return Ok(());
+        }
+        Given::write(directory, uuid, key, self.retired_at)
     }
 
     /// Whether it is of this card, by all that is known of both.
@@ -111,18 +113,17 @@ impl Kept {
     }
 
     /// Takes the right to give the identity to the card `key`, and reads the file once more: meanwhile another program may
-    /// have given the identity to another card. `directory` is the place for records, `path` the card's name in messages.
-    /// To be held until the card is written and its record gone.
+    /// have given the identity to another card. `directory` is the place for records, `path` the card's name in messages, `seen`
+    /// the note there when it was asked whether another card has the identity. Unless a pending record says so, it is noted
+    /// before the card is written that it has the identity: whoever is killed meanwhile has not given it to two. To be held
+    /// until the card is written and its record gone.
     ///
     /// # Errors
-    /// [`Error::RecordInUse`] if another program has the right now, [`Error::RecordUsed`] or [`Error::OtherCard`] if one had
-    /// it meanwhile.
-    pub fn claim(&self, directory: &Path, key: &CardKey, path: &Path) -> Result<Claim> {
-        let claim = match Claim::take(directory, self.identity.uuid(), path) {
-            // Nobody can use up a record there, then, unless it is there.
-            Err(Error::Io { .. }) if !is_in(&self.file, directory) => Claim(None),
-            claim => claim?,
-        };
+    /// [`Error::RecordInUse`] if another program has the right now; [`Error::RecordUsed`], [`Error::OtherCard`] or
+    /// [`Error::GivenBefore`] if one had it meanwhile; [`Error::Io`] if it cannot be noted.
+    pub fn claim(&self, directory: &Path, key: &CardKey, path: &Path, seen: Option<&Given>) -> Result<Claim> {
+        let uuid = self.identity.uuid();
+        let claim = Claim::take(directory, uuid, path)?;
         let used = || Error::RecordUsed {
             path: path.to_owned(),
             record: self.file.clone(),
@@ -141,7 +142,17 @@ impl Kept {
             });
         }
         // Its bindings may have been left out.
-        if now.unbound()? == self.unbound()? { Ok(claim) } else { Err(used()) }
+        if now.unbound()? != self.unbound()? {
+            return Err(used());
+        }
+        let given = Given::read_or_force(directory, uuid, seen.is_none())?;
+        if let Some(given) = given.filter(|given| Some(given) != seen) {
+            return Err(Error::GivenBefore { path: path.to_owned(), uuid, card: given.card });
+        }
+        if !is_pending(&self.file, directory) {
+            Given::write(directory, uuid, key, self.retired_at)?;
+        }
+        Ok(claim)
     }
 
     /// The identity without bindings: they name the old card and the board that it was in, and the new card is bound anew,
@@ -159,14 +170,17 @@ impl Kept {
 /// The right to give an identity to a card. It is a lock on a file beside the records, for a record is replaced by another
 /// file of its name. The file goes with it.
 #[derive(Debug)]
-pub struct Claim(Option<(File, PathBuf)>);
+pub struct Claim {
+    _held: File,
+    file: PathBuf,
+}
 
 impl Claim {
     fn take(directory: &Path, uuid: Uuid, path: &Path) -> Result<Self> {
         let file = directory.join(format!(".{uuid}.lock"));
         let deadline = deadline();
         loop {
-            let failed = |error| Error::io(&file, Action::Create, error);
+            let failed = |error| Error::io(&file, Action::WriteRecord, error);
             make_directory(directory).map_err(failed)?;
             let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
             let mut options = OpenOptions::new();
@@ -187,7 +201,7 @@ impl Claim {
             let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
             let named = fs::symlink_metadata(&file).map(id).ok();
             if named == Some(held.metadata().map(id).map_err(failed)?) {
-                return Ok(Self(Some((held, file))));
+                return Ok(Self { _held: held, file });
             }
         }
     }
@@ -195,9 +209,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let Some((_held, file)) = &self.0 {
-            // A file that stays is harmless: the lock goes with the handle.
-            let _ = fs::remove_file(file);
-        }
+        // A file that stays is harmless: the lock goes with the handle.
+        let _ = fs::remove_file(&self.file);
     }
 }

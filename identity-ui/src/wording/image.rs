@@ -25,15 +25,23 @@ pub fn problem(path: &Path, problem: &ImageProblem) -> String {
         }
         ImageProblem::ForeignInside { outer, inside } => {
             let unpack = unpack(outer.name(), name);
+            // No name that a card's image could have already.
+            let unpacked = format!("{}.unpacked", file(name));
             let way_out = match inside.kind {
                 ForeignKind::VirtualDisk(format) => format!(
-                    "unpack it, then convert it: `{unpack} > disk; qemu-img convert -f {format} -O raw disk card.img`"
+                    "unpack it, then convert it: `{unpack} > {unpacked}; qemu-img convert -f {format} -O raw {unpacked} \
+                     {unpacked}.img`"
                 ),
                 ForeignKind::AndroidSparse => {
-                    format!("unpack it, then convert it: `{unpack} > sparse; simg2img sparse card.img`")
+                    format!(
+                        "unpack it, then convert it: `{unpack} > {unpacked}; simg2img {unpacked} {unpacked}.img`"
+                    )
                 }
                 ForeignKind::Packed(command) => {
-                    format!("unpack it twice: `{unpack} > packed; {}`", command.replace("FILE", "packed"))
+                    format!(
+                        "unpack it twice: `{unpack} > {unpacked}; {}`",
+                        command.replace("FILE", &unpacked)
+                    )
                 }
                 _ => way_out(name, inside.kind),
             };
@@ -142,12 +150,12 @@ fn way_out(name: &str, kind: ForeignKind) -> String {
         ForeignKind::Packed(command) => format!("unpack it first: `{}`", command.replace("FILE", file(name))),
         ForeignKind::Archive => "take the image out of it first".into(),
         ForeignKind::VirtualDisk(format) => {
-            format!("convert it first: `qemu-img convert -f {format} -O raw {} card.img`", file(name))
+            format!("convert it first: `qemu-img convert -f {format} -O raw {0} {0}.img`", file(name))
         }
         ForeignKind::DiskExtent => "another file describes the whole disk, a short text with the names of its parts (.vmdk); \
-                                    convert that one: `qemu-img convert -f vmdk -O raw FILE card.img`"
+                                    convert that one: `qemu-img convert -f vmdk -O raw FILE FILE.img`"
             .into(),
-        ForeignKind::AndroidSparse => format!("convert it first: `simg2img {} card.img`", file(name)),
+        ForeignKind::AndroidSparse => format!("convert it first: `simg2img {0} {0}.img`", file(name)),
         ForeignKind::Firmware => "its vendor's own tool writes it; look for a card image (.img) of the same system".into(),
         ForeignKind::Part => {
             "it belongs in a partition, or a boot loader loads it; look for a card image (.img) of the same system"

@@ -45,10 +45,15 @@ impl Bench {
         let named = commands(&refused);
         let command = named.first().unwrap_or_else(|| panic!("{file}: {}", refused.stderr));
         assert!(command.contains(part), "{file}: {command}");
-        let _ = fs::remove_file(self.dir.path().join("card.img"));
+        let made = [".img", ".unpacked.img"].map(|end| self.dir.path().join(format!("{file}{end}")));
+        let made = [&made[..], &[self.dir.path().join("FILE.img")]].concat();
+        made.iter().for_each(|path| drop(fs::remove_file(path)));
+        // A user's own card, by the name that all examples have.
+        fs::write(self.dir.path().join("card.img"), "mine").expect("own directory");
         follow(&card, &format!("cd {} && {command}", self.dir.path().display()), words);
-        let made = self.dir.path().join("card.img");
-        Identity::new("flash --yes").arg(&made).arg(card.path()).run().exits(0);
+        assert_eq!(fs::read(self.dir.path().join("card.img")).expect("own file"), b"mine", "{command}");
+        let made = made.iter().find(|path| path.exists()).expect("what was made");
+        Identity::new("flash --yes").arg(made).arg(card.path()).run().exits(0);
         is_whole(&card);
         let mut bytes = card.bytes();
         bytes.truncate(self.image.len());

@@ -126,7 +126,7 @@ fn what_is_no_image() {
     piped
         .run()
         .exits(6)
-        .says(&["standard input is a QCOW image", "`qemu-img convert -f qcow2 -O raw FILE card.img`"]);
+        .says(&["standard input is a QCOW image", "`qemu-img convert -f qcow2 -O raw FILE FILE.img`"]);
     let mut tar = vec![0; 10240];
     tar[257..262].copy_from_slice(b"ustar");
     let tar = bench.file("x.tar", &tar);
