@@ -275,7 +275,10 @@ fn a_disk_of_another_program_inside_a_packed_file_is_unpacked_first() {
     let image = beside(&card, "disk.vhd", &disk);
     assert!(std::process::Command::new("gzip").args(["-kf", &image]).status().expect("gzip").success());
     let said = run(&card, &format!("flash {image}.gz")).exits(5);
-    let command = format!("`gzip -dc {image}.gz > disk; qemu-img convert -f vpc -O raw disk card.img`");
+    let unpacked = format!("{image}.gz.unpacked");
+    let command = format!(
+        "`gzip -dc {image}.gz > {unpacked}; qemu-img convert -f vpc -O raw {unpacked} {unpacked}.img`"
+    );
     let said = said.says(&[&command]);
     assert!(!said.stderr.contains("run the same command again"), "{}", said.stderr);
 }

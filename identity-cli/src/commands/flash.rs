@@ -91,6 +91,8 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     let replaced: Vec<Replaced> = retired.iter().zip(&kept).filter_map(Replaced::new).collect();
     let is_from_elsewhere = prepared.is_from_elsewhere(&key);
     let (image, plan, left_out) = (source.path.clone(), prepared.plan.clone(), prepared.blanked.clone());
+    let sha256 = source.expected().map(|expected| expected.sum.to_string());
+    let sha256_file = source.expected().and_then(|expected| expected.origin.as_deref()).map(show::in_json);
     let covered = prepared.covered.iter().map(|(lba, _)| *lba).collect();
     let mut progress = ShownProgress::new(args.format == Format::Json);
     let settings = Settings {
@@ -122,6 +124,8 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         summary: &done.summary,
         bmap: found.as_deref().map(show::in_json),
         mapped_bytes: bmap.as_ref().map(|bmap| bmap.mapped_len()),
+        sha256,
+        sha256_file,
         verified: !args.no_verify,
         left_out: &left_out,
         identity: plan.identity.is_some().then(|| Document::of_scan(&done.scan, None, 1)),

@@ -221,6 +221,10 @@ pub struct Outcome<'a> {
     pub bmap: Option<String>,
     /// Bytes that were written by it.
     pub mapped_bytes: Option<u64>,
+    /// The SHA-256 of the image as distributed, if it was compared.
+    pub sha256: Option<String>,
+    /// The file that it is from.
+    pub sha256_file: Option<String>,
     /// Whether everything was read back.
     pub verified: bool,
     /// LBAs where the image has copies of an identity, which were left out.
@@ -283,12 +287,18 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
     };
     let proof =
         if outcome.verified { format!("read back and the same{but}") } else { format!("not read back{but}") };
+    let sum = match (&outcome.sha256, &outcome.sha256_file) {
+        (Some(_), Some(file)) => format!(", SHA-256 as in {}", shell::path(Path::new(file))),
+        (Some(_), None) => ", SHA-256 as given".to_owned(),
+        (None, _) => String::new(),
+    };
     let target = shell::path(outcome.target);
     let by = match &outcome.bmap {
         Some(path) => format!(" of {}, by the block map {},", Size(*image_len), shell::path(Path::new(path))),
         None => String::new(),
     };
-    let mut text = format!("flashed {target}: {}{by} in {seconds:.1} s ({rate}/s), {proof}\n", Size(written));
+    let mut text =
+        format!("flashed {target}: {}{by} in {seconds:.1} s ({rate}/s), {proof}{sum}\n", Size(written));
     if let Some(identity) = &outcome.identity {
         text.push_str(&text::identity(identity));
         if let Some(why) = &outcome.why {

@@ -49,6 +49,11 @@ pub struct Source {
 }
 
 impl Source {
+    /// The checksum that the image must have; of a file it was compared when this was opened.
+    pub fn expected(&self) -> Option<&Expected> {
+        self.expected.as_ref()
+    }
+
     /// Opens a file or device, or [`STANDARD_INPUT`]. A file whose sum is expected is read and checked here, before
     /// anything is written. Unpacking may take `memory` bytes.
     ///

@@ -166,7 +166,7 @@ fn the_sum_of_the_file_as_distributed() {
     let packed = packed(&path, "gzip", &["-c"]).expect("gzip, which is essential");
     let (good, bad) = (sum(&packed), sum(&path));
     bench.refuses(&format!("--sha256 {bad}"), &packed, 6, &[&good, &bad]);
-    bench.flash(&format!("--sha256 {good}"), &packed).exits(0);
+    bench.flash(&format!("--sha256 {good}"), &packed).exits(0).shows(&["SHA-256 as given"]);
 
     let beside = bench.path("a.gzip.sha256");
     for (text, code) in [
@@ -178,7 +178,7 @@ fn the_sum_of_the_file_as_distributed() {
     ] {
         fs::write(&beside, &text).unwrap();
         if code == 0 {
-            bench.flash("", &packed).exits(0);
+            bench.flash("", &packed).exits(0).shows(&["SHA-256 as in", "a.gzip.sha256"]);
             bench.holds(&bytes, UUID, [52, 6607]);
         } else {
             bench.refuses("", &packed, code, &["a.gzip.sha256"]);
