@@ -33,6 +33,7 @@ fn package(dir: &Path) {
     run(Command::new(workspace().join("linux/install")).arg(&root));
     fs::create_dir_all(root.join("usr/bin")).expect("room");
     run(Command::new("strip").arg("-o").arg(root.join("usr/bin/identity")).arg(cli::program()));
+    run(Command::new("strip").arg("-o").arg(root.join("usr/lib/identity/netroot")).arg(lab::netroot()));
     fs::create_dir(root.join("DEBIAN")).expect("room");
     let control = "Package: sd-card-identity\nVersion: 0\nArchitecture: amd64\nMaintainer: nobody <n@example.org>\nDescription: tests\n";
     fs::write(root.join("DEBIAN/control"), control).expect("room");
@@ -146,6 +147,8 @@ fn has_a_small_initramfs(made: &Path) {
     for part in [
         "scripts/local-bottom/overlay",
         "scripts/local-top/nbd",
+        "scripts/netroot",
+        "usr/lib/identity/netroot",
         "nbd.ko",
         "overlay.ko",
         "squashfs.ko",

@@ -62,6 +62,7 @@ files_hash() {
 }
 
 # What the program `identity` is made of: names of files and directories, for files_hash.
+# shellcheck disable=SC2034 # for linux/build-cli and others
 rust_sources=(Cargo.toml Cargo.lock identity-core identity-layout identity-host identity-ui identity-cli)
 
 # shared_build DIRECTORY COMMAND...: runs COMMAND, which lets cargo build in a DIRECTORY that all checkouts have in common, one
@@ -73,7 +74,9 @@ shared_build() (
     mkdir -p "$directory"
     exec {lock}>"$directory/checkout.lock"
     flock "$lock"
-    sources=$(files_hash "${rust_sources[@]}" identity-lab identity-netroot uboot-patch fixtures fuzz)
+    # All crates, whatever is added.
+    mapfile -t crates < <(cd "$repository" && printf '%s\n' identity-*)
+    sources=$(files_hash Cargo.toml Cargo.lock "${crates[@]}" uboot-patch fixtures fuzz)
     if [[ $(cat "$directory/checkout" 2>/dev/null) != "$sources" ]]; then
         find "$directory" -regex '.*/\.fingerprint/\(sd-card-\)?identity-[^/]*' -prune -exec rm -r {} +
         printf '%s\n' "$sources" >"$directory/checkout"

@@ -7,6 +7,12 @@ use std::sync::OnceLock;
 
 use crate::cli::build;
 
+/// The program `netroot` of an initramfs, for this machine.
+pub fn netroot() -> &'static Path {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(|| build("netroot")).as_deref().expect("identity-netroot builds")
+}
+
 /// The program: `IDENTITY_LAB_BIN`, else built here and now.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();

@@ -319,8 +319,8 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
     }
     for Replaced { uuid, profile, record } in &outcome.replaced {
         let place = match record {
-            Some(record) => format!("only in {}", shell::path(record)),
-            None => "only in the line above".into(),
+            Some(record) => format!("kept in {}", shell::path(record)),
+            None => "kept in the line above".into(),
         };
         text.push_str(&format!("the card no longer has the identity {uuid} ({profile}), which is {place}\n"));
     }
