@@ -90,7 +90,7 @@ fn no_free_slot_is_refused_before_the_first_byte() {
     let (bench, bytes) = (Bench::stamped(), image(4));
     let path = bench.file("a.img", &bytes);
     bench.refuses("", &path, 6, &["slot is free", "--force"]);
-    bench.flash("--force", &path).exits(0).says(&["will have no identity"]).shows(&["only in"]);
+    bench.flash("--force", &path).exits(0).says(&["will have no identity"]).shows(&["kept in"]);
     assert!(bench.card.bytes()[..bytes.len()] == bytes);
     bench.card.run("read").exits(3);
     // It is not gone for good.
