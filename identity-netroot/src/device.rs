@@ -30,8 +30,8 @@ const NESTED: u16 = 1 << 15;
 
 /// Seconds after which a request that has no answer is sent again, over another connection.
 const REQUEST_TIMEOUT: u64 = 30;
-/// Seconds for which the kernel holds requests back while there is no connection: a week, the longest that no HZ of a 32-bit
-/// kernel overflows.
+/// Seconds for which the kernel holds requests back while there is no connection: a week, in whose jiffies no HZ overflows the
+/// 31 bits of a 32-bit kernel.
 const DEAD_TIMEOUT: u64 = 7 * 24 * 3600;
 const BLOCK_SIZE: u64 = 512;
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity erase`.
 
-use std::path::PathBuf;
-
 use identity_core::State;
 use identity_core::search::Condition;
 use identity_host::device::safety::InUse;
@@ -14,7 +12,7 @@ use identity_host::scan::Scan;
 use identity_host::surroundings::Surroundings;
 use identity_ui::output::{json, print};
 use identity_ui::{Exit, Failure, Result, confirm, shell, wording};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::writing::Undo;
 use super::{warn, writing};
@@ -26,13 +24,7 @@ struct Erased {
     erased: Document,
     state: &'static str,
     /// Files with what was erased, for `stamp --restore`.
-    #[serde(serialize_with = "as_text")]
-    records: Vec<PathBuf>,
-}
-
-/// JSON has text alone: of a path that is no UTF-8, what can be shown.
-fn as_text<S: Serializer>(paths: &[PathBuf], serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_seq(paths.iter().map(|path| path.display().to_string()))
+    records: Vec<String>,
 }
 
 /// Erases the identity, and prints what it erased.
@@ -69,7 +61,7 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
         Format::Json => json(&Erased {
             erased: document,
             state: after.state().name(),
-            records: kept.into_iter().flatten().collect(),
+            records: kept.iter().flatten().map(|path| path.display().to_string()).collect(),
         }),
         Format::Text => {
             format!(
