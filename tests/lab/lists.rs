@@ -204,3 +204,32 @@ fn a_lab_that_may_not_be_written_is_refused() {
     Answer::of(add.current_dir(lab.dir.path())).exits(6).says(&["boards.csv"]);
     assert_eq!(lab.read("boards.csv"), before);
 }
+
+#[test]
+fn an_unknown_profile_is_no_empty_list() {
+    Lab::new().run(&["list", "--profile", "nope"]).exits(2).says(&["there is no profiles/nope.toml"]);
+}
+
+#[test]
+fn a_new_lab_has_the_name_of_its_directory() {
+    let lab = Lab::nothing();
+    lab.run(&["init", "desk"]).exits(0);
+    assert!(lab.read("desk/lab.toml").contains("\nname = \"desk\"\n"));
+    lab.run(&["init", "not a name"]).exits(0);
+    assert!(lab.read("not a name/lab.toml").contains("\nname = \"lab\"\n"));
+}
+
+/// What stands alone, which clap leaves to the files of the directory.
+#[test]
+fn bash_offers_formats_shells_and_the_one_thing_to_build() {
+    let script = Lab::nothing().run(&["completions", "bash"]).exits(0).stdout;
+    for (words, offered) in [("export k", "kea"), ("completions z", "zsh"), ("root ", "build")] {
+        let (verb, current) = words.split_once(' ').expect("two words");
+        let ask = format!(
+            "{script}\nCOMP_WORDS=(identity-lab {verb} '{current}') COMP_CWORD=2\n\
+             _identity_lab_values identity-lab '{current}' {verb}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        let said = Command::new("bash").args(["-c", &ask]).output().expect("bash");
+        assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), offered, "{words}");
+    }
+}
