@@ -169,6 +169,10 @@ fn an_identity_that_another_card_of_this_machine_has_takes_consent() {
         "two boards would share it",
         "give --force",
     ]);
+    // In `flash` too, by the image that is made for the other card.
+    let mut flash = machine.identity("flash --yes --restore").arg(one.path()).arg(one.path()).arg("/dev/sdb");
+    flash.command().env("XDG_STATE_HOME", two.dir().join("state"));
+    flash.run().exits(6).says(&["/dev/mmcblk0 has the identity", UUID]);
     assert!(two.bytes() == before);
     stamp("--force").exits(0);
     // An update of the card itself asks nothing.
