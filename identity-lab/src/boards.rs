@@ -159,10 +159,11 @@ impl Boards {
         self.header.iter().any(|column| column == name)
     }
 
-    /// The board of a hostname or a UUID.
+    /// The board of a hostname or a UUID; else of a serial number.
     pub fn find(&self, name: &str) -> Option<&Board> {
         let uuid = Uuid::try_parse(name).ok();
-        self.all.iter().find(|board| board.hostname == name || Some(board.uuid) == uuid)
+        let named = self.all.iter().find(|board| board.hostname == name || Some(board.uuid) == uuid);
+        named.or_else(|| self.all.iter().find(|board| board.serial.as_deref() == Some(name)))
     }
 
     /// Whether the lines are in the order of their hostnames, byte by byte.

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is wrong with a lab although each of its files can be read.
 
-use crate::lab::Lab;
+use std::collections::HashMap;
+
+use identity_ui::Result;
+
+use crate::boards::Board;
+use crate::journal::{CardSeen, Database, Kind};
+use crate::lab::{BOARDS_CSV, Lab};
 use crate::place::Place;
+use crate::scan::{Held, difference};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +50,77 @@ pub fn check(lab: &Lab) -> Vec<Finding> {
         }
     }
     if !lab.boards.is_sorted() {
-        let place = Place::line(&lab.dir.join(crate::lab::BOARDS_CSV), 1);
+        let place = Place::line(&lab.dir.join(BOARDS_CSV), 1);
         let what = "the lines are not sorted by hostname; `identity-lab add` sorts them, and so does `sort`";
         findings.push(Finding { place, what: what.into() });
     }
     findings.sort_by_key(|finding| finding.place.line_number());
     findings
+}
+
+/// What is wrong with cards as they were seen last: one whose identity is not in the lab or differs from it, one identity on
+/// two cards.
+///
+/// # Errors
+/// Exit 7 if the database fails.
+pub fn check_cards(lab: &Lab, database: &mut Database) -> Result<Vec<Finding>> {
+    let boards: HashMap<_, _> = lab.boards.all.iter().map(|board| (board.uuid.to_string(), board)).collect();
+    let mut findings = Vec::new();
+    let mut group: Vec<CardSeen> = Vec::new();
+    for card in database.cards()?.into_iter().filter(|card| card.uuid.is_some()) {
+        if group.first().is_some_and(|first| first.uuid != card.uuid) {
+            check_group(lab, &boards, &group, database, &mut findings)?;
+            group.clear();
+        }
+        group.push(card);
+    }
+    check_group(lab, &boards, &group, database, &mut findings)?;
+    findings.sort_by_key(|finding| finding.place.line_number());
+    Ok(findings)
+}
+
+/// Cards that all had the same identity when they were seen last.
+fn check_group(
+    lab: &Lab,
+    boards: &HashMap<String, &Board>,
+    cards: &[CardSeen],
+    database: &mut Database,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    let Some(uuid) = cards.first().and_then(|card| card.uuid.as_ref()) else { return Ok(()) };
+    let mut cards: Vec<_> = cards.iter().collect();
+    if cards.len() > 1 {
+        // An identity that was given to another card on purpose has left those that had it before.
+        let given = database.events_of(uuid, &[Kind::Stamped], 1)?.pop();
+        cards.retain(|card| given.as_ref().is_none_or(|given| card.event >= given.id));
+    }
+    let seen = |card: &CardSeen| format!("card {} ({} on {}, {})", card.card, card.kind, card.host, card.at);
+    let board = boards.get(uuid);
+    let line = |column: &str| match board {
+        Some(board) => board.place(column),
+        None => Place::line(&lab.dir.join(BOARDS_CSV), 1),
+    };
+    if let [_, _, ..] = cards[..] {
+        let shown: Vec<_> = cards.iter().map(|card| seen(card)).collect();
+        let what = format!("uuid: {uuid} is on several cards, one is a copy: {}", shown.join(", "));
+        findings.push(Finding { place: line("uuid"), what });
+    }
+    for card in cards {
+        let what = match board {
+            None => {
+                let what = format!("uuid: no board has {uuid}, which {} has", seen(card));
+                Some(("uuid".to_owned(), what))
+            }
+            Some(board) => {
+                let held = Held {
+                    profile: card.profile.as_deref(),
+                    hostname: card.hostname.as_deref(),
+                    fields: card.fields.as_deref(),
+                };
+                difference(board, held).map(|(column, what)| (column, format!("{what}: {}", seen(card))))
+            }
+        };
+        findings.extend(what.map(|(column, what)| Finding { place: line(&column), what }));
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use identity_core::text;
 use identity_ui::{Exit, Failure, Result, shell};
 
 use crate::boards::{Board, Boards};
+use crate::journal::{Journal, JournalPlace};
 use crate::place::{Place, Placed, cannot};
 use crate::profile::{LabPath, Profile, addresses, check_args, lab_path};
 use crate::toml::{Section, TomlFile};
@@ -92,6 +93,8 @@ pub struct Settings {
     pub rescue: Option<Rescue>,
     /// The profile of boards that are added without one.
     pub default_profile: Option<String>,
+    /// Where the journal is.
+    pub journal: JournalPlace,
 }
 
 /// A lab that was read.
@@ -147,6 +150,11 @@ impl Lab {
         Ok(Self { dir: dir.to_owned(), settings, boards, profiles: profiles(&dir.join(PROFILES))? })
     }
 
+    /// Its journal.
+    pub fn journal(&self) -> Journal {
+        Journal::new(&self.settings.name, &self.settings.journal)
+    }
+
     /// A profile by its name.
     pub fn profile(&self, name: &str) -> Option<&Profile> {
         self.profiles.iter().find(|profile| profile.name == name)
@@ -180,7 +188,6 @@ impl Settings {
         let toml = TomlFile::read(path)?;
         let top = toml.top();
         top.only(&["name", "server", "network", "rescue", "defaults", "journal"])?;
-        top.text("journal")?;
         let name = top.needed_text("name")?;
         if let Err(error) = text::check_hostname(name.value.as_bytes()) {
             return Err(name.place.unreadable(format!("name: \"{}\" {error}", name.value)));
@@ -193,6 +200,7 @@ impl Settings {
             network: network(&top.section("network")?)?,
             rescue: rescue(&top.section("rescue")?)?,
             default_profile: defaults.text("profile")?.map(|profile| profile.value),
+            journal: JournalPlace::parse(top.text("journal")?, path)?,
         })
     }
 }

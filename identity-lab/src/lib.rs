@@ -9,8 +9,9 @@
 //!                                                           ├──▶ export (other programs' files), label, check (findings)
 //!                                                           ├──▶ card_image (loader, partition, identity)
 //!                                                           ├──▶ root (mmdebstrap, mksquashfs; sets the profile's files)
-//!                                                           └──▶ serve (runs dnsmasq and nbdkit)
-//! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)
+//!                                                           ├──▶ serve (runs dnsmasq and nbdkit)
+//!                                                           └──▶ scan (cards, leases) ──▶ journal (events: database, queue)
+//! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)    state (of this host)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ pub mod check;
 pub mod commands;
 pub mod export;
 pub mod hostlist;
+pub mod journal;
 pub mod lab;
 pub mod label;
 pub mod netboot;
@@ -30,7 +32,9 @@ pub mod profile;
 mod replace;
 pub mod root;
 pub mod row;
+pub mod scan;
 pub mod serve;
+mod state;
 mod toml;
 
 // The example in the README is a test.

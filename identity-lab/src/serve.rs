@@ -19,7 +19,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen,
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::netboot::servers::NBDKIT_THREADS;
 use crate::place::cannot;
+use crate::state;
 
 /// How long a server may take to end. nbdkit waits for its last client, which may be for ever.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -189,7 +191,9 @@ fn start_dnsmasq(settings: &Settings) -> Result<Running> {
     let mut command = Command::new("dnsmasq");
     command.args(["--conf-file=-", "--log-facility=-", "--pid-file="]);
     command.arg(format!("--tftp-root={}/tftp", settings.dir.display()));
-    command.arg(format!("--dhcp-leasefile={}", leases(&settings.lab)?.display()));
+    // Two boards must not get one address because the server was started again.
+    let leases = state::file(&settings.lab, "leases");
+    command.arg(format!("--dhcp-leasefile={}", state::made(leases.as_deref())?.display()));
     // In a namespace of its own it cannot become another user.
     if is_root_of_all() {
         command.args(["--keep-in-foreground", "--user=nobody"]);
@@ -209,21 +213,6 @@ fn is_root_of_all() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let is_whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
     rustix::process::geteuid().is_root() && is_whole
-}
-
-/// Where leases are kept: two boards must not get one address because the server was started again.
-fn leases(lab: &str) -> Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
-    let dir = state.ok_or_else(|| {
-        Failure::new(
-            Exit::Device,
-            "neither XDG_STATE_HOME nor HOME says where DHCP leases can be kept; set one",
-        )
-    })?;
-    let dir = dir.join("identity-lab");
-    fs::create_dir_all(&dir).map_err(|error| cannot("make", &dir, &error, Exit::Device))?;
-    Ok(dir.join(format!("{lab}.leases")))
 }
 
 /// A socket that forgets a board which lost power within 35 s: what it accepts inherits its keepalive. nbdkit sets none.
@@ -263,7 +252,15 @@ fn start_nbdkit(settings: &Settings, socket: OwnedFd) -> Result<Running> {
     let found = Command::new("nbdkit").arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status();
     found.map_err(|error| not_started("nbdkit", &error))?;
     let mut command = Command::new("sh");
-    command.args(["-c", BECOME, "nbdkit", "--foreground", "--readonly", "--exit-with-parent"]);
+    command.args([
+        "-c",
+        BECOME,
+        "nbdkit",
+        "--foreground",
+        "--readonly",
+        "--exit-with-parent",
+        NBDKIT_THREADS,
+    ]);
     if is_root_of_all() {
         command.arg("--user=nobody");
     }

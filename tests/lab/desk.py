@@ -79,7 +79,7 @@ class Board:
         )
         # Seconds from power-on to the login prompt, and bytes received until the kernel starts and from then on.
         self.is_shown = False
-        self.line = self.ready = self.loaded = self.read = None
+        self.line = self.before = self.ready = self.loaded = self.read = None
 
     def said(self):
         """All that it has said so far."""
@@ -179,7 +179,10 @@ class Desk:
     def start(self, count):
         """Switches boards on."""
         for number, identity in enumerate(self.identities[:count], 1):
-            self.boards.append(Board(self, number, identity))
+            board = Board(self, number, identity)
+            # The network counts on, whoever had the place before.
+            board.before = self.received(board)
+            self.boards.append(board)
 
     def wait(self):
         """Waits until each board shows its login prompt, and notes what it took."""
@@ -189,10 +192,10 @@ class Desk:
                 if board.machine.poll() is not None:
                     raise Failed(f"{board.name} has switched itself off; it said: {board.said()[-2000:]}")
                 if board.loaded is None and "Starting kernel ..." in board.said():
-                    board.loaded = self.received(board)
+                    board.loaded = self.received(board) - board.before
                 if board.ready is None and f"{board.name} login: " in board.said():
                     board.ready = time.monotonic() - board.started
-                    board.read = self.received(board) - board.loaded
+                    board.read = self.received(board) - board.before - board.loaded
             if time.monotonic() > deadline:
                 late = next(board for board in self.boards if board.ready is None)
                 raise Failed(f"{late.name} shows no login prompt in {BOOT} s; it said: {late.said()[-2000:]}")

@@ -7,6 +7,7 @@ mod check;
 mod exports;
 mod files;
 mod hostile;
+mod journal;
 mod labels;
 mod lists;
 mod netboot;
@@ -48,12 +49,15 @@ fn squashfs(content: &str) -> Vec<u8> {
 /// A lab in a directory of its own.
 struct Lab {
     dir: TempDir,
+    /// What the host keeps of it elsewhere.
+    state: TempDir,
 }
 
 impl Lab {
     /// Nothing but an empty directory.
     fn nothing() -> Self {
-        Self { dir: TempDir::new().expect("a directory") }
+        let new = || TempDir::new().expect("a directory");
+        Self { dir: new(), state: new() }
     }
 
     /// As `init` makes it, with a profile `panda` in place of the example.
@@ -117,7 +121,13 @@ impl Lab {
     fn command_of(&self, other: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(other);
         command.current_dir(self.dir.path()).stdin(Stdio::null()).env_remove("SOURCE_DATE_EPOCH");
+        command.env("XDG_STATE_HOME", self.state.path());
         command
+    }
+
+    /// Where events of the lab `desk` wait.
+    fn queue(&self) -> PathBuf {
+        self.state.path().join("identity-lab/desk.queue")
     }
 
     fn run<S: AsRef<OsStr>>(&self, words: &[S]) -> Answer {
@@ -158,6 +168,7 @@ fn killed_before_each_change(lab: &Lab, words: &[&str], mut look: impl FnMut()) 
                 .arg(program())
                 .args(words);
             strace
+                .env("XDG_STATE_HOME", lab.state.path())
                 .current_dir(lab.dir.path())
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())

@@ -21,6 +21,7 @@ quick_packages=(
     groff-base bash                  # manual pages and completion are tried
     dnsmasq-base nbdkit nbd-server libnbd-bin nginx-light iproute2 git    # what a lab's files are for
     ansible-core kea-dhcp4-server python3-jinja2 python3-yaml python3-venv
+    libpq-dev postgresql sqlite3     # the journal of a lab
     zbar-tools librsvg2-bin poppler-utils fonts-dejavu-core    # labels
     shellcheck
 )

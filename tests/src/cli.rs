@@ -21,8 +21,10 @@ pub fn program() -> &'static Path {
 /// A program of the workspace, as cargo builds it.
 pub(crate) fn build(name: &str) -> Option<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // As the tests themselves were asked for: cargo would compile it again otherwise.
+    let features = if cfg!(feature = "postgres") { "sd-card-identity-lab/postgres" } else { "" };
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--workspace", "--bin", name])
+        .args(["build", "--quiet", "--workspace", "--features", features, "--bin", name])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(workspace())
         .stderr(Stdio::inherit())

@@ -17,6 +17,7 @@ pub mod linux;
 pub mod machine;
 #[cfg(feature = "board")]
 pub mod network;
+pub mod postgres;
 pub mod random;
 pub mod untouched;
 

@@ -8,7 +8,7 @@ use identity_ui::{Exit, Result};
 use serde::Serialize;
 
 use crate::args::{CheckArgs, Format};
-use crate::check::{Finding, check};
+use crate::check::{Finding, check, check_cards};
 use crate::lab::Lab;
 
 #[derive(Serialize)]
@@ -25,11 +25,26 @@ struct Line {
 /// Exit 4 if a file of the lab cannot be read.
 pub fn run(dir: &Path, args: &CheckArgs) -> Result<Exit> {
     let lab = Lab::read(dir)?;
-    let findings = check(&lab);
+    let mut findings = check(&lab);
+    // What the files say is told also where the journal cannot be reached.
+    let cards = lab.journal().open().and_then(|database| match database {
+        Some(mut database) => check_cards(&lab, &mut database),
+        None => Ok(Vec::new()),
+    });
+    let unknown = match cards {
+        Ok(cards) => {
+            findings.extend(cards);
+            None
+        }
+        Err(failure) => Some(failure.and("what cards have was not checked")),
+    };
     print(&match args.format {
         Format::Json => json(&findings.iter().map(line).collect::<Vec<_>>()),
         Format::Text => findings.iter().map(|Finding { place, what }| format!("{place}: {what}\n")).collect(),
     })?;
+    if let Some(failure) = unknown {
+        return Err(failure);
+    }
     if findings.is_empty() {
         return Ok(Exit::Done);
     }

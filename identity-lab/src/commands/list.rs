@@ -6,6 +6,7 @@ use std::path::Path;
 use identity_ui::output::{json, print};
 use identity_ui::{Exit, Failure, Result, lines};
 
+use super::tabular;
 use crate::args::{Format, ListArgs};
 use crate::boards::Board;
 use crate::lab::Lab;
@@ -42,13 +43,5 @@ fn table(rows: &[Row]) -> String {
             text(&row.location),
         ]
     };
-    let mut table: Vec<[String; 6]> = vec![HEAD.map(str::to_owned)];
-    table.extend(rows.iter().map(cells));
-    let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    table.iter().map(line).collect()
+    tabular(std::iter::once(HEAD.map(str::to_owned)).chain(rows.iter().map(cells)).collect())
 }

@@ -12,7 +12,10 @@ mod list;
 mod man;
 mod netboot;
 mod root;
+mod scan;
 mod serve;
+mod show;
+mod where_is;
 
 use identity_ui::{Exit, Result};
 
@@ -35,6 +38,9 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Init(_) | Verb::Completions { .. } | Verb::Man { .. } => Ok(Exit::Usage),
         Verb::Add(args) => add::run(&dir, args),
         Verb::List(args) => list::run(&dir, args),
+        Verb::Show(args) => show::run(&dir, args),
+        Verb::Where(args) => where_is::run(&dir, args),
+        Verb::Scan(args) => scan::run(&dir, args),
         Verb::Check(args) => check::run(&dir, args),
         Verb::Label(args) => label::run(&dir, args),
         Verb::Export(args) => export::run(&dir, args),
@@ -45,4 +51,15 @@ pub fn run(cli: Cli) -> Result<Exit> {
         },
         Verb::Serve(args) => serve::run(&dir, args),
     }
+}
+
+/// Rows under one another, each column as wide as its widest cell.
+fn tabular<const COLUMNS: usize>(rows: Vec<[String; COLUMNS]>) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    let line = |row: &[String; COLUMNS]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
 }

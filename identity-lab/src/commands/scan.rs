@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `identity-lab scan`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use identity_core::{Mac, SECTOR_LEN, State};
+use identity_host::attached::{self, Content, Device};
+use identity_host::device::sysfs::{Host, Kind};
+use identity_host::scan::Scan;
+use identity_ui::output::{json, print, say};
+use identity_ui::{Exit, Failure, Result, lines, shell, size::Size, wording};
+use serde::Serialize;
+
+use super::tabular;
+use crate::args::{Format, ScanArgs};
+use crate::boards::Board;
+use crate::journal::{Event, Journal, Kind as What};
+use crate::lab::Lab;
+use crate::place::cannot;
+use crate::scan::{Held, Lease, difference, leases};
+
+#[derive(Serialize)]
+struct Scanned {
+    cards: Vec<Card>,
+    leases: Vec<Leased>,
+}
+
+#[derive(Serialize)]
+struct Card {
+    device: String,
+    size: u64,
+    state: &'static str,
+    card: Option<String>,
+    uuid: Option<String>,
+    hostname: Option<String>,
+    board: Option<String>,
+    findings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Leased {
+    mac: String,
+    ip: String,
+    name: Option<String>,
+    board: Option<String>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Exit 4 if a file of the lab, or that of the leases, cannot be read.
+pub fn run(dir: &Path, args: &ScanArgs) -> Result<Exit> {
+    let lab = Lab::read(dir)?;
+    let journal = lab.journal();
+    let mut scanned = Scanned { cards: Vec::new(), leases: Vec::new() };
+    let mut events = Vec::new();
+    match &args.leases {
+        Some(file) => {
+            let bytes = fs::read(file).map_err(|error| cannot("read", file, &error, Exit::Corrupt))?;
+            let found = leases(file, &String::from_utf8_lossy(&bytes))?;
+            scanned.leases = seen(&lab, &journal, &found, &mut events)?;
+        }
+        None => scanned.cards = cards(&lab, &devices(args)?, &mut events),
+    }
+    journal.note(&events)?;
+    print(&match args.format {
+        Format::Json => json(&scanned),
+        Format::Text if args.leases.is_some() => leased_text(&scanned.leases),
+        Format::Text => cards_text(&scanned.cards),
+    })?;
+    let wrong = scanned.cards.iter().filter(|card| !card.findings.is_empty()).count();
+    if wrong == 0 {
+        return Ok(Exit::Done);
+    }
+    say(&format!(
+        "{wrong} of {} not as the lab has it",
+        if scanned.cards.len() == 1 {
+            "1 card is".to_owned()
+        } else {
+            format!("{} cards are", scanned.cards.len())
+        }
+    ));
+    Ok(Exit::Doubtful)
+}
+
+/// The devices that are named; else every card in a reader, and loop devices if they are wanted.
+fn devices(args: &ScanArgs) -> Result<Vec<Device>> {
+    let mut all = attached::devices(&Host::here());
+    if args.devices.is_empty() {
+        all.retain(|device| match device.kind {
+            Kind::Native | Kind::Removable => true,
+            Kind::Loop => args.loops && device.info.sectors > 0,
+            _ => false,
+        });
+        return Ok(all);
+    }
+    let named = |name: &PathBuf| {
+        let path = fs::canonicalize(name).map_err(|error| cannot("open", name, &error, Exit::Device))?;
+        let device = all.iter().find(|device| device.path == path).cloned();
+        device.ok_or_else(|| {
+            Failure::refused(format!(
+                "{} is no card and no disk of this machine; `identity list` shows which there are",
+                shell::path(name)
+            ))
+        })
+    };
+    args.devices.iter().map(named).collect()
+}
+
+fn cards(lab: &Lab, devices: &[Device], events: &mut Vec<Event>) -> Vec<Card> {
+    let mut cards = Vec::new();
+    for device in devices {
+        match device.look(None) {
+            Content::Empty => (),
+            Content::Failed(error) => cards.push(Card {
+                findings: vec![wording::error(&error)],
+                ..card(device, State::Unreadable, None)
+            }),
+            Content::Seen(_, scan) => {
+                events.push(Event::scanned(device, &scan));
+                cards.push(judged(lab, device, &scan));
+            }
+        }
+    }
+    name_doubles(&mut cards);
+    cards
+}
+
+fn card(device: &Device, state: State, scan: Option<&Scan>) -> Card {
+    let identity = scan.and_then(Scan::identity);
+    Card {
+        device: device.path.display().to_string(),
+        size: device.info.sectors.saturating_mul(SECTOR_LEN as u64),
+        state: state.name(),
+        card: device.info.cid.map(|cid| cid.to_string()),
+        uuid: identity.map(|identity| identity.uuid().to_string()),
+        hostname: identity.and_then(|identity| identity.hostname().map(str::to_owned)),
+        board: None,
+        findings: Vec::new(),
+    }
+}
+
+/// A card as it is shown, with what is wrong with it in this lab.
+fn judged(lab: &Lab, device: &Device, scan: &Scan) -> Card {
+    let mut card = card(device, scan.state(), Some(scan));
+    if !matches!(scan.state(), State::Valid | State::Blank) {
+        card.findings.extend(wording::state(scan, &device.path));
+    }
+    if let Some(identity) = scan.identity() {
+        let shown = &card.device;
+        match lab.boards.all.iter().find(|board| board.uuid == identity.uuid()) {
+            None => card.findings.push(format!(
+                "{shown}: no board of the lab has the UUID {}; `identity-lab import` takes it in",
+                identity.uuid()
+            )),
+            Some(board) => {
+                let fields = crate::journal::event::fields(identity);
+                let held = Held {
+                    profile: Some(identity.profile()),
+                    hostname: identity.hostname(),
+                    fields: fields.as_deref(),
+                };
+                if let Some((column, what)) = difference(board, held) {
+                    card.findings.push(format!("{}: {shown}: {what}", board.place(&column)));
+                }
+                card.board = Some(board.hostname.clone());
+            }
+        }
+    }
+    card
+}
+
+/// Two cards with one identity: one is a copy.
+fn name_doubles(cards: &mut [Card]) {
+    let mut devices: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for card in cards.iter() {
+        if let Some(uuid) = &card.uuid {
+            devices.entry(uuid.clone()).or_default().push(card.device.clone());
+        }
+    }
+    for card in cards {
+        let same = card.uuid.as_ref().and_then(|uuid| devices.get(uuid)).filter(|same| same.len() > 1);
+        if let Some(same) = same {
+            let others: Vec<_> = same.iter().filter(|device| **device != card.device).cloned().collect();
+            card.findings.push(format!(
+                "{}: has the identity of {}, too: one is a copy; `identity stamp --force --profile NAME` gives it one of its own",
+                card.device,
+                others.join(", ")
+            ));
+        }
+    }
+}
+
+fn seen(lab: &Lab, journal: &Journal, found: &[Lease], events: &mut Vec<Event>) -> Result<Vec<Leased>> {
+    let boards = by_mac(lab);
+    // A journal that cannot be reached is said when the events are noted.
+    let mut database = journal.open().ok().flatten();
+    let mut leased = Vec::new();
+    for lease in found {
+        let board = boards.get(&lease.mac).copied();
+        if let Some(board) = board {
+            let event = Event::seen(board, lease.mac, lease.ip, lease.expires);
+            let last = match &mut database {
+                Some(database) => database.events_of(&board.uuid.to_string(), &[What::Seen], 1)?.pop(),
+                None => None,
+            };
+            // The same lease is seen again and again until it is renewed.
+            if last.is_none_or(|last| (last.ip, last.fields) != (event.ip.clone(), event.fields.clone())) {
+                events.push(event);
+            }
+        }
+        leased.push(Leased {
+            mac: lease.mac.to_string(),
+            ip: lease.ip.to_string(),
+            name: lease.name.clone(),
+            board: board.map(|board| board.hostname.clone()),
+        });
+    }
+    Ok(leased)
+}
+
+/// The boards by each address that they are known to have: that of the first four interfaces, and assigned ones.
+fn by_mac(lab: &Lab) -> HashMap<Mac, &Board> {
+    let mut boards = HashMap::new();
+    for board in &lab.boards.all {
+        let assigned = board.macs.iter().map(|(_, mac)| *mac);
+        for mac in (0..4).map(|index| board.mac(index)).chain(assigned) {
+            boards.entry(mac).or_insert(board);
+        }
+    }
+    boards
+}
+
+fn cards_text(cards: &[Card]) -> String {
+    if cards.is_empty() {
+        return "no card in a reader; --loops reads loop devices too\n".to_owned();
+    }
+    let or_dash = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), lines::escaped);
+    let row = |card: &Card| {
+        let facts = [&card.uuid, &card.hostname, &card.board].map(or_dash);
+        let [uuid, hostname, board] = facts;
+        [card.device.clone(), Size(card.size).to_string(), card.state.to_owned(), uuid, hostname, board]
+    };
+    let head = ["DEVICE", "SIZE", "STATE", "UUID", "HOSTNAME", "BOARD"].map(str::to_owned);
+    let table = tabular(std::iter::once(head).chain(cards.iter().map(row)).collect());
+    let findings = cards.iter().flat_map(|card| &card.findings).map(|finding| format!("{finding}\n"));
+    table + &findings.collect::<String>()
+}
+
+fn leased_text(leases: &[Leased]) -> String {
+    if leases.is_empty() {
+        return "no leases\n".to_owned();
+    }
+    let or_dash = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), lines::escaped);
+    let row =
+        |lease: &Leased| [lease.ip.clone(), lease.mac.clone(), or_dash(&lease.board), or_dash(&lease.name)];
+    let head = ["IP", "MAC", "BOARD", "NAME"].map(str::to_owned);
+    tabular(std::iter::once(head).chain(leases.iter().map(row)).collect())
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `identity-lab show`.
+
+use std::path::Path;
+
+use identity_ui::output::{json, print};
+use identity_ui::{Exit, Failure, Result, lines};
+use serde::Serialize;
+
+use crate::args::{Format, ShowArgs};
+use crate::boards::Board;
+use crate::journal::{Database, Event, Kind};
+use crate::lab::Lab;
+use crate::row::Row;
+
+/// Events that are shown, at most.
+const EVENTS: i64 = 10;
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    row: Row,
+    note: Option<String>,
+    events: Vec<Event>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Exit 2 for a board that is not there; 4 if a file of the lab cannot be read; 7 if the journal cannot be reached, when the
+/// rest is printed.
+pub fn run(dir: &Path, args: &ShowArgs) -> Result<Exit> {
+    let lab = Lab::read(dir)?;
+    let mut journal = lab.journal().open();
+    let board = find(&lab, &mut journal, &args.board)?;
+    let events = match &mut journal {
+        Ok(Some(database)) => database.events_of(&board.uuid.to_string(), &Kind::ALL, EVENTS)?,
+        _ => Vec::new(),
+    };
+    let note = board.cells.get("note").filter(|note| !note.is_empty()).cloned();
+    let shown = Shown { row: Row::of(board), note, events };
+    print(&match args.format {
+        Format::Json => json(&shown),
+        Format::Text => text(&shown),
+    })?;
+    journal.map(|_| Exit::Done)
+}
+
+/// The board of a hostname, UUID or serial number; else the one whose identity a card had when it was seen last.
+///
+/// # Errors
+/// Exit 2 if there is none.
+pub fn find<'a>(lab: &'a Lab, journal: &mut Result<Option<Database>>, name: &str) -> Result<&'a Board> {
+    if let Some(board) = lab.boards.find(name) {
+        return Ok(board);
+    }
+    let uuid = match journal {
+        Ok(Some(database)) => database.card(&name.to_ascii_lowercase())?.and_then(|card| card.uuid),
+        _ => None,
+    };
+    uuid.and_then(|uuid| lab.boards.find(&uuid)).ok_or_else(|| {
+        Failure::usage(format!("there is no board {name}; `identity-lab list` shows which there are"))
+    })
+}
+
+fn text(shown: &Shown) -> String {
+    let Shown { row, note, events } = shown;
+    let mut text = lines::Lines::default();
+    text.add("hostname", &row.hostname);
+    text.add("profile", &row.profile);
+    text.add("uuid", &row.uuid);
+    text.add_some("serial", row.serial.as_ref());
+    for mac in &row.macs {
+        text.add("mac", mac);
+    }
+    text.add("machine-id", &row.machine_id);
+    text.add_some("ip", row.ip.as_ref());
+    text.add_some("location", row.location.as_ref());
+    if !row.tags.is_empty() {
+        text.add("tags", lines::escaped(&row.tags.join(" ")));
+    }
+    text.add_some("note", note.as_ref());
+    for (key, value) in &row.variables {
+        text.add(format!("var.{key}"), lines::escaped(value));
+    }
+    text.add("line", row.line.to_string());
+    for event in events {
+        text.add(&event.kind, line(event));
+    }
+    text.text()
+}
+
+/// An event in one line.
+pub fn line(event: &Event) -> String {
+    let mut words = vec![event.at.clone()];
+    words.extend(event.ip.clone());
+    words.extend(event.generation.map(|generation| format!("generation {generation}")));
+    words.extend(event.state.clone().filter(|state| state != "valid"));
+    words.extend(event.card.as_ref().map(|card| format!("card {card}")));
+    words.extend(event.reader.as_ref().map(|reader| format!("in {}", lines::escaped(reader))));
+    words.push(format!("on {} by {}", lines::escaped(&event.host), lines::escaped(&event.person)));
+    words.join(", ")
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `identity-lab where`.
+
+use std::path::Path;
+
+use identity_ui::output::{json, print};
+use identity_ui::{Exit, Result, lines};
+use serde::Serialize;
+
+use super::show::{find, line};
+use crate::args::{Format, ShowArgs};
+use crate::journal::{Event, Kind};
+use crate::lab::Lab;
+
+/// What happens to cards.
+const TO_CARDS: [Kind; 5] = [Kind::Stamped, Kind::Flashed, Kind::Bound, Kind::Erased, Kind::Scanned];
+
+#[derive(Serialize)]
+struct Found {
+    hostname: String,
+    location: Option<String>,
+    card: Option<Event>,
+    seen: Option<Event>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// As `show`.
+pub fn run(dir: &Path, args: &ShowArgs) -> Result<Exit> {
+    let lab = Lab::read(dir)?;
+    let mut journal = lab.journal().open();
+    let board = find(&lab, &mut journal, &args.board)?;
+    let uuid = board.uuid.to_string();
+    let mut last = |kinds: &[Kind]| match &mut journal {
+        Ok(Some(database)) => database.events_of(&uuid, kinds, 1).map(|mut events| events.pop()),
+        _ => Ok(None),
+    };
+    let found = Found {
+        hostname: board.hostname.clone(),
+        location: board.location.clone(),
+        card: last(&TO_CARDS)?,
+        seen: last(&[Kind::Seen])?,
+    };
+    print(&match args.format {
+        Format::Json => json(&found),
+        Format::Text => text(&found),
+    })?;
+    journal.map(|_| Exit::Done)
+}
+
+fn text(found: &Found) -> String {
+    let mut text = lines::Lines::default();
+    text.add("location", found.location.as_deref().map_or("not noted".to_owned(), lines::escaped));
+    let none = || "never scanned".to_owned();
+    text.add(
+        "card",
+        found.card.as_ref().map_or_else(none, |event| format!("{} {}", event.kind, line(event))),
+    );
+    let none = || "never; `identity-lab scan --leases FILE` notes it".to_owned();
+    text.add("network", found.seen.as_ref().map_or_else(none, |event| format!("seen {}", line(event))));
+    text.text()
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One event: what was done to a card, or who was seen, by whom, when and where. It is never changed.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::net::Ipv4Addr;
+
+use diesel::prelude::{AsChangeset, Insertable, Queryable};
+use identity_core::{Identity, Mac};
+use identity_host::attached::Device;
+use identity_host::device::info::DeviceInfo;
+use identity_host::scan::Scan;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use super::schema::{identity_cards, identity_events};
+use crate::boards::Board;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A card has got an identity.
+    Stamped,
+    /// A card has got an image.
+    Flashed,
+    /// An identity was bound to its card.
+    Bound,
+    /// A card has lost its identity on purpose.
+    Erased,
+    /// A card was read.
+    Scanned,
+    /// A board was seen in the network.
+    Seen,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Stamped, Self::Flashed, Self::Bound, Self::Erased, Self::Scanned, Self::Seen];
+
+    /// Its name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stamped => "stamped",
+            Self::Flashed => "flashed",
+            Self::Bound => "bound",
+            Self::Erased => "erased",
+            Self::Scanned => "scanned",
+            Self::Seen => "seen",
+        }
+    }
+}
+
+/// An event, as a row of the database and as a line of the queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Insertable, Queryable)]
+#[diesel(table_name = identity_events)]
+pub struct Event {
+    /// A UUID of version 7, made where it happened: events are in the order of their time.
+    pub id: String,
+    /// When, in UTC, as RFC 3339 has it, with milliseconds.
+    pub at: String,
+    /// What: the name of a [`Kind`].
+    pub kind: String,
+    /// The UUID of the identity, if there is one.
+    pub uuid: Option<String>,
+    /// Its hostname.
+    pub hostname: Option<String>,
+    /// Its profile.
+    pub profile: Option<String>,
+    /// Its generation.
+    pub generation: Option<i64>,
+    /// All its other fields, as [`fields`] has them; without any, none. Of a lease: who has it, and until when.
+    pub fields: Option<String>,
+    /// State of the card.
+    pub state: Option<String>,
+    /// The card's CID in hexadecimal digits, where the reader shows it.
+    pub card: Option<String>,
+    /// The reader: name in the kernel, and model.
+    pub reader: Option<String>,
+    /// Size of the card in bytes.
+    pub size: Option<i64>,
+    /// SHA-256 of the image that was written.
+    pub image: Option<String>,
+    /// IPv4 address that a board was seen with.
+    pub ip: Option<String>,
+    /// The host where it happened.
+    pub host: String,
+    /// Who did it.
+    pub person: String,
+}
+
+/// What a card held when it was seen last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Insertable, Queryable, AsChangeset)]
+#[diesel(table_name = identity_cards, treat_none_as_null = true)]
+pub struct CardSeen {
+    /// Its CID.
+    pub card: String,
+    /// The event.
+    pub event: String,
+    /// When.
+    pub at: String,
+    /// What happened then.
+    pub kind: String,
+    /// The UUID on it, if there is one.
+    pub uuid: Option<String>,
+    /// The identity's hostname.
+    pub hostname: Option<String>,
+    /// The identity's profile.
+    pub profile: Option<String>,
+    /// The identity's other fields.
+    pub fields: Option<String>,
+    /// Where it was seen.
+    pub host: String,
+}
+
+impl Event {
+    /// Now, here, by whoever runs this.
+    pub fn new(kind: Kind) -> Self {
+        let id = Uuid::now_v7();
+        Self {
+            id: id.to_string(),
+            at: time_of(&id),
+            kind: kind.name().to_owned(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            person: person(),
+            ..Self::default()
+        }
+    }
+
+    /// What happened to the card in a reader.
+    pub fn of_card(kind: Kind, scan: &Scan, info: &DeviceInfo) -> Self {
+        let event = Self::new(kind);
+        let event = match scan.identity() {
+            Some(identity) => event.with_identity(identity),
+            None => event,
+        };
+        let model = info.model.as_ref().map_or_else(String::new, |model| format!(" {model}"));
+        Self {
+            state: Some(scan.state().name().to_owned()),
+            card: info.cid.map(|cid| cid.to_string()),
+            reader: Some(format!("{}{model}", info.name)),
+            size: i64::try_from(info.sectors.saturating_mul(identity_core::SECTOR_LEN as u64)).ok(),
+            ..event
+        }
+    }
+
+    /// A card that was read.
+    pub fn scanned(device: &Device, scan: &Scan) -> Self {
+        Self::of_card(Kind::Scanned, scan, &device.info)
+    }
+
+    /// A board that was seen in the network, with a lease until `expires` in seconds of Unix time.
+    pub fn seen(board: &Board, mac: Mac, ip: Ipv4Addr, expires: u64) -> Self {
+        Self {
+            uuid: Some(board.uuid.to_string()),
+            hostname: Some(board.hostname.clone()),
+            profile: Some(board.profile.clone()),
+            fields: Some(format!("{{\"mac\":\"{}\",\"expires\":\"{}\"}}", mac, expires)),
+            ip: Some(ip.to_string()),
+            ..Self::new(Kind::Seen)
+        }
+    }
+
+    fn with_identity(self, identity: &Identity) -> Self {
+        Self {
+            uuid: Some(identity.uuid().to_string()),
+            hostname: identity.hostname().map(str::to_owned),
+            profile: Some(identity.profile().to_owned()),
+            generation: Some(identity.generation().into()),
+            fields: fields(identity),
+            ..self
+        }
+    }
+
+    /// What it says of the card that it names, if it names one.
+    pub fn card_seen(&self) -> Option<CardSeen> {
+        Some(CardSeen {
+            card: self.card.clone()?,
+            event: self.id.clone(),
+            at: self.at.clone(),
+            kind: self.kind.clone(),
+            uuid: self.uuid.clone(),
+            hostname: self.hostname.clone(),
+            profile: self.profile.clone(),
+            fields: self.fields.clone(),
+            host: self.host.clone(),
+        })
+    }
+}
+
+/// Serial number, assigned MAC addresses and variables of an identity, as JSON with sorted keys; without any, none. What is the
+/// same here is the same on the card.
+pub fn fields(identity: &Identity) -> Option<String> {
+    let mut fields = BTreeMap::new();
+    if let Some(serial) = identity.serial() {
+        fields.insert("serial".to_owned(), serial.to_owned());
+    }
+    for (index, mac) in identity.fields().macs() {
+        fields.insert(format!("mac{index}"), mac.to_string());
+    }
+    for (key, value) in identity.fields().variables() {
+        fields.insert(format!("var.{key}"), value.to_owned());
+    }
+    // A map of texts is always written.
+    if fields.is_empty() { None } else { serde_json::to_string(&fields).ok() }
+}
+
+/// The time in a UUID of version 7, which counts milliseconds.
+fn time_of(id: &Uuid) -> String {
+    let (seconds, nanoseconds) = id.get_timestamp().map_or((0, 0), |time| time.to_unix());
+    let seconds = i64::try_from(seconds).unwrap_or(0);
+    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let time = time.replace_nanosecond(nanoseconds).unwrap_or(time);
+    time.format(&Rfc3339).unwrap_or_default()
+}
+
+/// The user's name; behind sudo, that of who called it.
+fn person() -> String {
+    let set = |name| env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let user = rustix::process::geteuid();
+    let name = set("SUDO_USER").filter(|_| user.is_root()).or_else(|| set("USER")).or_else(|| set("LOGNAME"));
+    name.unwrap_or_else(|| format!("uid {}", user.as_raw()))
+}
