@@ -7,6 +7,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::label::Size;
 
+mod cards;
+
+use cards::{SCAN_EXAMPLES, SHOW_EXAMPLES, STAMP_EXAMPLES};
+pub use cards::{ScanArgs, ShowArgs, StampArgs};
+
 /// A lab of boards as text files under git: who each board is, what it boots, and the servers' files that follow from it.
 #[derive(Debug, Parser)]
 #[command(name = "identity-lab", version, max_term_width = 110, after_help = EXIT_CODES)]
@@ -43,6 +48,9 @@ pub enum Verb {
         after_help = "Examples:\n  identity-lab list\n  identity-lab list --profile panda --format json"
     )]
     List(ListArgs),
+    /// Give boards their cards, one after another or in several readers at once
+    #[command(after_help = STAMP_EXAMPLES)]
+    Stamp(StampArgs),
     /// Show everything about one board, with what its card and the network have last been seen to do
     #[command(after_help = SHOW_EXAMPLES)]
     Show(ShowArgs),
@@ -103,23 +111,6 @@ Examples:
   identity-lab add --dry-run 'panda-[01-20]' --profile example
 
 A profile is a file: copy profiles/example.toml for each role of your own.";
-
-const SHOW_EXAMPLES: &str = "\
-Examples:
-  identity-lab show panda-03
-  identity-lab show 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
-  identity-lab show --format json panda-03
-
-BOARD is a hostname, UUID or serial number of the list, or the CID of a card that was scanned.";
-
-const SCAN_EXAMPLES: &str = "\
-Examples:
-  identity-lab scan
-  identity-lab scan /dev/sdb
-  identity-lab scan --leases /var/lib/misc/dnsmasq.leases
-  identity-lab scan --leases /var/lib/kea/kea-leases4.csv
-
-Exit code 5 if a card is not as the list says, or two cards have one identity. Nothing is written to a card.";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -220,33 +211,6 @@ pub struct ListArgs {
     /// Only boards of this profile
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// Output format
-    #[arg(long, default_value = "text")]
-    pub format: Format,
-}
-
-/// `identity-lab show` and `identity-lab where`.
-#[derive(Debug, Args)]
-pub struct ShowArgs {
-    /// Hostname, UUID or serial number of a board, or its card's CID
-    pub board: String,
-    /// Output format
-    #[arg(long, default_value = "text")]
-    pub format: Format,
-}
-
-/// `identity-lab scan`.
-#[derive(Debug, Args)]
-pub struct ScanArgs {
-    /// Only these devices [default: each card in a reader]
-    #[arg(value_name = "DEVICE", conflicts_with_all = ["loops", "leases"])]
-    pub devices: Vec<PathBuf>,
-    /// Loop devices too
-    #[arg(long, conflicts_with = "leases")]
-    pub loops: bool,
-    /// Note the boards in a DHCP server's leases, dnsmasq's or Kea's, and read no card
-    #[arg(long, value_name = "FILE")]
-    pub leases: Option<PathBuf>,
     /// Output format
     #[arg(long, default_value = "text")]
     pub format: Format,
@@ -453,7 +417,7 @@ mod tests {
     fn what_writes_can_be_tried_dry() {
         let mut command = Cli::command();
         command.build();
-        for name in ["init", "add", "netboot", "card"] {
+        for name in ["init", "add", "netboot", "card", "stamp"] {
             let verb = command.find_subcommand(name).expect("a verb");
             assert!(verb.get_arguments().any(|option| option.get_long() == Some("dry-run")), "{name}");
         }

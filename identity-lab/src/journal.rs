@@ -26,12 +26,14 @@ pub struct Journal {
     place: JournalPlace,
     /// Where events wait on this host, if it has such a place.
     queue: Option<PathBuf>,
+    /// What this host has given to cards, for a batch that goes on without the journal.
+    given: Option<PathBuf>,
 }
 
 impl Journal {
     /// Of the lab with this name.
     pub fn new(lab: &str, place: &JournalPlace) -> Self {
-        Self { place: place.clone(), queue: state::file(lab, "queue") }
+        Self { place: place.clone(), queue: state::file(lab, "queue"), given: state::file(lab, "given") }
     }
 
     /// Notes events: in the database, with those that have waited; else in the queue, and says so.
@@ -43,6 +45,11 @@ impl Journal {
             return Ok(());
         }
         let path = state::made(self.queue.as_deref())?;
+        let to_cards = [Kind::Stamped, Kind::Flashed, Kind::Erased].map(Kind::name);
+        let given: Vec<_> = events.iter().filter(|event| to_cards.contains(&&*event.kind)).cloned().collect();
+        if let Some(file) = self.given.as_deref().filter(|_| !given.is_empty()) {
+            queue::add_lines(file, &given)?;
+        }
         let mut queue = Queue::open(path)?;
         let noted =
             self.database(true).and_then(|database| insert(database, &[&queue.events[..], events].concat()));
@@ -71,6 +78,11 @@ impl Journal {
         insert(self.database(true)?, &queue.events)?;
         clear(&mut queue)?;
         self.database(false)
+    }
+
+    /// What this host has done to cards, whether the journal knows of it or not.
+    pub fn given_here(&self) -> Vec<Event> {
+        self.given.as_deref().map_or_else(Vec::new, queue::read_lines)
     }
 
     fn database(&self, make: bool) -> Result<Option<Database>> {

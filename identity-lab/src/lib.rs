@@ -10,12 +10,14 @@
 //!                                                           ├──▶ card_image (loader, partition, identity)
 //!                                                           ├──▶ root (mmdebstrap, mksquashfs; sets the profile's files)
 //!                                                           ├──▶ serve (runs dnsmasq and nbdkit)
+//!                                                           ├──▶ batch (who gets which card) ──▶ identity_program (writes)
 //!                                                           └──▶ scan (cards, leases) ──▶ journal (events: database, queue)
 //! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)    state (of this host)
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod batch;
 pub mod boards;
 pub mod card_image;
 mod cells;
@@ -23,6 +25,7 @@ pub mod check;
 pub mod commands;
 pub mod export;
 pub mod hostlist;
+mod identity_program;
 pub mod journal;
 pub mod lab;
 pub mod label;

@@ -7,6 +7,8 @@ use std::os::fd::AsFd;
 
 use anstream::AutoStream;
 use identity_host::device::plain;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 
@@ -74,6 +76,51 @@ fn open_controlling() -> io::Result<File> {
 /// Whether there is a person to ask.
 pub fn can_ask() -> bool {
     Terminal::find(false).is_some()
+}
+
+/// What a person has typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// A line without its end and blanks around it.
+    Line(String),
+    /// Nothing comes any more, or `is_ended` said so.
+    End,
+}
+
+/// Shows a question, and waits at the terminal for a line; looks now and then whether to end without one.
+///
+/// # Errors
+/// Exit 7 if the terminal fails.
+pub fn ask_line(question: &str, is_ended: &dyn Fn() -> bool) -> Result<Reply> {
+    let failed = |error: io::Error| {
+        Failure::new(Exit::Device, format!("cannot ask on the terminal: {}", plain(&error)))
+    };
+    show(question).map_err(failed)?;
+    let input = io::stdin();
+    let tick = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+    loop {
+        if is_ended() {
+            return Ok(Reply::End);
+        }
+        match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&tick)) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) => break,
+            Err(errno) => return Err(failed(errno.into())),
+        }
+    }
+    let mut line = String::new();
+    match input.lock().read_line(&mut line).map_err(failed)? {
+        0 => Ok(Reply::End),
+        _ => Ok(Reply::Line(line.trim().to_owned())),
+    }
+}
+
+/// Shows a text over the one before it on the same line, where standard error is a terminal.
+pub fn show_over(text: &str) {
+    if io::stderr().is_terminal() {
+        // What is not seen is not missed.
+        let _ = show(&format!("\r{text}\u{1b}[K"));
+    }
 }
 
 /// Shows `facts`, asks `question`, and goes on only if the answer is yes.

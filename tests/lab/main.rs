@@ -14,6 +14,7 @@ mod netboot;
 mod root;
 mod serve;
 mod servers;
+mod stamp;
 mod story;
 mod through_identity;
 

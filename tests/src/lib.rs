@@ -19,6 +19,7 @@ pub mod machine;
 pub mod network;
 pub mod postgres;
 pub mod random;
+pub mod session;
 pub mod untouched;
 
 use std::io::{self, ErrorKind, Write};

@@ -110,6 +110,12 @@ impl Postgres {
         self.sql("lab", query)
     }
 
+    /// The same; `None` if it fails.
+    pub fn try_query(&self, query: &str) -> Option<String> {
+        let output = self.psql("lab", query);
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     fn sql(&self, database: &str, query: &str) -> String {
         let output = self.psql(database, query);
         assert!(output.status.success(), "{query}: {}", String::from_utf8_lossy(&output.stderr));

@@ -6,11 +6,11 @@ use std::path::Path;
 use identity_ui::output::print;
 use identity_ui::{Exit, Failure, Result};
 
+use super::selected;
 use crate::args::{LabelArgs, LabelFormat};
-use crate::boards::Board;
 use crate::lab::Lab;
 use crate::label::{Label, NAMES, Sheet, label, pdf, svg, zpl};
-use crate::{hostlist, replace};
+use crate::replace;
 
 /// Most label printers.
 const DPI_ZPL: u32 = 203;
@@ -28,7 +28,7 @@ pub fn run(dir: &Path, args: &LabelArgs) -> Result<Exit> {
     let size = sheet.map_or(args.size, |sheet| sheet.label);
     let format = format(args)?;
     let dpi = args.dpi.unwrap_or(if format == LabelFormat::Zpl { DPI_ZPL } else { DPI_PAPER });
-    let labels: Vec<Label> = boards(&lab, &args.boards)?
+    let labels: Vec<Label> = selected(&lab, &args.boards)?
         .into_iter()
         .map(|board| label(board, size, dpi))
         .collect::<Result<_>>()?;
@@ -56,22 +56,6 @@ pub fn run(dir: &Path, args: &LabelArgs) -> Result<Exit> {
         _ => return Err(Failure::usage("PDF is no text; give --output FILE")),
     }
     Ok(Exit::Done)
-}
-
-/// The boards of these names, each once, in this order.
-fn boards<'l>(lab: &'l Lab, names: &[String]) -> Result<Vec<&'l Board>> {
-    let mut boards: Vec<&Board> = Vec::new();
-    for list in names {
-        for name in hostlist::expand(list).map_err(Failure::usage)? {
-            let board = lab.boards.find(&name).ok_or_else(|| {
-                Failure::usage(format!("there is no board {name}; `identity-lab list` shows which there are"))
-            })?;
-            if !boards.contains(&board) {
-                boards.push(board);
-            }
-        }
-    }
-    Ok(boards)
 }
 
 fn find_sheet(name: &str) -> Result<Sheet> {

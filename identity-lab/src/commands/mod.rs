@@ -15,12 +15,15 @@ mod root;
 mod scan;
 mod serve;
 mod show;
+mod stamp;
 mod where_is;
 
-use identity_ui::{Exit, Result};
+use identity_ui::{Exit, Failure, Result};
 
 use crate::args::{Cli, RootVerb, Verb};
-use crate::lab;
+use crate::boards::Board;
+use crate::hostlist;
+use crate::lab::{self, Lab};
 
 /// Runs a verb.
 ///
@@ -38,6 +41,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Init(_) | Verb::Completions { .. } | Verb::Man { .. } => Ok(Exit::Usage),
         Verb::Add(args) => add::run(&dir, args),
         Verb::List(args) => list::run(&dir, args),
+        Verb::Stamp(args) => stamp::run(&dir, args),
         Verb::Show(args) => show::run(&dir, args),
         Verb::Where(args) => where_is::run(&dir, args),
         Verb::Scan(args) => scan::run(&dir, args),
@@ -51,6 +55,25 @@ pub fn run(cli: Cli) -> Result<Exit> {
         },
         Verb::Serve(args) => serve::run(&dir, args),
     }
+}
+
+/// The boards of these names, each once, in this order.
+///
+/// # Errors
+/// Exit 2 for a name that is none, or no board's.
+fn selected<'l>(lab: &'l Lab, names: &[String]) -> Result<Vec<&'l Board>> {
+    let mut boards: Vec<&Board> = Vec::new();
+    for list in names {
+        for name in hostlist::expand(list).map_err(Failure::usage)? {
+            let board = lab.boards.find(&name).ok_or_else(|| {
+                Failure::usage(format!("there is no board {name}; `identity-lab list` shows which there are"))
+            })?;
+            if !boards.contains(&board) {
+                boards.push(board);
+            }
+        }
+    }
+    Ok(boards)
 }
 
 /// Rows under one another, each column as wide as its widest cell.

@@ -6,7 +6,7 @@ use std::env;
 use std::net::Ipv4Addr;
 
 use diesel::prelude::{AsChangeset, Insertable, Queryable};
-use identity_core::{Identity, Mac};
+use identity_core::{Identity, Mac, State};
 use identity_host::attached::Device;
 use identity_host::device::info::DeviceInfo;
 use identity_host::scan::Scan;
@@ -129,21 +129,19 @@ impl Event {
         }
     }
 
-    /// What happened to the card in a reader.
+    /// What happened to a card in a reader, and what it has now.
     pub fn of_card(kind: Kind, scan: &Scan, info: &DeviceInfo) -> Self {
-        let event = Self::new(kind);
         let event = match scan.identity() {
-            Some(identity) => event.with_identity(identity),
-            None => event,
+            Some(identity) => Self::new(kind).with_identity(identity),
+            None => Self::new(kind),
         };
-        let model = info.model.as_ref().map_or_else(String::new, |model| format!(" {model}"));
-        Self {
-            state: Some(scan.state().name().to_owned()),
-            card: info.cid.map(|cid| cid.to_string()),
-            reader: Some(format!("{}{model}", info.name)),
-            size: i64::try_from(info.sectors.saturating_mul(identity_core::SECTOR_LEN as u64)).ok(),
-            ..event
-        }
+        Self { state: Some(scan.state().name().to_owned()), ..event.in_reader(info) }
+    }
+
+    /// An identity that was written to a card, and read back.
+    pub fn written(kind: Kind, identity: &Identity, info: &DeviceInfo) -> Self {
+        let state = Some(State::Valid.name().to_owned());
+        Self { state, ..Self::new(kind).with_identity(identity).in_reader(info) }
     }
 
     /// A card that was read.
@@ -160,6 +158,16 @@ impl Event {
             fields: Some(format!("{{\"mac\":\"{}\",\"expires\":\"{}\"}}", mac, expires)),
             ip: Some(ip.to_string()),
             ..Self::new(Kind::Seen)
+        }
+    }
+
+    fn in_reader(self, info: &DeviceInfo) -> Self {
+        let model = info.model.as_ref().map_or_else(String::new, |model| format!(" {model}"));
+        Self {
+            card: info.cid.map(|cid| cid.to_string()),
+            reader: Some(format!("{}{model}", info.name)),
+            size: i64::try_from(info.sectors.saturating_mul(identity_core::SECTOR_LEN as u64)).ok(),
+            ..self
         }
     }
 

@@ -88,6 +88,40 @@ impl Queue {
     }
 }
 
+/// Adds events to a file of lines that is never emptied, and brings them to the disk; a line that a power cut has torn is ended.
+///
+/// # Errors
+/// Exit 7 if the disk fails or is full.
+pub fn add_lines(path: &Path, events: &[Event]) -> Result<()> {
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        let mut lines = Vec::new();
+        let mut last = [b'\n'];
+        if file.seek(SeekFrom::End(0))? > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        if last != [b'\n'] {
+            lines.push(b'\n');
+        }
+        for event in events {
+            serde_json::to_writer(&mut lines, event)?;
+            lines.push(b'\n');
+        }
+        file.write_all(&lines)?;
+        file.sync_all()?;
+        replace::sync_directory(replace::parent(path))
+    };
+    write().map_err(|error| cannot("write", path, &error, Exit::Device))
+}
+
+/// The events in such a file; what is none is passed over.
+pub fn read_lines(path: &Path) -> Vec<Event> {
+    let text = std::fs::read(path).unwrap_or_default();
+    text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::event::Kind;
@@ -114,6 +148,18 @@ mod tests {
         queue.clear().unwrap();
         drop(queue);
         assert_eq!(std::fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn lines_are_added_behind_a_torn_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("desk.given");
+        let events: Vec<_> = Kind::ALL.into_iter().map(Event::new).collect();
+        add_lines(&path, &events[..2]).unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"id\":\"01").unwrap();
+        add_lines(&path, &events[2..]).unwrap();
+        assert_eq!(read_lines(&path), events);
+        assert_eq!(read_lines(&dir.path().join("none")), []);
     }
 
     #[test]

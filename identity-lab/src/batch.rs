@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A batch of boards that get their cards one after another: who is next, and whose card this is. It writes nothing.
+
+use identity_core::{State, Uuid};
+use identity_host::scan::Scan;
+
+use crate::boards::Board;
+use crate::journal::Event;
+use crate::journal::event::fields;
+use crate::scan::{Held, difference};
+
+/// Where a board of the batch stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It has no card yet.
+    Open,
+    /// Its card is being written.
+    Working,
+    /// It has its card.
+    Done,
+}
+
+/// The boards of a batch, in its order.
+pub struct Batch<'a> {
+    boards: Vec<(&'a Board, Progress)>,
+    /// Every board of the lab, to name what a card has.
+    all: &'a [Board],
+}
+
+/// What is to be done with a card.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// This board of the batch gets it, by its number in the batch.
+    Stamp(usize),
+    /// It is the card of this board, as the list says; nothing is left to do.
+    Whole(usize),
+    /// It stays as it is: a sentence about what it has, and what to do.
+    Refused(String),
+    /// Every board has its card, or is getting it.
+    NobodyLeft,
+}
+
+impl<'a> Batch<'a> {
+    /// Of these boards, of a lab that has all of `all`.
+    pub fn new(boards: Vec<&'a Board>, all: &'a [Board]) -> Self {
+        Self { boards: boards.into_iter().map(|board| (board, Progress::Open)).collect(), all }
+    }
+
+    /// How many boards it has.
+    pub fn len(&self) -> usize {
+        self.boards.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.boards.is_empty()
+    }
+
+    /// A board by its number in the batch.
+    pub fn board(&self, number: usize) -> &'a Board {
+        self.boards[number].0
+    }
+
+    /// Notes where a board stands.
+    pub fn set(&mut self, number: usize, progress: Progress) {
+        self.boards[number].1 = progress;
+    }
+
+    /// The boards that do not have their card yet, whoever is working on it.
+    pub fn left(&self) -> Vec<&'a Board> {
+        let left = self.boards.iter().filter(|(_, progress)| *progress != Progress::Done);
+        left.map(|(board, _)| *board).collect()
+    }
+
+    /// The number of the next board without a card.
+    pub fn next(&self) -> Option<usize> {
+        self.boards.iter().position(|(_, progress)| *progress == Progress::Open)
+    }
+
+    /// What is to be done with a card in the state that a scan has found. `flashes` says whether boards get an image, too: then
+    /// an identity alone is not all of it.
+    pub fn judge(&self, scan: &Scan, wording: Option<String>, flashes: bool) -> Verdict {
+        let next = || self.next().map_or(Verdict::NobodyLeft, Verdict::Stamp);
+        match (scan.state(), scan.identity()) {
+            (State::Blank, _) => next(),
+            (State::Valid | State::Degraded, Some(identity)) => match self.number_of(identity.uuid()) {
+                Some(number) => {
+                    let held = fields(identity);
+                    let held = Held {
+                        profile: Some(identity.profile()),
+                        hostname: identity.hostname(),
+                        fields: held.as_deref(),
+                    };
+                    let (board, progress) = &self.boards[number];
+                    let is_whole = scan.state() == State::Valid && difference(board, held).is_none();
+                    match progress {
+                        Progress::Working => Verdict::Refused(format!(
+                            "has the identity of {}, whose card is in another reader now: one of them is a copy",
+                            board.hostname
+                        )),
+                        Progress::Done if is_whole => Verdict::Whole(number),
+                        _ if is_whole && !flashes => Verdict::Whole(number),
+                        _ => Verdict::Stamp(number),
+                    }
+                }
+                None => Verdict::Refused(self.stranger(identity.uuid(), identity.hostname())),
+            },
+            _ => Verdict::Refused(wording.unwrap_or_else(|| format!("is {}", scan.state().name()))),
+        }
+    }
+
+    fn number_of(&self, uuid: Uuid) -> Option<usize> {
+        self.boards.iter().position(|(board, _)| board.uuid == uuid)
+    }
+
+    fn stranger(&self, uuid: Uuid, hostname: Option<&str>) -> String {
+        match self.all.iter().find(|board| board.uuid == uuid) {
+            Some(board) => format!("has the identity of {}, which is not of this batch", board.hostname),
+            None => format!(
+                "has the identity {uuid} ({}) of no board of this lab; `identity erase` takes it from the card",
+                hostname.unwrap_or("without a hostname")
+            ),
+        }
+    }
+}
+
+/// Whether an event says that a board has got its card: with an image, if the batch writes one.
+pub fn is_done(event: &Event, flashes: bool) -> bool {
+    event.kind == if flashes { "flashed" } else { "stamped" } || (!flashes && event.kind == "flashed")
+}
