@@ -10,9 +10,9 @@
 //!                                                           ├──▶ card_image (loader, partition, identity)
 //!                                                           ├──▶ root (mmdebstrap, mksquashfs; sets the profile's files)
 //!                                                           ├──▶ serve (runs dnsmasq and nbdkit)
-//!                                                           ├──▶ batch (who gets which card) ──▶ identity_program (writes)
+//!                                                           ├──▶ readers ──▶ batch (who gets which card) ──▶ identity_program (writes)
 //!                                                           └──▶ scan (cards, leases) ──▶ journal (events: database, queue)
-//! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)    state (of this host)
+//! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)    state (of this host)    digest (SHA-256)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ pub mod card_image;
 mod cells;
 pub mod check;
 pub mod commands;
+mod digest;
 pub mod export;
 pub mod hostlist;
 mod identity_program;
@@ -32,6 +33,7 @@ pub mod label;
 pub mod netboot;
 mod place;
 pub mod profile;
+mod readers;
 mod replace;
 pub mod root;
 pub mod row;

@@ -1,37 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity-lab stamp`: a batch of boards, each with its card, one after another or in several readers at once.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use identity_host::attached::{self, Content, Device};
+use identity_host::attached::{Content, Device};
 use identity_host::device::info::DeviceInfo;
 use identity_host::device::plain;
-use identity_host::device::sysfs::{Host, Kind};
 use identity_host::document::Document;
 use identity_ui::confirm::{self, Reply};
 use identity_ui::output::{json_line, print, say};
-use identity_ui::{Exit, Failure, Result, lines, shell, size::Size, wording};
+use identity_ui::{Exit, Failure, Result, shell, wording};
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tempfile::NamedTempFile;
 
 use super::selected;
 use crate::args::{Format, StampArgs};
 use crate::batch::{Batch, Progress, Verdict, is_done};
+use crate::digest;
 use crate::identity_program::{self, Answer};
 use crate::journal::{Event, Journal, Kind as What};
 use crate::lab::Lab;
-use crate::place::cannot;
+use crate::readers::{Medium, chosen, device, facts, medium};
 
 /// How often a reader is looked at. The kernel knows of a card after about a second.
 const TICK: Duration = Duration::from_millis(200);
@@ -63,9 +60,6 @@ enum ReaderState {
     Spent(Medium),
 }
 
-/// What tells a card in a reader from the next one: the kernel counts them.
-type Medium = Option<(u64, Option<String>)>;
-
 /// Runs the verb.
 ///
 /// # Errors
@@ -85,7 +79,8 @@ pub fn run(dir: &Path, args: &StampArgs) -> Result<Exit> {
     if boards.is_empty() {
         return Err(Failure::usage("the lab has no board; `identity-lab add` adds some"));
     }
-    let readers = readers(&named)?;
+    let reader = |path| Reader { path, state: ReaderState::Waiting { is_told: false } };
+    let readers: Vec<_> = chosen(&named)?.into_iter().map(reader).collect();
     let is_asked = !args.yes && !args.dry_run;
     if is_asked && !confirm::can_ask() {
         return Err(Failure::refused(
@@ -100,7 +95,7 @@ pub fn run(dir: &Path, args: &StampArgs) -> Result<Exit> {
     if args.dry_run {
         return planned(&batch, &readers, args);
     }
-    let digest = args.flash.as_deref().map(begin_digest).transpose()?;
+    let digest = args.flash.as_deref().map(digest::begin).transpose()?;
     let mut session = Session { args, batch, journal, readers, ended: ended()?, digest, is_ended: false };
     session.run()
 }
@@ -423,72 +418,6 @@ fn leave_out_done(batch: &mut Batch, journal: &Journal, flashes: bool) {
     }
 }
 
-/// The readers that are meant: those that are named, else the only one of this machine.
-fn readers(named: &[PathBuf]) -> Result<Vec<Reader>> {
-    let reader = |path: PathBuf| Reader { path, state: ReaderState::Waiting { is_told: false } };
-    let mut seen = BTreeMap::new();
-    for name in named {
-        let path = std::fs::canonicalize(name).map_err(|error| cannot("open", name, &error, Exit::Device))?;
-        if device(&path).is_none() && !is_empty_loop(&path) {
-            return Err(Failure::refused(format!(
-                "{} is no card reader and no disk of this machine",
-                shell::path(name)
-            )));
-        }
-        if seen.insert(path.clone(), ()).is_some() {
-            return Err(Failure::usage(format!("{} is named twice", shell::path(name))));
-        }
-    }
-    if !named.is_empty() {
-        return Ok(seen.into_keys().map(reader).collect());
-    }
-    let all = attached::devices(&Host::here());
-    let mut all = all
-        .into_iter()
-        .filter(|one| matches!(one.kind, Kind::Native | Kind::Removable) && one.holds.is_none());
-    match (all.next(), all.next()) {
-        (Some(one), None) => Ok(vec![reader(one.path)]),
-        (None, _) => Err(Failure::usage(
-            "this machine has no card reader; give the device: `identity-lab stamp BOARD… /dev/sdb`",
-        )),
-        (Some(one), Some(other)) => Err(Failure::usage(format!(
-            "this machine has several card readers ({}, {}, …); give the device, or --devices a,b",
-            one.path.display(),
-            other.path.display()
-        ))),
-    }
-}
-
-/// A loop device without a file, which the kernel does not list with a size.
-fn is_empty_loop(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("loop"))
-}
-
-fn device(path: &Path) -> Option<Device> {
-    attached::devices(&Host::here()).into_iter().find(|device| device.path == path)
-}
-
-fn medium(path: &Path) -> Medium {
-    let device = Host::here().devices().into_iter().find(|device| device.path() == path)?;
-    let sectors = device.sectors();
-    (sectors > 0).then(|| (sectors, device.attribute("diskseq")))
-}
-
-/// A card in one line.
-fn facts(device: &Device) -> String {
-    let info = &device.info;
-    let mut words = vec![shell::path(&device.path), Size(info.sectors.saturating_mul(512)).to_string()];
-    words.extend(info.model.as_deref().map(lines::escaped));
-    words.extend(info.cid.map(|cid| format!("CID {cid}")));
-    let partitions: Vec<_> = info
-        .partitions
-        .iter()
-        .map(|(name, sectors)| format!("{name} {}", Size(sectors.saturating_mul(512))))
-        .collect();
-    words.push(if partitions.is_empty() { "no partitions".to_owned() } else { partitions.join(", ") });
-    words.join(", ")
-}
-
 fn with_dry_run(words: &[OsString]) -> Vec<OsString> {
     // Behind the verb: the device stays last.
     let mut words = words.to_vec();
@@ -532,23 +461,6 @@ fn document(identity: &identity_core::Identity) -> Result<NamedTempFile> {
     write().map_err(|error| {
         Failure::new(Exit::Device, format!("no room for a temporary file: {}", plain(&error)))
     })
-}
-
-/// Computes the SHA-256 of an image while the first card is written.
-fn begin_digest(image: &Path) -> Result<JoinHandle<Option<String>>> {
-    let mut file = File::open(image).map_err(|error| cannot("open", image, &error, Exit::Device))?;
-    Ok(thread::spawn(move || {
-        let mut digest = Sha256::new();
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(len) => digest.update(&buffer[..len]),
-                Err(_) => return None,
-            }
-        }
-        Some(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-    }))
 }
 
 fn show_progress(name: &str, line: &Value) {
