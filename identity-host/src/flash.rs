@@ -151,6 +151,8 @@ pub enum Note {
         /// Where it should be.
         last_lba: u64,
     },
+    /// The card's last sector, behind the image, cannot be read.
+    UnreadableEnd(u64),
     /// Behind the image was something of an earlier system, which was cleared.
     Cleared(leftover::Leftover),
 }

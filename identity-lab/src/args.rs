@@ -43,6 +43,9 @@ pub enum Verb {
     /// Add boards to boards.csv, each with a UUID of its own
     #[command(after_help = ADD_EXAMPLES)]
     Add(AddArgs),
+    /// Bring the lines of boards.csv in order, by hostname; each keeps its bytes
+    #[command(after_help = "Examples:\n  identity-lab sort\n  identity-lab sort --lab desk")]
+    Sort,
     /// Show the boards
     #[command(
         after_help = "Examples:\n  identity-lab list\n  identity-lab list --profile panda --format json"

@@ -23,6 +23,11 @@ const NEEDED: [&str; 3] = ["hostname", "profile", "uuid"];
 const VARIABLE: &str = "var.";
 /// Columns in which blanks around a cell are nobody's: a spreadsheet, or a person, has put them there.
 const TRIMMED: [&str; 6] = ["hostname", "profile", "uuid", "serial", "ip", "location"];
+/// How lines begin that git has put between two sides of a merge.
+const CONFLICT: [&str; 4] = ["<<<<<<<", "=======", ">>>>>>>", "|||||||"];
+/// Columns beside the interfaces' and the variables'.
+const KNOWN: [&str; 9] =
+    ["hostname", "profile", "uuid", "serial", "ip", "location", "tags", "note", "sshkey"];
 /// Characters of a cell that a message quotes.
 const SHOWN_MAX: usize = 60;
 
@@ -176,6 +181,27 @@ impl Boards {
         &self.header
     }
 
+    /// Columns that nothing reads and whose names are nearly those of others: their place, name, and the other's.
+    pub fn misnamed(&self) -> Vec<(Place, &str, String)> {
+        let cells =
+            cells::split(self.text.lines().next().unwrap_or_default(), self.separator).unwrap_or_default();
+        let names = self.header.iter().zip(cells);
+        let misnamed = names.filter_map(|(name, cell)| {
+            let meant = meant(name)?;
+            Some((Place::column(&self.path, 1, cell.column), name.as_str(), meant))
+        });
+        misnamed.collect()
+    }
+
+    /// The text with its lines in order, by hostname; each keeps its bytes.
+    pub fn in_order(&self) -> String {
+        let mut head = self.text[..self.body_start].to_owned();
+        if !head.ends_with('\n') {
+            head.push('\n');
+        }
+        head + &self.sorted().into_iter().map(|board| self.raw(board)).collect::<String>()
+    }
+
     /// The boards by hostname, in whatever order the file has them.
     pub fn sorted(&self) -> Vec<&Board> {
         let mut boards: Vec<_> = self.all.iter().collect();
@@ -239,6 +265,8 @@ impl Boards {
                     .refused(format!("the file has no column `{column}`; add it to the header first")));
             }
         }
+        // Of what is there already, the lines are those of the file.
+        self.check_clashes()?;
         let line = |board: &NewBoard| {
             let cell = |name: &String| cells::quoted(board.cells.get(name).map_or("", String::as_str));
             let cells: Vec<_> = self.header.iter().map(cell).collect();
@@ -357,6 +385,21 @@ fn header(path: &Path, line: &str) -> Result<Vec<String>> {
     }
 }
 
+/// The column that one with this name is taken for by a person, if it is none that is read.
+fn meant(name: &str) -> Option<String> {
+    let is_read = KNOWN.contains(&name) || interface(name).is_some() || name.starts_with(VARIABLE);
+    let plain: String = name.to_lowercase().chars().filter(|char| char.is_ascii_alphanumeric()).collect();
+    let plain = if plain == "mac" { "mac0".to_owned() } else { plain };
+    let is_near = KNOWN.contains(&plain.as_str()) || interface(&plain).is_some();
+    (!is_read && is_near).then_some(plain)
+}
+
+/// Whether resolvers take a hostname for an address, as inet_aton(3) does with "1" and "1.2", or for each host itself.
+pub fn is_address(hostname: &str) -> bool {
+    let name = hostname.to_ascii_lowercase();
+    name == "localhost" || name.split('.').all(|label| label.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// The number of the interface in a column's name `mac0`, `mac1`, ….
 pub fn interface(column: &str) -> Option<u8> {
     let digits = column.strip_prefix("mac")?;
@@ -377,8 +420,16 @@ fn board(
     let cells = cells.map_err(|fault| fail(fault.column, fault.cell, fault.what.to_owned()))?;
     if cells.len() != header.len() {
         let at = cells.get(header.len()).or(cells.last()).map_or(1, |cell| cell.column);
-        let what = format!("the line has {} cells, and the header {}", cells.len(), header.len());
-        return Err(fail(at, header.len(), what));
+        let first = cells.first().map_or("", |cell| cell.text.as_str());
+        if CONFLICT.iter().any(|mark| first.starts_with(mark)) {
+            return Err(fail(
+                1,
+                header.len(),
+                "git's mark of a conflict; keep the lines that are right, and remove it".into(),
+            ));
+        }
+        let count = if cells.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", cells.len()) };
+        return Err(fail(at, header.len(), format!("the line has {count}, and the header {}", header.len())));
     }
     let mut board = Board {
         hostname: String::new(),

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use identity_ui::Result;
 
-use crate::boards::Board;
+use crate::boards::{Board, is_address};
 use crate::journal::{CardSeen, Database, Kind};
-use crate::lab::{BOARDS_CSV, Lab};
+use crate::lab::{BOARDS_CSV, LAB_TOML, Lab};
 use crate::place::Place;
 use crate::scan::{Held, difference};
 
@@ -28,34 +28,49 @@ pub fn check(lab: &Lab) -> Vec<Finding> {
             let what = format!("profile: {}", lab.no_profile(&board.profile));
             findings.push(Finding { place: board.place("profile"), what });
         }
-        let name = board.hostname.to_ascii_lowercase();
-        // inet_aton(3) takes "1", "1.2" and so on for addresses too.
-        if name == "localhost" || name.split('.').all(|label| label.bytes().all(|byte| byte.is_ascii_digit()))
-        {
+        if is_address(&board.hostname) {
             let what = format!(
                 "hostname: resolvers take {} for an address, or for each host itself; use another name",
                 board.hostname
             );
             findings.push(Finding { place: board.place("hostname"), what });
         }
-        if let (Some(network), Some(ip)) = (&lab.settings.network, board.ip)
-            && !network.contains(ip)
-        {
-            let (subnet, prefix) = network.subnet;
-            let what = format!("ip: {ip} is not in {subnet}/{prefix}, the subnet of lab.toml, [network]");
-            findings.push(Finding { place: board.place("ip"), what });
-        }
+        findings.extend(address(lab, board));
         if let Err(failure) = board.identity() {
             findings.push(Finding { place: board.place("hostname"), what: failure.to_string() });
         }
     }
-    if !lab.boards.is_sorted() {
-        let place = Place::line(&lab.dir.join(BOARDS_CSV), 1);
-        let what = "the lines are not sorted by hostname; `identity-lab add` sorts them, and so does `sort`";
-        findings.push(Finding { place, what: what.into() });
+    for (place, name, meant) in lab.boards.misnamed() {
+        let what = format!("the column `{name}` is read by nobody; the one that is read is `{meant}`");
+        findings.push(Finding { place, what });
+    }
+    if let Some(profile) = lab.settings.default_profile.as_ref().filter(|name| lab.profile(name).is_none()) {
+        let what = format!("[defaults] profile: {}", lab.no_profile(profile));
+        findings.push(Finding { place: Place::line(&lab.dir.join(LAB_TOML), 1), what });
     }
     findings.sort_by_key(|finding| finding.place.line_number());
     findings
+}
+
+/// What is wrong with a board's IPv4 address: DHCP servers refuse it, or two machines have it.
+fn address(lab: &Lab, board: &Board) -> Option<Finding> {
+    let (ip, network) = (board.ip?, lab.settings.network.as_ref());
+    let what = match network {
+        _ if lab.settings.server.address == Some(ip) => {
+            format!("ip: {ip} is the server's own address, lab.toml, [server]")
+        }
+        Some(network) if !network.contains(ip) => {
+            let (subnet, prefix) = network.subnet;
+            format!("ip: {ip} is not in {subnet}/{prefix}, the subnet of lab.toml, [network]")
+        }
+        Some(network)
+            if ip == network.subnet.0 || u32::from(ip) == u32::from(ip) | !u32::from(network.mask()) =>
+        {
+            format!("ip: {ip} is no host's: it stands for the subnet of lab.toml, [network], as a whole")
+        }
+        _ => return None,
+    };
+    Some(Finding { place: board.place("ip"), what })
 }
 
 /// What is wrong with cards as they were seen last: one whose identity is not in the lab or differs from it, one identity on

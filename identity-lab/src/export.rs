@@ -10,7 +10,7 @@ mod inventory;
 mod known_hosts;
 mod lab_controllers;
 
-pub use lab_controllers::{lava, lava_name};
+pub use lab_controllers::{LAVA_END, lava, lava_name};
 
 /// What the first line says, in the format's own comment.
 pub(crate) const MADE: &str = "Made by identity-lab: change the lab, not this file.";

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use identity_ui::{Exit, Failure, Result};
 
-use crate::place::cannot;
 use crate::replace;
 
 /// A file of this lab: `$XDG_STATE_HOME/identity-lab/LAB.END`, else below `~/.local/state`; `None` if neither variable is set.
@@ -20,13 +19,13 @@ pub fn file(lab: &str, end: &str) -> Option<PathBuf> {
 /// The same, where it is needed: its directory is made.
 ///
 /// # Errors
-/// Exit 7 if there is no such place, or the directory cannot be made.
+/// Exit 7 if there is no such place, or the directory cannot be made; 6 without permission.
 pub fn made(file: Option<&Path>) -> Result<&Path> {
     let file = file.ok_or_else(|| {
         let what = "neither XDG_STATE_HOME nor HOME says where this host keeps its state; set one";
         Failure::new(Exit::Device, what)
     })?;
     let directory = replace::parent(file);
-    fs::create_dir_all(directory).map_err(|error| cannot("make", directory, &error, Exit::Device))?;
+    fs::create_dir_all(directory).map_err(|error| replace::failure("make", directory, &error))?;
     Ok(file)
 }

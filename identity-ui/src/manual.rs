@@ -134,15 +134,15 @@ impl Manual<'_> {
         }
         let options = command.get_opts().chain(command.get_arguments().filter(|arg| is_flag(arg)));
         for arg in options.filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version")) {
-            words.extend([roman(" ["), bold(format!("--{}", arg.get_long().unwrap_or_default()))]);
+            let (open, close) = if arg.is_required_set() { (" ", "") } else { (" [", "]") };
+            words.extend([roman(open), bold(format!("--{}", arg.get_long().unwrap_or_default()))]);
             if arg.get_action().takes_values() {
                 let optional = arg.is_require_equals_set();
                 words.push(roman(if optional { "[=" } else { " " }));
                 words.push(italic(value_name(arg)));
-                words.push(roman(if optional { "]]" } else { "]" }));
-            } else {
-                words.push(roman("]"));
+                words.push(roman(if optional { "]" } else { "" }));
             }
+            words.push(roman(close));
         }
         for arg in command.get_positionals() {
             let (open, close) = if arg.is_required_set() { ("", "") } else { ("[", "]") };

@@ -48,6 +48,13 @@ pub fn error(error: &Error) -> String {
             state(scan, path).unwrap_or_else(|| format!("{} is valid", shell::path(path)))
         }
         Error::IdentityPresent { path, scan } => match (scan.state(), scan.latest()) {
+            (State::Degraded, Some(identity)) if scan.lone_copy().is_some() => format!(
+                "{}, in one copy; complete it with `identity repair --keep {} {card}`, or replace it with `identity stamp \
+                 --force --profile NAME {card}`",
+                has(path, identity),
+                identity.uuid(),
+                card = card(scan, path)
+            ),
             (State::Valid | State::Degraded, Some(identity)) => format!(
                 "{}; change it with `identity stamp --uuid {} --hostname NAME {card}`, or replace it with `identity stamp \
                  --force --profile NAME {card}`",
@@ -149,9 +156,8 @@ pub fn error(error: &Error) -> String {
             )
         }
         Error::Step { path, lba, problem } => format!(
-            "{}: LBA {lba} {}; the later steps were not run: run the command again, or replace the card",
-            shell::path(path),
-            step_problem(problem)
+            "{}; the later steps were not run: run the command again, or replace the card",
+            step(path, *lba, problem)
         ),
         Error::NotProved { path, scan } => {
             let found =
@@ -544,6 +550,11 @@ pub fn named(identity: &Identity) -> String {
     format!("{} ({})", identity.uuid(), identity.profile())
 }
 
+/// What went wrong with one step of a plan.
+pub fn step(path: &Path, lba: u32, problem: &StepProblem) -> String {
+    format!("{}: LBA {lba} {}", shell::path(path), step_problem(problem))
+}
+
 /// Where valid copies are, and of which identity.
 fn valid_copies(scan: &Scan) -> String {
     let copies = scan.valid().map(|(lba, identity, _)| {
@@ -728,7 +739,7 @@ fn failed(path: &Path, action: Action, error: &io::Error) -> String {
         Action::Open => "open",
         Action::Measure => "find the size of",
         Action::Read => "read",
-        Action::ReadFirstSectors => "read the first sectors of",
+        Action::ReadFirstSectors => "read LBA 0 of",
         Action::Create => "create",
         Action::Remove => "remove",
         Action::WriteRecord => "write the record of the identity",
@@ -1086,6 +1097,10 @@ pub fn note(note: &Note, path: &Path) -> String {
         Note::BackupGptNotAtEnd { backup_lba, last_lba } => format!(
             "{shown}: the image's GPT was made for a larger card: its backup is at LBA {backup_lba}, but this card ends at LBA \
              {last_lba}; Linux and fdisk may refuse that table: use a larger card"
+        ),
+        Note::UnreadableEnd(lba) => format!(
+            "{shown}: LBA {lba}, the card's last, cannot be read: if an old system's backup GPT is there, tools will find it when it \
+             can; `wipefs {shown}` shows it then"
         ),
         Note::Cleared(leftover) => format!(
             "{shown}: cleared {} at LBA {}, which the image does not reach",

@@ -282,6 +282,63 @@ fn damage_that_its_own_tool_does_not_mind_is_none() {
     }
 }
 
+/// Archives of one file with folders around it, as 7z and Python's zipfile write them: the folder's body may be what a packer
+/// makes of nothing.
+const ZIPS_WITH_FOLDERS: &str = r#"
+import io, sys, zipfile
+def archive(names):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        for name in names:
+            info = zipfile.ZipInfo(name)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            with made.open(info, "w") as member:
+                if not name.endswith("/"):
+                    member.write(open("a.img", "rb").read())
+    return out.getvalue()
+names = {"before": ["d/", "d/a.img"], "behind": ["d/a.img", "d/", "e/"]}[sys.argv[1]]
+sys.stdout.buffer.write(archive(names))
+"#;
+
+/// What its own tool takes is taken, and what it refuses is not.
+#[test]
+fn odd_archives_are_taken_or_refused_as_by_their_own_tool() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let archives = archives(directory.path());
+    let find =
+        |how: &str| archives.iter().find(|archive| archive.how == how).expect("made above").bytes.clone();
+    fs::write(directory.path().join("folders.py"), ZIPS_WITH_FOLDERS).expect("own directory");
+    let gzip = find("gzip -9 -c a.img");
+    let zip = find("rm -f x.zip; zip -q x.zip a.img; cat x.zip");
+    // FLG.FNAME, RFC 1952, section 2.3.1: after ten bytes a name that ends with a zero.
+    assert!(gzip[3] == 8 && gzip[10..16] == *b"a.img\0");
+    let long_name = [&gzip[..10], &[b'n'; 100_000], &gzip[15..]].concat();
+    let cases = [
+        ("zip", "a folder before it", shell(directory.path(), "python3 folders.py before"), true, true),
+        ("zip", "folders behind it", shell(directory.path(), "python3 folders.py behind"), true, true),
+        ("zip", "no end of its directory", zip[..zip.len() - 22].to_vec(), false, false),
+        ("gz", "the first byte of another member", [gzip.clone(), vec![0x1f]].concat(), false, false),
+        ("gz", "a name longer than any", long_name, true, false),
+    ];
+    for (kind, what, bytes, own_takes, ours_takes) in cases {
+        let path = directory.path().join(format!("x.{kind}"));
+        fs::write(&path, &bytes).expect("own directory");
+        let own = own_tool(&path, kind);
+        assert_eq!(own.is_some(), own_takes, "{kind}, {what}: by its own tool");
+        for (way, answer) in [("file", ours(&path)), ("pipe", ours_from_pipe(&bytes))] {
+            // From a pipe an archive ends where its file does, as for funzip.
+            let is_cut = what.starts_with("no end") && way == "pipe";
+            assert_eq!(
+                answer.is_ok(),
+                ours_takes || is_cut,
+                "{kind}, {what}, from a {way}: {:?}",
+                answer.as_ref().err()
+            );
+            assert_eq!(judge(&bytes, own.as_deref(), answer), None, "{kind}, {what}, from a {way}");
+        }
+    }
+}
+
 /// As Go's archive/zip and Java's ZipOutputStream write a file whose length they do not know: no zip64 field in the header, yet
 /// lengths of eight bytes behind the data, once one of them does not fit four.
 const STREAMED_ZIP: &str = r#"

@@ -89,7 +89,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     let retired = prepared.retired(&key);
     let kept = writing::keep(&retired, &args.target, Undo::Replace, args.at.first().copied())?;
     let replaced: Vec<Replaced> = retired.iter().zip(&kept).filter_map(Replaced::new).collect();
-    let is_from_elsewhere = prepared.is_from_elsewhere(&key);
+    let (is_from_elsewhere, was_on_card) = (prepared.is_from_elsewhere(&key), prepared.was_on_card());
     let (image, plan, left_out) = (source.path.clone(), prepared.plan.clone(), prepared.blanked.clone());
     let sha256 = source.expected().map(|expected| expected.sum.to_string());
     let sha256_file = source.expected().and_then(|expected| expected.origin.as_deref()).map(show::in_json);
@@ -115,7 +115,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     say_all(&done.notes, &args.target);
     writing::say_hidden(&args.at, &args.target);
     if is_from_elsewhere {
-        say(writing::FORMER_CARD);
+        say(if was_on_card { writing::FORMER_CARD } else { writing::PERHAPS_FORMER_CARD });
     }
 
     let outcome = Outcome {

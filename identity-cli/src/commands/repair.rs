@@ -12,7 +12,7 @@ use identity_host::surroundings::Surroundings;
 use identity_host::update;
 use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, say};
-use identity_ui::{Exit, Failure, Result, confirm, shell};
+use identity_ui::{Exit, Result, confirm, shell, wording};
 
 use super::writing::Undo;
 use super::{warn, warn_unreadable, writing};
@@ -46,8 +46,9 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
     };
     let was_whole = prepared.is_whole();
     let after = match write(&prepared, &mut target) {
-        Err(error @ Error::Step { lba, .. }) if prepared.is_lost(lba) => {
-            say(&format!("{}; the second copy goes to another slot", Failure::from(error)));
+        Err(Error::Step { lba, problem, .. }) if prepared.is_lost(lba) => {
+            let failed = wording::step(&args.target, lba, &problem);
+            say(&format!("{failed}; the second copy goes to another slot"));
             // Whatever a person was to agree to, is agreed to.
             let keep = args.keep.or_else(|| prepared.card.scan.lone_copy().map(Keep::Lba));
             let request = Request { keep, avoid: Some(lba), ..request(args) };

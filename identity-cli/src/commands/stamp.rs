@@ -2,6 +2,7 @@
 //! `identity stamp`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use identity_core::Identity;
 use identity_host::device::Target;
@@ -12,7 +13,7 @@ use identity_host::new_image::NewImage;
 use identity_host::plan::Plan;
 use identity_host::record::{CardKey, Given, Kept};
 use identity_host::scan::Scan;
-use identity_host::stamp::{self, Effect, Request, Values};
+use identity_host::stamp::{self, Effect, Prepared, Request, Values};
 use identity_host::surroundings::Surroundings;
 use identity_host::{record, update};
 use identity_ui::output::{json, print, say};
@@ -64,16 +65,17 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     writing::show_foreign(&prepared.card, plan);
     let hint_lba = args.at.first().copied();
     writing::keep(&prepared.retired(&CardKey::of_target(&target)), &args.target, Undo::Replace, hint_lba)?;
-    let after = update::write(plan, identity, &mut target, &args.target, hint_lba, surroundings)?;
+    let after = update::write(plan, identity, &mut target, &args.target, hint_lba, surroundings)
+        .map_err(|error| half_done(error, &prepared, &target, &args.target))?;
     let after = prepared.card.after(after);
     let mut key = CardKey::of_target(&target);
-    let first_card = FirstCard::of(kept.as_ref().and_then(|kept| kept.card.as_ref()), &target);
+    let first_card = kept.as_ref().map(|kept| FirstCard::of(kept, &target));
     drop(target);
     if let Some(new_image) = new_image {
         new_image.keep(&args.target)?;
         key.path = args.target.canonicalize().unwrap_or_else(|_| args.target.clone());
     }
-    if let Some(kept) = &kept {
+    if let (Some(kept), Some(first_card)) = (&kept, first_card) {
         finish_restore(kept, &key, first_card)?;
     }
     report(&args, &after, plan)?;
@@ -113,17 +115,36 @@ fn refused(error: Error, target: &Target, args: &StampArgs, kept: Option<&Kept>)
     }
 }
 
+/// Of a new identity whose first copy is there: what completes it. The same command would make another one.
+fn half_done(error: Error, prepared: &Prepared, target: &Target, path: &Path) -> Failure {
+    let uuid = prepared.identity.uuid();
+    match &error {
+        Error::Step { lba, problem, .. } if prepared.effect != Effect::Update => {
+            let scan = Scan::read(target, None);
+            if scan.latest().is_none_or(|identity| identity.uuid() != uuid) {
+                return error.into();
+            }
+            let shown = shell::path(path);
+            Failure::new(
+                Exit::of_error(&error),
+                format!(
+                    "{}; the identity {uuid} is there in one copy: complete it with `identity repair --keep {uuid} {shown}`, or \
+                     replace the card",
+                    wording::step(path, *lba, problem)
+                ),
+            )
+        }
+        _ => error.into(),
+    }
+}
+
 /// When the identity is on the card for certain, and the card has its name: it is noted who has it, and the record of an
 /// unfinished flash goes.
 fn finish_restore(kept: &Kept, key: &CardKey, first_card: FirstCard) -> Result<()> {
     kept.is_given(&record::directory()?, key)?;
     match first_card {
         FirstCard::This => (),
-        FirstCard::Unknown => {
-            say(
-                "if another card had this identity before, erase or destroy that card, or two boards share one identity",
-            );
-        }
+        FirstCard::Unknown => say(writing::PERHAPS_FORMER_CARD),
         FirstCard::Another => say(writing::FORMER_CARD),
     }
     Ok(())
@@ -134,17 +155,19 @@ fn finish_restore(kept: &Kept, key: &CardKey, first_card: FirstCard) -> Result<(
 enum FirstCard {
     /// The target itself had it.
     This,
-    /// The target, or another card in the same reader.
+    /// The target, or another card in the same reader; or none yet, for nothing says which.
     Unknown,
-    /// Another one, or nothing says which.
+    /// Another one.
     Another,
 }
 
 impl FirstCard {
-    fn of(recorded_of: Option<&CardKey>, target: &Target) -> Self {
+    fn of(kept: &Kept, target: &Target) -> Self {
         let key = CardKey::of_target(target);
-        match recorded_of.filter(|card| card.may_be(&key)) {
-            None => Self::Another,
+        match &kept.card {
+            None if kept.was_on_card => Self::Another,
+            None => Self::Unknown,
+            Some(card) if !card.may_be(&key) => Self::Another,
             // Through one reader twenty cards have one path and one size.
             Some(card) if target.is_block_device() && card.cid.as_ref().or(key.cid.as_ref()).is_none() => {
                 Self::Unknown

@@ -148,6 +148,10 @@ pub fn show_foreign(card: &WholeCard, plan: &Plan) {
 pub const FORMER_CARD: &str = "the card that had this identity before must not be used again, or two boards share it: erase \
                                that card, or destroy it";
 
+/// The same where nothing says whether a card had it.
+pub const PERHAPS_FORMER_CARD: &str = "if another card had this identity before, erase or destroy that card, or two boards \
+                                       share one identity";
+
 /// What a person runs to get back what is destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undo {

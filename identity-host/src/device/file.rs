@@ -135,13 +135,27 @@ impl Card for Target {
     }
 
     fn read(&self, lba: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(out, lba * SECTOR_LEN as u64)
+        match self.file.read_exact_at(out, lba * SECTOR_LEN as u64) {
+            Err(error) if out.len() == SECTOR_LEN && error.raw_os_error().is_some() => {
+                self.read_alone(lba, out).map_err(|_| error)
+            }
+            result => result,
+        }
     }
 }
 
 impl WritableCard for Target {
     fn write(&mut self, lba: u64, sector: &Sector) -> io::Result<()> {
-        self.file.write_all_at(sector, lba * SECTOR_LEN as u64)
+        match (self.file.write_all_at(sector, lba * SECTOR_LEN as u64), &self.direct) {
+            // The cache reads the block around a sector before it writes, and a sector beside it may be unreadable, or this
+            // one until it is written.
+            (Err(error), Some(direct)) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+                let mut aligned = Buffer::new(SECTOR_LEN);
+                aligned.copy_from_slice(sector);
+                direct.write_all_at(&aligned, lba * SECTOR_LEN as u64).map_err(|_| error)
+            }
+            (result, _) => result,
+        }
     }
 
     fn write_run(&mut self, lba: u64, bytes: &[u8]) -> io::Result<()> {
@@ -172,7 +186,7 @@ impl WritableCard for Target {
 
     fn read_back(&self, lba: u64) -> io::Result<Sector> {
         if let Some(direct) = &self.direct {
-            match read_direct(direct, lba) {
+            match read_direct(direct, lba).or_else(|error| read_one_direct(direct, lba).map_err(|_| error)) {
                 // Some file systems accept the flag and refuse the read.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => (),
                 result => return result,
@@ -195,6 +209,14 @@ impl WritableCard for Target {
 }
 
 impl Target {
+    /// Reads a sector without its neighbours, one of which may be why the cache has failed: it reads whole pages.
+    fn read_alone(&self, lba: u64, out: &mut [u8]) -> io::Result<()> {
+        let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let direct = OpenOptions::new().read(true).custom_flags(flags(OFlags::DIRECT)).open(own)?;
+        out.copy_from_slice(&read_one_direct(&direct, lba)?);
+        Ok(())
+    }
+
     /// Without direct I/O: drops the clean pages, so that the next read comes from the medium.
     fn read_uncached(&self, lba: u64, out: &mut [u8]) -> io::Result<()> {
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
@@ -307,6 +329,15 @@ fn lock(file: &File) -> io::Result<()> {
 
 fn open_direct(place: &Place<'_>) -> Option<File> {
     place.open(OpenOptions::new().read(true).write(true).custom_flags(flags(OFlags::DIRECT))).ok()
+}
+
+/// Reads one sector, where the device takes less than an aligned block.
+fn read_one_direct(file: &File, lba: u64) -> io::Result<Sector> {
+    let mut aligned = Buffer::new(SECTOR_LEN);
+    file.read_exact_at(&mut aligned, lba * SECTOR_LEN as u64)?;
+    let mut sector = [0; SECTOR_LEN];
+    sector.copy_from_slice(&aligned);
+    Ok(sector)
 }
 
 /// Reads the aligned block around a sector into aligned memory, and cuts the sector out.

@@ -252,7 +252,13 @@ mod tests {
     fn a_restored_one_is_a_write_more() {
         let plan = planned(
             &scan_of(&[]),
-            Choice::Restore(Kept { file: "x".into(), identity: identity(8), card: None, retired_at: None }),
+            Choice::Restore(Kept {
+                file: "x".into(),
+                identity: identity(8),
+                card: None,
+                was_on_card: false,
+                retired_at: None,
+            }),
             &ALL,
             false,
         )

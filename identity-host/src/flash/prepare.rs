@@ -158,6 +158,11 @@ impl Prepared {
         matches!(&self.plan.choice, Choice::Restore(kept) if !kept.is_of(key))
     }
 
+    /// Whether a card certainly had the identity.
+    pub fn was_on_card(&self) -> bool {
+        matches!(&self.plan.choice, Choice::Restore(kept) if kept.was_on_card)
+    }
+
     /// What has to be kept elsewhere before the card is written: every identity on it that it will not have any more, and
     /// damaged copies where it will have none of them.
     pub fn retired(&self, key: &CardKey) -> Vec<Record> {

@@ -13,7 +13,7 @@ use super::prepare::{Prepared, ends_before_partition};
 use super::progress::Progress;
 use super::write::{self, Job, Summary};
 use super::{FlashProblem, Note};
-use crate::device::WritableCard;
+use crate::device::{Card, SECTOR_LEN, Sector, WritableCard};
 use crate::error::{Error, Result};
 use crate::image::source::Source;
 use crate::record::{self, CardKey, Record};
@@ -97,9 +97,17 @@ pub fn run(
     }
     notes.extend(late_table.and_then(|table| ends_before_partition(&table, summary.image_len)));
     notes.extend(summary.cleared.iter().cloned().map(Note::Cleared));
+    notes.extend(unreadable_end(card, summary.image_len).map(Note::UnreadableEnd));
     // The card is finished, whether the record goes or stays.
     notes.extend(forget(&plan, records, &key).err().map(Note::RecordStays));
     Ok(Done { summary, scan, notes })
+}
+
+/// The card's last sector, if the image does not reach it and it cannot be read: an old GPT's backup may be there.
+fn unreadable_end(card: &dyn Card, image_len: u64) -> Option<u64> {
+    let last = card.sectors().checked_sub(1).filter(|last| last * SECTOR_LEN as u64 >= image_len)?;
+    let mut sector: Sector = [0; SECTOR_LEN];
+    card.read(last, &mut sector).is_err().then_some(last)
 }
 
 /// Writes the pending record, where the card is to have an identity.

@@ -136,7 +136,11 @@ impl OneMember for GzDecoder<Packed> {
     }
 
     fn has_next(packed: &mut Packed) -> io::Result<bool> {
-        Ok(packed.peek(2)? == [0x1f, 0x8b])
+        match packed.peek(2)? {
+            // gzip takes it for the start of a member.
+            [0x1f] => Err(io::ErrorKind::UnexpectedEof.into()),
+            next => Ok(next == [0x1f, 0x8b]),
+        }
     }
 }
 

@@ -192,6 +192,10 @@ impl ImageProblem {
         if format == Format::Zstd && text == "Dictionary mismatch" {
             return Ok(Self::Unsupported(format, "it was packed with a dictionary".into()));
         }
+        // flate2's text for a name or comment that gzip itself passes over, however long it is.
+        if format == Format::Gzip && text == "gzip header field too long" {
+            return Ok(Self::Unsupported(format, "a name in its header is longer than 65,535 bytes".into()));
+        }
         Ok(match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::CutOff(format),
             _ => Self::Damaged(format, text),

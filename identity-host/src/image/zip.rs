@@ -34,6 +34,8 @@ const EXTRA64: u16 = 1;
 const DIRECTORY_LEN_MAX: u64 = 1 << 20;
 
 const ENCRYPTED: u16 = 1;
+/// The method of what is encrypted with AES, which unzip cannot undo (WinZip's "AES Encryption Information").
+const AES: u16 = 99;
 const WITH_DESCRIPTOR: u16 = 1 << 3;
 
 /// Longest data descriptor, and the signature of what follows it: signature, CRC-32, two lengths of eight bytes.
@@ -87,6 +89,17 @@ impl Header {
     }
 }
 
+impl Header {
+    /// Passes over a directory's body: none, or what a packer makes of nothing.
+    fn skip_directory(&self, input: &mut impl Read) -> io::Result<()> {
+        if self.len != 0 || self.flags & WITH_DESCRIPTOR != 0 {
+            return Err(invalid(ArchiveProblem::DirectoryWithContent));
+        }
+        let skipped = io::copy(&mut input.take(self.packed_len), &mut io::sink())?;
+        if skipped == self.packed_len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+}
+
 fn find_extra64(mut extra: &[u8]) -> Option<&[u8]> {
     while let Some((head, rest)) = extra.split_at_checked(4) {
         let (value, rest) = rest.split_at_checked(LE::read_u16(&head[2..]).into())?;
@@ -137,11 +150,9 @@ impl<R: BufRead> Member<Peek<R>> {
             if !header.is_directory {
                 break header;
             }
-            if header.len != 0 || header.flags & WITH_DESCRIPTOR != 0 {
-                return Err(invalid(ArchiveProblem::DirectoryWithContent));
-            }
+            header.skip_directory(&mut input)?;
         };
-        if header.flags & ENCRYPTED != 0 {
+        if header.flags & ENCRYPTED != 0 && header.method != AES {
             return Err(invalid(ArchiveProblem::Encrypted));
         }
         let body = match (header.method, known) {
@@ -186,7 +197,17 @@ impl<R: BufRead> Member<Peek<R>> {
             };
             stated = skip_descriptor(self.body.inner(), crc, len, packed_len)?;
         }
-        match self.body.inner().read_u32::<LE>()? {
+        let mut follows = self.body.inner().read_u32::<LE>()?;
+        while follows == LOCAL && stated == crc {
+            let input = self.body.inner();
+            let header = Header::read(input)?;
+            if !header.is_directory {
+                break;
+            }
+            header.skip_directory(input)?;
+            follows = input.read_u32::<LE>()?;
+        }
+        match follows {
             // Of two places that have the checksum, one may be damaged.
             CENTRAL if stated != crc => {
                 let mut header = [0; 42];
@@ -274,10 +295,11 @@ impl<R: BufRead> Read for Member<Peek<R>> {
 /// What the directory says of the only file in an archive that can be read in any order.
 ///
 /// # Errors
-/// If there is not exactly one file, or it cannot be unpacked; an archive whose directory cannot be found is left to
-/// [`Member`].
+/// If there is not exactly one file, or it cannot be unpacked, or the archive has no directory, without which unzip takes it for
+/// cut off; one that cannot be read is left to [`Member`].
 pub fn only_file(file: &File, file_len: u64) -> Result<Option<Known>, ArchiveProblem> {
-    let Ok(Some(directory)) = read_directory(file, file_len) else { return Ok(None) };
+    let Ok(directory) = read_directory(file, file_len) else { return Ok(None) };
+    let directory = directory.ok_or(ArchiveProblem::NoDirectory)?;
     let mut files = Vec::new();
     let mut rest = &directory[..];
     while let Some((fixed, behind)) = rest.split_at_checked(46) {

@@ -28,6 +28,8 @@ pub struct Kept {
     pub identity: Identity,
     /// The card that it is of, where a record says so.
     pub card: Option<CardKey>,
+    /// Whether a card certainly had it: an image may have been made for its first card.
+    pub was_on_card: bool,
     /// When it went from that card, in nanoseconds of Unix time, where a retired record says so.
     pub retired_at: Option<u64>,
 }
@@ -62,14 +64,19 @@ pub fn read_kept(path: &Path) -> Result<Kept> {
     }
     let document: Document =
         serde_json::from_str(&text).map_err(|error| problem(RecordProblem::Syntax(error.to_string())))?;
+    // What a plan or a lab has written down has been on no card yet.
+    let was_on_card = !matches!(document.state.as_str(), "planned" | "recorded");
     let identity = document.identity().map_err(|reason| problem(RecordProblem::Document(reason)))?;
-    Ok(Kept { file: path.to_owned(), identity, card: None, retired_at: None })
+    Ok(Kept { file: path.to_owned(), identity, card: None, was_on_card, retired_at: None })
 }
 
 fn of_image(path: &Path) -> Result<Kept> {
     let scan = Scan::read(&Target::open(path, Access::Read)?, None);
     match scan.identity().filter(|_| scan.state().is_usable()).cloned() {
-        Some(identity) => Ok(Kept { file: path.to_owned(), identity, card: None, retired_at: None }),
+        Some(identity) => {
+            let file = path.to_owned();
+            Ok(Kept { file, identity, card: None, was_on_card: false, retired_at: None })
+        }
         None => Err(Error::State { path: path.to_owned(), scan: Box::new(scan) }),
     }
 }
@@ -79,7 +86,7 @@ impl Kept {
     pub fn of_record(file: &Path, record: &Record) -> Option<Self> {
         let identity = record.identity.clone()?;
         let (file, card) = (file.to_owned(), Some(record.card.clone()));
-        Some(Self { file, identity, card, retired_at: record.at })
+        Some(Self { file, identity, card, was_on_card: true, retired_at: record.at })
     }
 
     /// The card that got this identity from a file on this host and may have it yet, unless that is certainly the card `key`.

@@ -9,7 +9,7 @@ use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Failure, Result};
 
 use crate::args::{AddArgs, Format};
-use crate::boards::{Boards, NewBoard};
+use crate::boards::{Boards, NewBoard, is_address};
 use crate::lab::{BOARDS_CSV, Lab};
 use crate::row::Row;
 use crate::{hostlist, replace};
@@ -69,6 +69,11 @@ pub fn run(dir: &Path, args: &AddArgs) -> Result<Exit> {
 fn board(name: String, profile: &str, args: &AddArgs) -> Result<NewBoard> {
     text::check_hostname(name.as_bytes())
         .map_err(|error| Failure::usage(format!("hostname \"{name}\" {error}")))?;
+    if is_address(&name) {
+        return Err(Failure::usage(format!(
+            "hostname \"{name}\": resolvers take it for an address, or for each host itself; use another name"
+        )));
+    }
     let mut new = NewBoard::default();
     let mut set = |column: &str, value: &str| new.cells.insert(column.to_owned(), value.to_owned());
     set("hostname", &name);

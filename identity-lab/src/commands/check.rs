@@ -42,16 +42,22 @@ pub fn run(dir: &Path, args: &CheckArgs) -> Result<Exit> {
         Format::Json => json(&findings.iter().map(line).collect::<Vec<_>>()),
         Format::Text => findings.iter().map(|Finding { place, what }| format!("{place}: {what}\n")).collect(),
     })?;
+    if !lab.boards.is_sorted() {
+        say("boards.csv is not sorted by hostname; `identity-lab sort` sorts it");
+    }
     if let Some(failure) = unknown {
         return Err(failure);
     }
     if findings.is_empty() {
         return Ok(Exit::Done);
     }
-    let boards = lab.boards.all.len();
+    let boards = match lab.boards.all.len() {
+        1 => "1 board".to_owned(),
+        count => format!("{count} boards"),
+    };
     say(&match findings.len() {
-        1 => format!("1 finding in a lab of {boards} boards"),
-        count => format!("{count} findings in a lab of {boards} boards"),
+        1 => format!("1 finding in a lab of {boards}"),
+        count => format!("{count} findings in a lab of {boards}"),
     });
     Ok(Exit::Doubtful)
 }

@@ -8,7 +8,7 @@ use identity_ui::output::{print, say};
 use identity_ui::{Exit, Failure, Result};
 
 use crate::args::{ExportArgs, ExportFormat};
-use crate::export::{Kind, export, lava, lava_name};
+use crate::export::{Kind, LAVA_END, MADE, export, lava, lava_name};
 use crate::lab::Lab;
 use crate::replace;
 
@@ -52,14 +52,35 @@ fn fragments(lab: &Lab, args: &ExportArgs, board: Option<&str>) -> Result<Exit> 
     let boards = lab.boards.sorted().into_iter();
     let boards = boards.filter(|one| board.is_none_or(|name| lab.boards.find(name) == Some(*one)));
     let files: Vec<_> = boards.map(|board| (directory.join(lava_name(board)), lava(lab, board))).collect();
+    // Of boards that are not in the list any more; of one board alone, nothing is said of the others.
+    let gone = if board.is_none() { ours_beside(directory, &files) } else { Vec::new() };
     if args.check.is_some() {
-        return Ok(told(stale(&files)));
+        let stale = stale(&files).into_iter().chain(gone.iter().map(PathBuf::as_path)).collect();
+        return Ok(told(stale));
+    }
+    for file in &gone {
+        fs::remove_file(file).map_err(|error| replace::failure("remove", file, &error))?;
+        say(&format!("{} is removed: the list has no such board", file.display()));
     }
     fs::create_dir_all(directory).map_err(|error| replace::failure("make", directory, &error))?;
     for (file, text) in &files {
         replace::replace(file, text.as_bytes())?;
     }
     Ok(Exit::Done)
+}
+
+/// Files in a directory that an export of a whole lab has written, and that this one would not.
+fn ours_beside(directory: &Path, files: &[(PathBuf, String)]) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_ours = |path: &PathBuf| {
+        path.to_string_lossy().ends_with(LAVA_END)
+            && fs::read_to_string(path)
+                .is_ok_and(|text| text.lines().next().is_some_and(|line| line.contains(MADE)))
+    };
+    let mut gone: Vec<_> =
+        entries.filter(|path| !files.iter().any(|(file, _)| file == path)).filter(is_ours).collect();
+    gone.sort();
+    gone
 }
 
 /// The files that do not hold what they should, or are not there.

@@ -50,7 +50,7 @@ pub fn run(args: &InitArgs) -> Result<Exit> {
         )));
     }
     if !args.dry_run {
-        make(dir)?;
+        make(dir).inspect_err(|_| unmake(&paths, dir))?;
     }
     let made = if args.dry_run { "would make" } else { "made" };
     print(&match args.format {
@@ -75,6 +75,17 @@ fn make(dir: &Path) -> Result<()> {
         replace::create(&dir.join(name), text.as_bytes(), mode)?;
     }
     Ok(())
+}
+
+/// Takes away what was made before something failed, so that the same command works when there is room again. Directories go
+/// if they are empty.
+fn unmake(paths: &[PathBuf], dir: &Path) {
+    for path in paths {
+        let _ = fs::remove_file(path);
+    }
+    for name in DIRECTORIES.iter().rev().copied().chain(["overlays", ""]) {
+        let _ = fs::remove_dir(dir.join(name));
+    }
 }
 
 /// The directory's name, where a lab can have it.

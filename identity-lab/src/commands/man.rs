@@ -21,12 +21,17 @@ const EXAMPLES: &str = "\
   identity-lab export dnsmasq --output boards.conf";
 
 /// Files of a lab.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 7] = [
     ("lab.toml", "Name of the lab, its server and network. The directory that has it is the lab."),
     ("boards.csv", "One line a board, sorted by hostname."),
     ("profiles/NAME.toml", "What boards of a role boot."),
     ("overlays/", "Files that are laid over the root at boot: of all boards, a profile, a board."),
     ("images/", "Roots that identity-lab root build has made."),
+    ("journal.db", "What was done to cards, and who was seen; lab.toml may name another place."),
+    (
+        "$XDG_STATE_HOME/identity-lab/LAB.{leases,queue,given}",
+        "Of this host, else below ~/.local/state: leases of serve, events that wait for the journal, cards that stamp has written.",
+    ),
 ];
 
 /// Writes the pages into `dir`, or prints the program's own.

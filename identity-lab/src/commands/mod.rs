@@ -15,6 +15,7 @@ mod root;
 mod scan;
 mod serve;
 mod show;
+mod sort;
 mod stamp;
 mod where_is;
 
@@ -41,6 +42,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Init(_) | Verb::Completions { .. } | Verb::Man { .. } => Ok(Exit::Usage),
         Verb::Add(args) => add::run(&dir, args),
         Verb::List(args) => list::run(&dir, args),
+        Verb::Sort => sort::run(&dir),
         Verb::Stamp(args) => stamp::run(&dir, args),
         Verb::Show(args) => show::run(&dir, args),
         Verb::Where(args) => where_is::run(&dir, args),

@@ -40,9 +40,12 @@ pub fn labgrid_places(lab: &Lab) -> String {
         + &lab.boards.sorted().into_iter().map(place).collect::<String>()
 }
 
+/// How the names of such files end.
+pub const LAVA_END: &str = ".identity.jinja2";
+
 /// The name of a board's fragment for LAVA.
 pub fn lava_name(board: &Board) -> String {
-    format!("{}.identity.jinja2", board.hostname)
+    format!("{}{LAVA_END}", board.hostname)
 }
 
 /// What a device dictionary of LAVA takes from the lab, by
