@@ -38,8 +38,8 @@ pub fn check(lab: &Lab) -> Vec<Finding> {
             let what = format!("ip: {ip} is not in {subnet}/{prefix}, the subnet of lab.toml, [network]");
             findings.push(Finding { place: board.place("ip"), what });
         }
-        if let Err(failure) = board.identity() {
-            findings.push(Finding { place: board.place("hostname"), what: failure.to_string() });
+        if let Err((column, what)) = board.new_identity() {
+            findings.push(Finding { place: board.place(column), what });
         }
     }
     if !lab.boards.is_sorted() {
