@@ -98,6 +98,7 @@ Examples:
   identity-lab export hosts
   identity-lab export dnsmasq --output /etc/dnsmasq.d/lab.conf
   identity-lab export kea --check /etc/kea/kea-dhcp4.conf   in a git hook
+  identity-lab export html --output boards.html              for a wall or a wiki
   identity-lab export lava panda-03
   identity-lab export lava --output /etc/lava-server/dispatcher-config/devices
 
@@ -244,6 +245,8 @@ pub enum ExportFormat {
     Csv,
     /// All boards as JSON
     Json,
+    /// A page with search, filters and findings of `check`, for a wall or a wiki
+    Html,
 }
 
 /// `identity-lab label`.

@@ -11,6 +11,7 @@
 //!                                                           ├──▶ root (mmdebstrap, mksquashfs; sets the profile's files)
 //!                                                           └──▶ serve (runs dnsmasq and nbdkit)
 //! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)
+//! markup (texts in HTML and SVG)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,7 @@ pub mod export;
 pub mod hostlist;
 pub mod lab;
 pub mod label;
+mod markup;
 pub mod netboot;
 mod place;
 pub mod profile;
