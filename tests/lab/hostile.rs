@@ -14,7 +14,7 @@ use crate::exports::python;
 use crate::{Lab, UUID};
 
 /// Each is in all cells of one board that may hold it. No hostname, profile, UUID or address is among them.
-const HOSTILE: [&str; 24] = [
+pub const HOSTILE: [&str; 24] = [
     "'\"",
     "<script>alert(1)</script>",
     "</td><img src=x onerror=alert(1)>",

@@ -10,6 +10,7 @@ mod hostile;
 mod labels;
 mod lists;
 mod netboot;
+mod page;
 mod root;
 mod serve;
 mod servers;
