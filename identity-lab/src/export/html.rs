@@ -54,14 +54,16 @@ impl Kind {
     }
 }
 
+/// What a board has in a column.
+type Texts<'l> = Box<dyn Fn(&Board) -> Vec<String> + 'l>;
+
 /// A column of the table; what is in it need not come from the list.
 struct Column<'l> {
     name: String,
     kind: Kind,
     /// What the page can filter by: each text of the column, or whether there is any.
     filter: Option<&'static str>,
-    /// The texts of a board's cell.
-    texts: Box<dyn Fn(&Board) -> Vec<String> + 'l>,
+    texts: Texts<'l>,
 }
 
 /// The page.
@@ -137,7 +139,7 @@ fn column(name: &str) -> Column<'_> {
         name if interface(name).is_some() => Kind::Code,
         _ => Kind::Text,
     };
-    let texts: Box<dyn Fn(&Board) -> Vec<String>> = match kind {
+    let texts: Texts<'_> = match kind {
         Kind::Tags => Box::new(|board| board.tags.clone()),
         _ => Box::new(move |board| {
             Some(cell(board, name)).filter(|text| !text.is_empty()).into_iter().collect()
@@ -244,4 +246,81 @@ fn base64(bytes: &[u8]) -> String {
         text.extend(digits.take(three.len() + 1).chain("==".chars()).take(4));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::boards::Boards;
+    use crate::lab::{Server, Settings};
+
+    /// A lab in this directory, with this list.
+    fn lab(dir: &str, list: &str) -> Lab {
+        let dir = PathBuf::from(dir);
+        let server = Server { address: None, nbd_port: 1, root: None };
+        let name = "desk".to_owned();
+        let settings = Settings { name, server, network: None, rescue: None, default_profile: None };
+        let boards = Boards::parse(&dir.join(BOARDS_CSV), list.to_owned()).unwrap();
+        Lab { dir, settings, boards, profiles: Vec::new() }
+    }
+
+    const LIST: &str = "hostname,profile,uuid,note\nb,panda,9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5,\n\
+                        a,panda,0b9ad1c6-3a4b-4f3e-8d55-1f0e6f1a7c02,\"{{rows}} <b>'&amp;\"\n";
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64(&[0xfb, 0xff, 0xbf]), "+/+/");
+    }
+
+    #[test]
+    fn what_comes_into_a_page_is_not_looked_at_again() {
+        let part = |name: &str| if name == "a" { "{{b}}".to_owned() } else { "x".to_owned() };
+        assert_eq!(fill("{{a}} {{b}}}", part), "{{b}} x}");
+    }
+
+    #[test]
+    fn every_part_of_the_page_is_filled_and_a_cell_is_text() {
+        let page = html(&lab("", LIST)).text;
+        assert_eq!(page.matches("{{").count(), 1, "the one in the note");
+        assert!(page.contains("<td>{{rows}} &lt;b&gt;&#39;&amp;amp;</td>"), "{page}");
+        assert!(page.starts_with("<!doctype html>\n<!-- Boards of the lab desk. Made by identity-lab: "));
+        // Style and script are of every lab the same.
+        let hash = |start, end| base64(&Sha256::digest(between(&page, start, end)));
+        let (style, script) = (hash("<style>", "</style>"), hash("<script>", "</script>"));
+        assert!(
+            page.contains(&format!("style-src 'sha256-{style}'; script-src 'sha256-{script}'")),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn the_page_is_sorted_and_the_same_wherever_the_lab_lies() {
+        let page = html(&lab("", LIST)).text;
+        assert!(page.find("<th scope=\"row\">a</th>") < page.find("<th scope=\"row\">b</th>"));
+        for dir in ["..", "/srv/lab", "a/b"] {
+            assert_eq!(html(&lab(dir, LIST)).text, page, "{dir}");
+        }
+    }
+
+    #[test]
+    fn a_column_is_left_out_where_no_board_has_anything_in_it() {
+        let named = |list: &str| {
+            let lab = lab("", list);
+            columns(&lab, &[]).into_iter().map(|column| column.name).collect::<Vec<_>>()
+        };
+        assert_eq!(named(LIST), ["hostname", "profile", "note", "mac0", "uuid"]);
+        let bare = LIST.replace("\"{{rows}} <b>'&amp;\"", "");
+        assert_eq!(named(&bare), ["hostname", "profile", "mac0", "uuid"]);
+        let head = LIST.lines().next().unwrap();
+        let all =
+            ["hostname", "profile", "location", "tags", "ip", "note", "findings", "mac0", "uuid", "serial"];
+        assert_eq!(named(head), all);
+    }
 }
