@@ -199,7 +199,7 @@ for (const [scheme, width] of [['light', 1280], ['dark', 1280], ['light', 360]])
 // A scanner types what is on a label, and Enter.
 const page = await open();
 await page.focus('input');
-await page.keyboard.type('URN:UUID:BEGIN02');
+await page.keyboard.type('URNÖUUIDÖ' + 'BEGIN02'.replaceAll('-', 'ß'));
 await page.keyboard.press('Enter');
 found.scanned = await page.$eval('dialog', dialog => [dialog.open, dialog.querySelector('h2').textContent]);
 found.list = await page.$eval('dl', list => list.innerText);
@@ -294,6 +294,13 @@ for (const [scheme, width] of [['light', 1280], ['dark', 1280], ['light', 360], 
 const fs = await import('node:fs');
 fs.writeFileSync('plain.html', fs.readFileSync('boards.html', 'utf8').replace(/<script>.*<.script>/s, ''));
 found.plain = await axe(await open({url: `file://${process.cwd()}/plain.html`}));
+// A window in between: what is around the table, and the names of the boards, stay while it is moved.
+const narrow = await open({width: 800});
+found.moved = await narrow.evaluate(() => {
+    scrollTo(300, 0);
+    const left = name => Math.round(document.querySelector(name).getBoundingClientRect().left);
+    return [scrollX, ...['header', 'form', 'section', 'thead th', 'tbody th', 'td'].map(left)];
+});
 return found;";
     let Some(found) = browse(&lab, script) else { return };
     let (white, black) = (json!("rgb(255, 255, 255)"), json!("rgb(18, 20, 23)"));
@@ -306,6 +313,9 @@ return found;";
         assert_eq!(found[name]["dark"], *paper, "{name}");
     }
     assert_eq!(found["plain"], json!([]));
+    let moved = found["moved"].as_array().expect("a list");
+    assert_eq!(moved[..6], [300, 0, 0, 0, 0, 0].map(Value::from));
+    assert!(moved[6].as_i64() < Some(0), "{moved:?}");
     for name in ["light360", "dark360"] {
         assert_eq!(found[name]["wide"], json!([]), "{name}");
     }

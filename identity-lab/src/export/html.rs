@@ -72,28 +72,22 @@ pub fn html(lab: &Lab) -> Export {
     let boards = lab.boards.sorted();
     let columns = columns(lab, &findings);
     let name = escaped(&lab.settings.name);
-    let notes = match findings.len() {
-        0 => Vec::new(),
-        count => {
-            vec![format!("{} on the page; `identity-lab check` shows them too", counted(count, "finding"))]
-        }
+    let part = |part: &str| match part {
+        "made" => format!("Boards of the lab {name}. {MADE}"),
+        "lab" => name.clone(),
+        "style" => base64(&Sha256::digest(between(PAGE, "<style>", "</style>"))),
+        "script" => base64(&Sha256::digest(between(PAGE, "<script>", "</script>"))),
+        "summary" => summary(boards.len(), findings.len()),
+        "findings" => listed(lab, &boards, &findings),
+        "head" => columns.iter().map(head).collect(),
+        "rows" => (1..).zip(&boards).map(|(number, board)| row(number, board, &columns)).collect(),
+        _ => String::new(),
     };
-    let text =
-        fill(
-            PAGE.split_once('\n').map_or(PAGE, |(_licence, page)| page),
-            |name_of_part| match name_of_part {
-                "made" => format!("Boards of the lab {name}. {MADE}"),
-                "lab" => name.clone(),
-                "style" => base64(&Sha256::digest(between(PAGE, "<style>", "</style>"))),
-                "script" => base64(&Sha256::digest(between(PAGE, "<script>", "</script>"))),
-                "summary" => summary(boards.len(), findings.len()),
-                "findings" => listed(lab, &boards, &findings),
-                "head" => columns.iter().map(head).collect(),
-                "rows" => (1..).zip(&boards).map(|(number, board)| row(number, board, &columns)).collect(),
-                _ => String::new(),
-            },
-        );
-    Export { text, notes }
+    let page = PAGE.split_once('\n').map_or(PAGE, |(_licence, page)| page);
+    let count = counted(findings.len(), "finding");
+    let note =
+        (!findings.is_empty()).then(|| format!("{count} on the page; `identity-lab check` shows them too"));
+    Export { text: fill(page, part), notes: note.into_iter().collect() }
 }
 
 /// The columns that are not empty for all boards.
