@@ -70,7 +70,7 @@ pub enum Verb {
         after_help = "Examples:\n  identity-lab check\n  identity-lab check --format json\n\nExit code 5 if something was found."
     )]
     Check(CheckArgs),
-    /// Print a file for another program: DHCP, Ansible, labgrid, LAVA, SSH
+    /// Print a file for another program: DHCP, Ansible, labgrid, LAVA, SSH; or a page of all boards
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
     /// Make labels: a QR code of the UUID, the hostname, the MAC address
@@ -120,6 +120,7 @@ Examples:
   identity-lab export hosts
   identity-lab export dnsmasq --output /etc/dnsmasq.d/lab.conf
   identity-lab export kea --check /etc/kea/kea-dhcp4.conf   in a git hook
+  identity-lab export html --output boards.html            for a wall or a wiki
   identity-lab export lava panda-03
   identity-lab export lava --output /etc/lava-server/dispatcher-config/devices
 
@@ -266,6 +267,8 @@ pub enum ExportFormat {
     Csv,
     /// All boards as JSON
     Json,
+    /// A page with search, filters and findings of `check`, for a wall or a wiki
+    Html,
 }
 
 /// `identity-lab label`.

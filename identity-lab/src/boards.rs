@@ -100,10 +100,14 @@ impl Board {
     /// # Errors
     /// Exit 4 if its fields do not fit into one sector.
     pub fn identity(&self) -> Result<Identity> {
+        self.new_identity().map_err(|(column, what)| self.place(column).unreadable(what))
+    }
+
+    /// The identity of its card, or the column that stands in its way, and why.
+    pub(crate) fn new_identity(&self) -> Result<Identity, (&'static str, String)> {
         let identity = self.request().new_identity();
-        let whole = identity
-            .map_err(|error| self.place("hostname").unreadable(identity_ui::wording::error(&error)))?;
-        whole.ok_or_else(|| self.place("profile").unreadable("profile: a board needs one"))
+        let whole = identity.map_err(|error| ("hostname", identity_ui::wording::error(&error)))?;
+        whole.ok_or_else(|| ("profile", "profile: a board needs one".to_owned()))
     }
 }
 

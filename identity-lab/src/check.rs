@@ -36,8 +36,8 @@ pub fn check(lab: &Lab) -> Vec<Finding> {
             findings.push(Finding { place: board.place("hostname"), what });
         }
         findings.extend(address(lab, board));
-        if let Err(failure) = board.identity() {
-            findings.push(Finding { place: board.place("hostname"), what: failure.to_string() });
+        if let Err((column, what)) = board.new_identity() {
+            findings.push(Finding { place: board.place(column), what });
         }
     }
     for (place, name, meant) in lab.boards.misnamed() {

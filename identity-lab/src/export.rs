@@ -6,6 +6,7 @@ use identity_ui::{Failure, Result};
 use crate::lab::Lab;
 
 mod dhcp;
+mod html;
 mod inventory;
 mod known_hosts;
 mod lab_controllers;
@@ -36,6 +37,8 @@ pub enum Kind {
     Csv,
     /// All boards as a JSON list.
     Json,
+    /// A page with the boards and what `check` finds.
+    Html,
 }
 
 /// A file for another program.
@@ -58,7 +61,10 @@ impl From<String> for Export {
 /// # Errors
 /// Exit 4 if a file of the lab that it needs cannot be read or lacks something; 6 if two names clash in the format.
 pub fn export(lab: &Lab, kind: Kind) -> Result<Export> {
-    lab.boards.check_clashes()?;
+    // The page shows what clashes.
+    if kind != Kind::Html {
+        lab.boards.check_clashes()?;
+    }
     match kind {
         Kind::Dnsmasq => Ok(dhcp::dnsmasq(lab).into()),
         Kind::Kea => dhcp::kea(lab).map(Export::from),
@@ -69,6 +75,7 @@ pub fn export(lab: &Lab, kind: Kind) -> Result<Export> {
         Kind::SshKnownHosts => known_hosts::known_hosts(lab),
         Kind::Csv => Ok(inventory::csv(lab).into()),
         Kind::Json => Ok(inventory::json(lab).into()),
+        Kind::Html => Ok(html::html(lab)),
     }
 }
 

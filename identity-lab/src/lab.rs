@@ -174,8 +174,7 @@ impl Lab {
     pub fn no_profile(&self, name: &str) -> String {
         let names: Vec<_> = self.profiles.iter().map(|profile| profile.name.as_str()).collect();
         let have = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let file = self.dir.join(PROFILES).join(format!("{name}.toml"));
-        format!("there is no {}; the lab has {have}", file.display())
+        format!("there is no {PROFILES}/{name}.toml; the lab has {have}")
     }
 }
 

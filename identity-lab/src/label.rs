@@ -138,8 +138,9 @@ pub fn label(board: &Board, size: Size, dpi: u32) -> Result<Label> {
     Ok(Label { size, dots: (width, height), modules, module, corner, lines })
 }
 
-/// In capitals it is all of the QR code's alphanumeric alphabet, and level Q costs no more than L in small letters.
-fn modules(board: &Board) -> Vec<Vec<bool>> {
+/// The modules of a board's QR code, row by row, the dark ones `true`. In capitals its text is all of the alphanumeric alphabet,
+/// and level Q costs no more than L in small letters.
+pub fn modules(board: &Board) -> Vec<Vec<bool>> {
     let text = format!("urn:uuid:{}", board.uuid).to_ascii_uppercase();
     let Ok(code) = QrCode::encode_text(&text, QrCodeEcc::Quartile) else { return Vec::new() };
     (0..code.size()).map(|y| (0..code.size()).map(|x| code.get_module(x, y)).collect()).collect()

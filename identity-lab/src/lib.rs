@@ -12,7 +12,7 @@
 //!                                                           ├──▶ serve (runs dnsmasq and nbdkit)
 //!                                                           ├──▶ readers ──▶ batch (who gets which card) ──▶ identity_program (writes)
 //!                                                           └──▶ scan (cards, leases) ──▶ journal (events: database, queue)
-//! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)    state (of this host)    digest (SHA-256)
+//! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)    state (of this host)    digest (SHA-256)    markup (texts in HTML and SVG)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -30,6 +30,7 @@ mod identity_program;
 pub mod journal;
 pub mod lab;
 pub mod label;
+mod markup;
 pub mod netboot;
 mod place;
 pub mod profile;

@@ -43,6 +43,12 @@ impl Place {
         self.column
     }
 
+    /// The same place, its file as the directory `dir` calls it.
+    pub fn below(&self, dir: &Path) -> Self {
+        let file = self.file.strip_prefix(dir).unwrap_or(&self.file).to_owned();
+        Self { file, ..*self }
+    }
+
     /// The file, or part of it, cannot be read as what it should be: exit 4.
     pub fn unreadable(&self, what: impl fmt::Display) -> Failure {
         Failure::new(Exit::Corrupt, format!("{self}: {what}"))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `check`.
 
-use crate::{Lab, OTHER, UUID};
+use crate::{Answer, Lab, OTHER, UUID};
 
 /// One profile, and these boards.
 fn lab(lines: &str) -> Lab {
@@ -51,6 +51,33 @@ fn an_address_outside_of_the_subnet_is_found() {
     let lab = Lab::with_network("");
     lab.write("boards.csv", format!("hostname,profile,uuid,ip\na-1,panda,{UUID},192.168.8.1\n"));
     lab.run(&["check"]).exits(5).shows(&["boards.csv:2:", "ip: 192.168.8.1 is not in 192.168.7.0/24"]);
+}
+
+/// A finding names its file once, and says the same wherever the lab lies.
+#[test]
+fn an_identity_that_does_not_fit_into_its_sector_is_found_and_its_place_is_said_once() {
+    let lab = Lab::new();
+    let long = "x".repeat(190);
+    lab.write(
+        "boards.csv",
+        format!("hostname,profile,uuid,var.a,var.b,var.c\na-1,tiger,{UUID},{long},{long},{long}\n"),
+    );
+    let answer = lab.run(&["check"]).exits(5);
+    let lines: Vec<_> = answer.stdout.lines().collect();
+    let starts = [
+        "boards.csv:2:5: profile: there is no profiles/tiger.toml; ",
+        "boards.csv:2:1: the fields are 132 bytes over the 462 ",
+    ];
+    assert_eq!(lines.len(), starts.len(), "{}", answer.stdout);
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}");
+    }
+    let dir = lab.path("").display().to_string();
+    let elsewhere = Answer::of(lab.command().current_dir("/").args(["--lab", &dir, "check"])).exits(5);
+    assert_eq!(elsewhere.stdout.replace(&dir, ""), answer.stdout);
+    for line in elsewhere.stdout.lines() {
+        assert_eq!(line.matches(&dir).count(), 1, "{line}");
+    }
 }
 
 /// What one board derives, another one was assigned.

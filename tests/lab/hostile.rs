@@ -11,10 +11,11 @@ use identity_tests::run_where_installed;
 use serde_json::{Value, json};
 
 use crate::exports::python;
+use crate::page::{browse, browsed};
 use crate::{Lab, UUID};
 
 /// Each is in all cells of one board that may hold it. No hostname, profile, UUID or address is among them.
-const HOSTILE: [&str; 24] = [
+const HOSTILE: [&str; 26] = [
     "'\"",
     "<script>alert(1)</script>",
     "</td><img src=x onerror=alert(1)>",
@@ -39,11 +40,13 @@ const HOSTILE: [&str; 24] = [
     "x-->",
     "]]>",
     "\u{fc}\u{202e}\u{1f4a9}",
+    "</script><script>alert(1)</script>",
+    "a\u{2028}b\u{2029}{{rows}}",
 ];
 /// Formats that hold nothing but hostnames, profiles, UUIDs and addresses.
 const BARE: [&str; 5] = ["dnsmasq", "hosts", "kea", "labgrid", "ssh-known-hosts"];
 /// Formats that hold more, each with its reader below.
-const READ_BACK: [&str; 5] = ["ansible", "csv", "json", "labgrid-places", "lava"];
+const READ_BACK: [&str; 6] = ["ansible", "csv", "html", "json", "labgrid-places", "lava"];
 /// Formats of labels, which hold a hostname, a profile and a MAC address.
 const LABELS: [&str; 3] = ["pdf", "svg", "zpl"];
 
@@ -53,7 +56,7 @@ fn quoted(cell: &str) -> String {
 
 /// One tag: it ends at a blank.
 fn tag(text: &str) -> String {
-    text.replace(' ', "_")
+    text.replace(char::is_whitespace, "_")
 }
 
 /// The text of a board: with its number, for Ansible makes the same group of two names that differ in signs only.
@@ -86,10 +89,30 @@ fn possible(lab: &Lab, words: &[&str]) -> BTreeSet<String> {
 
 /// As the programs read them that the files are for: location, tags and, where it is there, more of each board.
 const READ: &str = r#"
-import csv, jinja2, json, os, sys, yaml
+import csv, html.parser, jinja2, json, os, sys, yaml
 os.chdir(sys.argv[1])
 def plain(value):
     return value['__ansible_unsafe'] if isinstance(value, dict) else value
+class Page(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.rows, self.names, self.inside = [], set(), False
+    def handle_starttag(self, name, attributes):
+        self.names.add(name)
+        self.inside = name in ('th', 'td', 'span') and bool(self.rows)
+        if name == 'tr':
+            self.rows.append([])
+        elif name in ('th', 'td'):
+            self.rows[-1].append('')
+    def handle_endtag(self, name):
+        self.inside = self.inside and name == 'span'
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data
+page = Page()
+page.feed(open('html', encoding='utf-8').read())
+names, *cells = page.rows
+pages = {row[0]: dict(zip(names, row)) for row in cells}
 hosts = json.load(open('ansible'))['_meta']['hostvars']
 places = yaml.safe_load(open('labgrid-places'))
 rows = {row['hostname']: row for row in csv.DictReader(open('csv', newline='', encoding='utf-8'))}
@@ -105,7 +128,9 @@ print(json.dumps({
             for name, row in rows.items()},
     'json': {name: [board['location'], board['variables']['k']] + board['tags'] for name, board in boards.items()},
     'lava': {name: [sync['device_type']] + sync['tags'] for name, sync in lava.items()},
-    'names': [list(row)[9] for row in rows.values()],
+    'html': {name: [row[key] for key in ('location', 'note', 'var.k', names[-1], 'tags')] for name, row in pages.items()},
+    'names': [list(row)[9] for row in rows.values()] + names[-1:],
+    'elements': sorted(page.names),
 }))"#;
 
 #[test]
@@ -141,13 +166,15 @@ fn every_export_and_label_escapes_what_is_hostile_or_does_without() {
             ("ansible", json!([text, text, tag])),
             ("labgrid-places", json!([text, tag])),
             ("csv", json!([text, text, text, text, tag])),
+            ("html", json!([text, text, text, text, tag])),
             ("json", json!([text, text, tag])),
             ("lava", json!([text, tag])),
         ] {
             assert_eq!(read[format][&name], expected, "{format}");
         }
     }
-    assert_eq!(read["names"][0], HOSTILE.join(" "));
+    let names = read["names"].as_array().expect("a list");
+    assert!(names.iter().all(|name| *name == HOSTILE.join(" ")), "{names:?}");
     assert!(!hostile.path("pwned").exists());
 }
 
@@ -218,4 +245,83 @@ fn a_label_printer_prints_an_underscore_and_takes_it_for_no_escape() {
     lab.write("boards.csv", format!("hostname,profile,uuid\na,a_5E,{UUID}\n"));
     let label = lab.run(&["label", "a", "--format", "zpl", "--size", "50x25"]).exits(0).stdout;
     assert!(label.contains("^FDa_5F5E^FS"), "{label}");
+}
+
+/// A browser makes of each text what it is, shows it, filters by it, and runs nothing.
+#[test]
+fn a_page_shows_hostile_texts_and_runs_none() {
+    let lab = lab(&HOSTILE);
+    let script = "
+const page = await open();
+return page.evaluate(() => {
+    const row = row => [...row.cells].map(cell => cell.textContent);
+    const found = {rows: [...document.querySelectorAll('tr')].map(row)};
+    found.options = [...document.querySelectorAll('option')].map(option => option.text);
+    const dialog = document.querySelector('dialog');
+    found.dialogs = [...document.querySelectorAll('tbody button')].map(button => {
+        button.click();
+        const texts = [...dialog.querySelectorAll('dd')].map(text => text.textContent);
+        dialog.close();
+        return texts;
+    });
+    found.elements = [...new Set([...document.body.querySelectorAll('*')].map(one => one.localName))].sort().join(' ');
+    found.attributes = [...new Set([...document.querySelectorAll('tbody *')].flatMap(one => one.getAttributeNames()))].sort().join(' ');
+    found.scripts = document.scripts.length;
+    return found;
+});";
+    let Some(found) = browse(&lab, script) else { return };
+    let elements = "button caption code dd dialog dl dt form h1 h2 header input label main option output p path select span svg \
+                    table tbody td th thead tr";
+    assert_eq!(found["elements"], elements);
+    assert_eq!(found["attributes"], "aria-haspopup class data-code data-name id scope type");
+    assert_eq!(found["scripts"], 1);
+    let strings = |list: &Value| -> BTreeSet<String> {
+        list.as_array().expect("a list").iter().map(|text| text.as_str().expect("text").to_owned()).collect()
+    };
+    assert!(strings(&found["rows"][0]).contains(&HOSTILE.join(" ")));
+    for (number, text) in (1..).zip(HOSTILE) {
+        let (text, tag) = (numbered(text, number), tag(&numbered(text, number)));
+        for list in [&found["rows"][number], &found["dialogs"][number - 1], &found["options"]] {
+            let texts = strings(list);
+            assert!(texts.contains(&text) && texts.contains(&tag), "{text}: {texts:?}");
+        }
+    }
+}
+
+/// What may run in a page is one script and one style, by their hashes; nothing that comes into it later, and nothing asks a server.
+#[test]
+fn a_page_lets_no_other_script_run_and_asks_nobody() {
+    let lab = lab(&HOSTILE);
+    let script = "
+const http = await import('node:http'), fs = await import('node:fs');
+const asked = [];
+const server = http.createServer((request, response) => {
+    asked.push(request.url);
+    response.setHeader('Content-Type', 'text/html');
+    response.end(fs.readFileSync('boards.html'));
+});
+await new Promise(done => server.listen(0, '127.0.0.1', done));
+const page = await open({url: `http://127.0.0.1:${server.address().port}/boards`});
+const ran = await page.evaluate(async () => {
+    const add = (name, more) => document.body.append(Object.assign(document.createElement(name), more));
+    add('script', {textContent: 'globalThis.ran = true'});
+    add('script', {src: '/script.js'});
+    add('img', {src: '/picture.png'});
+    add('iframe', {src: '/frame.html'});
+    add('div', {innerHTML: '<b onclick=\"ran = true\" style=\"color: red\">x</b>'});
+    document.querySelector('b').click();
+    add('form', {action: '/form', id: 'new'});
+    document.querySelector('#new').submit();
+    const failed = await fetch('/fetched').catch(() => 'refused');
+    await new Promise(done => setTimeout(done, 300));
+    return [globalThis.ran ?? null, failed, getComputedStyle(document.querySelector('b')).color === 'rgb(255, 0, 0)'];
+});
+await page.close();
+server.close();
+return {ran, asked};";
+    let Some(found) = browsed(&lab, script) else { return };
+    assert_eq!(found["value"]["ran"], json!([null, "refused", false]), "{found}");
+    assert_eq!(found["value"]["asked"], json!(["/boards"]), "{found}");
+    // Each of them is told.
+    assert!(found["errors"].as_array().map(Vec::len) >= Some(6), "{found}");
 }

@@ -23,7 +23,7 @@ fn lab() -> Lab {
 }
 
 /// The texts of all QR codes in a picture, sorted.
-fn codes(picture: &Path) -> Option<Vec<String>> {
+pub fn codes(picture: &Path) -> Option<Vec<String>> {
     let printed = run_where_installed(
         tool("zbarimg").args(["--nodbus", "-q", "--raw", "-Sdisable", "-Sqrcode.enable"]).arg(picture),
     )?;
@@ -32,7 +32,7 @@ fn codes(picture: &Path) -> Option<Vec<String>> {
     Some(codes)
 }
 
-fn urn(uuid: &str) -> String {
+pub fn urn(uuid: &str) -> String {
     format!("URN:UUID:{}", uuid.to_uppercase())
 }
 

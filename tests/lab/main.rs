@@ -11,6 +11,7 @@ mod journal;
 mod labels;
 mod lists;
 mod netboot;
+mod page;
 mod root;
 mod serve;
 mod servers;

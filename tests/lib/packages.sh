@@ -23,8 +23,12 @@ quick_packages=(
     ansible-core kea-dhcp4-server python3-jinja2 python3-yaml python3-venv
     libpq-dev postgresql sqlite3     # the journal of a lab
     zbar-tools librsvg2-bin poppler-utils fonts-dejavu-core    # labels
+    chromium                         # a lab's page
     shellcheck
 )
+
+# Node.js from elsewhere has its own npm, which excludes Debian's.
+if ! command -v npm >/dev/null; then quick_packages+=(npm); fi
 
 # A package of its own since Debian 13.
 if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then quick_packages+=(systemd); else quick_packages+=(systemd-repart); fi

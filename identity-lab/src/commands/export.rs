@@ -111,5 +111,6 @@ fn kind(format: ExportFormat) -> Option<Kind> {
         ExportFormat::SshKnownHosts => Kind::SshKnownHosts,
         ExportFormat::Csv => Kind::Csv,
         ExportFormat::Json => Kind::Json,
+        ExportFormat::Html => Kind::Html,
     })
 }

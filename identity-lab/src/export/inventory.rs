@@ -7,7 +7,7 @@ use identity_ui::Result;
 use serde_json::{Map, Value, json};
 
 use super::{Export, MADE, pretty};
-use crate::boards::Board;
+use crate::boards::{Board, interface};
 use crate::cells;
 use crate::lab::Lab;
 use crate::row::Row;
@@ -114,6 +114,16 @@ fn host_values(board: &Board) -> Value {
     Value::Object(values)
 }
 
+/// What a column says of a board, derived values filled in.
+pub fn cell(board: &Board, column: &str) -> String {
+    match (column, interface(column)) {
+        (_, Some(index)) => board.mac(index).to_string(),
+        ("uuid", _) => board.uuid.to_string(),
+        ("machine_id", _) => board.machine_id(),
+        _ => board.cells.get(column).cloned().unwrap_or_default(),
+    }
+}
+
 /// The list with every derived value filled in: the columns of the file, and `mac0` and `machine_id`.
 pub fn csv(lab: &Lab) -> String {
     let mut columns = lab.boards.columns().to_vec();
@@ -122,14 +132,6 @@ pub fn csv(lab: &Lab) -> String {
             columns.push(name.to_owned());
         }
     }
-    let cell = |board: &Board, name: &String| -> String {
-        match (name.as_str(), crate::boards::interface(name)) {
-            (_, Some(index)) => board.mac(index).to_string(),
-            ("uuid", _) => board.uuid.to_string(),
-            ("machine_id", _) => board.machine_id(),
-            _ => board.cells.get(name).cloned().unwrap_or_default(),
-        }
-    };
     let line = |cells: Vec<String>| {
         cells.iter().map(|cell| cells::quoted(cell)).collect::<Vec<_>>().join(",") + "\n"
     };

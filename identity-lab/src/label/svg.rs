@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use super::{Label, Sheet, Size};
+use crate::markup::escaped;
 
 /// One label, or those of one page of a sheet.
 pub fn svg(labels: &[Label], sheet: Option<&Sheet>) -> String {
@@ -44,10 +45,6 @@ pub fn svg(labels: &[Label], sheet: Option<&Sheet>) -> String {
         text += "</g>\n";
     }
     text + "</svg>\n"
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
