@@ -13,6 +13,13 @@ pub struct Finding {
     pub what: String,
 }
 
+/// Whether resolvers take a hostname for an address, or for each host itself.
+pub fn is_misread(hostname: &str) -> bool {
+    let name = hostname.to_ascii_lowercase();
+    // inet_aton(3) takes "1", "1.2" and so on for addresses too.
+    name == "localhost" || name.split('.').all(|label| label.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// All findings, in the order of the lines.
 pub fn check(lab: &Lab) -> Vec<Finding> {
     let mut findings: Vec<_> = lab.boards.clashes().map(|(place, what)| Finding { place, what }).collect();
@@ -21,10 +28,7 @@ pub fn check(lab: &Lab) -> Vec<Finding> {
             let what = format!("profile: {}", lab.no_profile(&board.profile));
             findings.push(Finding { place: board.place("profile"), what });
         }
-        let name = board.hostname.to_ascii_lowercase();
-        // inet_aton(3) takes "1", "1.2" and so on for addresses too.
-        if name == "localhost" || name.split('.').all(|label| label.bytes().all(|byte| byte.is_ascii_digit()))
-        {
+        if is_misread(&board.hostname) {
             let what = format!(
                 "hostname: resolvers take {} for an address, or for each host itself; use another name",
                 board.hostname

@@ -6,6 +6,7 @@ mod card;
 mod check;
 mod completions;
 mod export;
+mod import;
 mod init;
 mod label;
 mod list;
@@ -34,6 +35,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     match &cli.verb {
         Verb::Init(_) | Verb::Completions { .. } | Verb::Man { .. } => Ok(Exit::Usage),
         Verb::Add(args) => add::run(&dir, args),
+        Verb::Import(args) => import::run(&dir, args),
         Verb::List(args) => list::run(&dir, args),
         Verb::Check(args) => check::run(&dir, args),
         Verb::Label(args) => label::run(&dir, args),
