@@ -117,7 +117,7 @@ pub fn merge(lab: &Lab, input: &Input<'_>, found: &Found, settings: Settings<'_>
     let (mut added, mut unchanged, mut updated) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for board in &all {
         let Some(present) = board.present else {
-            new.push(board.new(lab, input, settings)?);
+            new.push(board.added(lab, input, settings)?);
             added.insert(board.hostname.clone());
             continue;
         };
@@ -180,7 +180,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// As a new line.
-    fn new(&self, lab: &Lab, input: &Input<'_>, settings: Settings<'_>) -> Result<NewBoard> {
+    fn added(&self, lab: &Lab, input: &Input<'_>, settings: Settings<'_>) -> Result<NewBoard> {
         let mut cells: BTreeMap<String, String> =
             self.cells.iter().map(|(column, (text, _))| ((*column).to_owned(), text.clone())).collect();
         let given = settings.profile.or(lab.settings.default_profile.as_deref()).map(str::to_owned);
