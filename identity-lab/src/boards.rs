@@ -280,8 +280,9 @@ pub(crate) fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String> {
             Ok(cells) => cells.len().saturating_sub(1),
             Err(fault) => fault.cell,
         };
-        let names = if line > 1 { header(path, first).unwrap_or_default() } else { Vec::new() };
-        let name = names.get(cell).map_or_else(String::new, |name| format!("{}: ", short(name)));
+        let header = if line > 1 { cells::split(first, Separator::of(first)).ok() } else { None };
+        let name = header.and_then(|header| header.get(cell).map(|name| format!("{}: ", short(&name.text))));
+        let name = name.unwrap_or_default();
         Place::column(path, line, column).unreadable(format!("{name}this byte is not UTF-8; {SAVE}"))
     })
 }

@@ -15,9 +15,9 @@ use tempfile::NamedTempFile;
 
 use crate::args::{Format as OutputFormat, ImportArgs, ImportFormat};
 use crate::boards::{Board, decoded, short};
-use crate::import::{ChangedCell, Format, Input, Merged, Settings, Updated, merge};
+use crate::import::{ChangedCell, Format, Input, Merged, Settings, Updated, csv, merge};
 use crate::lab::{BOARDS_CSV, Lab};
-use crate::place::{Place, cannot};
+use crate::place::{Place, cannot, utf8};
 use crate::replace;
 use crate::row::Row;
 
@@ -75,7 +75,7 @@ pub fn run(dir: &Path, args: &ImportArgs) -> Result<Exit> {
     let _lock = replace::lock(here)?;
     let lab = Lab::read(dir)?;
     if let Some(name) = args.profile.as_ref().filter(|name| lab.profile(name).is_none()) {
-        return Err(Failure::usage(lab.no_profile(name)));
+        return Err(Failure::refused(lab.no_profile_yet(name)));
     }
     let profiles: Vec<_> = lab.profiles.iter().map(|profile| profile.name.as_str()).collect();
     let found = format.read(&input, &profiles)?;
@@ -124,7 +124,9 @@ fn text(path: &Path, bytes: Vec<u8>, from: Option<ImportFormat>) -> Result<Strin
             "{script} is a script, which is not run; if it is an inventory of Ansible, run `{ANSIBLE} -i {script} --list | identity-lab import -`"
         )));
     }
-    decoded(path, bytes)
+    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let is_table = csv::is_header(String::from_utf8_lossy(first).trim_end());
+    if is_table { decoded(path, bytes) } else { utf8(path, bytes) }
 }
 
 /// The format that a person names. Ansible has three.

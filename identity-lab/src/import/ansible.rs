@@ -61,6 +61,11 @@ pub fn read(input: &Input<'_>, profiles: &[&str]) -> Result<Found> {
     }
     let mut found = Found::default();
     for host in hosts.all {
+        // Many inventories have it for tasks of the machine that Ansible runs on.
+        if host.name.eq_ignore_ascii_case("localhost") {
+            found.left_out.push((host.at, "localhost is no board".into()));
+            continue;
+        }
         let board = read_host(input, host, &mut found)?;
         found.boards.push(board);
     }
@@ -184,7 +189,7 @@ mod tests {
     fn hosts_come_from_groups_and_from_their_values() {
         let text = "{\"_meta\":{\"hostvars\":{\"a\":{\"ansible_host\":\"10.0.0.1\",\"mac\":\"0200.0000.0001\",\"ansible_user\":\"x\",\
             \"identity_location\":{\"__ansible_unsafe\":\"{{R}}\"},\"identity_tags\":[\"t\",\"u\"],\"identity_var_k\":3},\
-            \"c\":{\"ansible_host\":\"c.lan\"}}},\"profile_beaglebone_black\":[\"b\"],\"all\":{\"children\":[\"g\"]},\
+            \"localhost\":{},\"c\":{\"ansible_host\":\"c.lan\"}}},\"profile_beaglebone_black\":[\"b\"],\"all\":{\"children\":[\"g\"]},\
             \"profile_panda\":{\"hosts\":[\"a\"]}}";
         let found = read(text).unwrap();
         let shown: Vec<_> = found
@@ -203,6 +208,7 @@ mod tests {
                 "hostname=b profile=beaglebone-black",
             ]
         );
+        assert_eq!(found.left_out.len(), 1, "{:?}", found.left_out);
         let ignored: Vec<_> = found.ignored.iter().map(String::as_str).collect();
         assert_eq!(ignored, ["ansible_host that is no IPv4 address", "ansible_user"]);
     }

@@ -247,12 +247,7 @@ fn known_profile(lab: &Lab, profile: &str, place: Place) -> Result<()> {
     if lab.profile(profile).is_some() {
         return Ok(());
     }
-    let example = lab.profiles.first().map_or("example", |profile| &profile.name);
-    let what = format!(
-        "profile: {}; make it first: copy profiles/{example}.toml, and change it",
-        lab.no_profile(profile)
-    );
-    Err(place.refused(what).and(NOTHING))
+    Err(place.refused(format!("profile: {}", lab.no_profile_yet(profile))).and(NOTHING))
 }
 
 /// Deals with columns that the list does not have. Those that nobody knows are left out. Those that this program knows come to a
@@ -295,24 +290,43 @@ fn clashing(
     present: &BTreeMap<&str, &Board>,
 ) -> Failure {
     let Clash { column, value, first, second } = clash;
-    let of = |board: &Board| -> Place {
-        let named = incoming
-            .get(board.hostname.as_str())
-            .filter(|one| one.values.contains_key(column) || !present.contains_key(board.hostname.as_str()));
-        match (named, present.get(board.hostname.as_str())) {
-            (Some(one), _) => place(input, one, column),
-            (None, Some(old)) => old.place(column),
-            (None, None) => board.place(column),
+    let kind = |column: &str| column.trim_end_matches(|char: char| char.is_ascii_digit()).to_owned();
+    let is_it = |name: &str, text: &str| {
+        let is_text = boards::plain(name, text).is_ok_and(|text| text.eq_ignore_ascii_case(value));
+        is_text && kind(name) == kind(column)
+    };
+    // A board may have an address in another column: it is that of another interface.
+    let of = |board: &Board, is_wanted: &dyn Fn(&str) -> bool| -> (String, Place) {
+        let name = board.hostname.as_str();
+        let (new, old) = (incoming.get(name), present.get(name));
+        let of_new = new.and_then(|new| {
+            let mut values = new.values.iter();
+            values.find(|(name, value)| is_wanted(name) && is_it(name, &value.text))
+        });
+        let of_old = old.and_then(|old| {
+            let mut cells = old.cells.iter();
+            Some((old, cells.find(|(name, text)| is_wanted(name) && is_it(name, text))?.0))
+        });
+        match (of_new, of_old) {
+            (Some((name, value)), _) => (name.clone(), input.place(value.at)),
+            (None, Some((old, name))) => (name.clone(), old.place(name)),
+            // It has no cell with it: an address that follows from the UUID.
+            (None, None) => match (old, new) {
+                (Some(old), _) => (column.clone(), old.place(column)),
+                (None, Some(new)) => (column.clone(), place(input, new, column)),
+                (None, None) => (column.clone(), board.place(column)),
+            },
         }
     };
     // The message begins with the place in the file, for that is what can be changed.
     let is_incoming = incoming.contains_key(second.hostname.as_str());
     let (one, other) = if is_incoming { (second, first) } else { (first, second) };
+    let is_one = one.hostname == other.hostname;
+    let (column, place) = of(one, &|name| !is_one || name == column);
+    let (_, other_place) = of(other, &|name| !is_one || name != column);
     let what = format!(
-        "{column}: {} has {value}, and so has {} in {}; two boards never share one",
-        one.hostname,
-        other.hostname,
-        of(other)
+        "{column}: {} has {value}, and so has {} in {other_place}; two boards never share one",
+        one.hostname, other.hostname,
     );
-    of(one).refused(what).and(NOTHING)
+    place.refused(what).and(NOTHING)
 }

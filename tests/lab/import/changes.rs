@@ -111,9 +111,18 @@ fn what_clashes_is_refused_with_both_places() {
         ),
         (
             "hostname,mac0,mac1\nx,02:00:00:00:00:03,02:00:00:00:00:03\n",
-            "standard input:2:21: mac1: x has 02:00:00:00:00:03, and so has x in standard input:2:",
+            "standard input:2:21: mac1: x has 02:00:00:00:00:03, and so has x in standard input:2:3; ",
         ),
         (&format!("hostname,uuid\nx,{OTHER}\n"), "standard input:2:3: uuid: x has "),
+        // In another column of the other board, whichever comes first; and where nobody has written it.
+        (
+            "hostname,mac0\na,02:00:00:00:00:11\n",
+            "standard input:2:3: mac0: a has 02:00:00:00:00:11, and so has panda-01 in boards.csv:2:57; ",
+        ),
+        (
+            "hostname,mac0\nx,02:00:00:00:00:11\n",
+            "standard input:2:3: mac0: x has 02:00:00:00:00:11, and so has panda-01 in boards.csv:2:57; ",
+        ),
     ] {
         import(&lab, text, &["--profile", "panda", "--update"]).exits(6).says(&[says, "nothing was added"]);
         assert_eq!(lab.read("boards.csv"), before, "{text}");
@@ -140,7 +149,7 @@ fn what_cannot_be_read_is_refused_with_line_column_and_name() {
     let before = lab.read("boards.csv");
     let latin = b"hostname,note\na,\xfc\n";
     fs::write(lab.path("latin"), latin).expect("room");
-    lab.run(&["import", "latin"]).exits(4).says(&["latin:2:3: ", "not UTF-8"]);
+    lab.run(&["import", "latin"]).exits(4).says(&["latin:2:3: note: this byte is not UTF-8"]);
     for (text, says) in [
         ("", "standard input:1:1: this file is empty"),
         ("hello\n", "standard input:1:1: this looks like no table"),

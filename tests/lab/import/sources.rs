@@ -192,7 +192,7 @@ fn a_board_has_the_profile_of_the_file_else_the_one_that_is_given_else_the_labs(
     import(&lab, "hostname\na\n", &[])
         .exits(2)
         .says(&["standard input:2:1: profile: a needs one", "--profile NAME"]);
-    import(&lab, "hostname\na\n", &["--profile", "lost"]).exits(2).says(&["profiles/lost.toml"]);
+    import(&lab, "hostname\na\n", &["--profile", "lost"]).exits(6).says(&["profiles/lost.toml"]);
     import(&lab, "hostname,profile\na,lost\n", &["--profile", "panda"]).exits(6).says(&[
         "standard input:2:3: profile: there is no",
         "profiles/lost.toml",
