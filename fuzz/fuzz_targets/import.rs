@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 const UUID: &str = "0b9ad1c6-3a4b-4f3e-8d55-1f0e6f1a7c02";
 
 fuzz_target!(|text: &str| {
-    let input = Input { path: Path::new("file"), text, original: None };
+    let input = Input::new(Path::new("file"), text);
     // What it looks like goes first; all others read it, too.
     for format in
         Format::of(text).into_iter().chain([Format::Csv, Format::Dnsmasq, Format::Ansible, Format::Identity])

@@ -318,7 +318,7 @@ fn header(path: &Path, line: &str) -> Result<Vec<String>> {
         Err(fault) => return fail(fault.column, fault.what),
     };
     let mut names: Vec<String> = Vec::new();
-    for Cell { text: name, column } in cells {
+    for Cell { text: name, column, .. } in cells {
         if name.is_empty() {
             return fail(
                 column,
@@ -370,7 +370,7 @@ fn board(
         return Err(fail(at, header.len(), what));
     }
     let mut board = Board::empty(path, number, raw);
-    for (index, (name, Cell { text, column })) in header.iter().zip(cells).enumerate() {
+    for (index, (name, Cell { text, column, .. })) in header.iter().zip(cells).enumerate() {
         let text = trimmed(name, &text).to_owned();
         set(&mut board, name, &text).map_err(|what| fail(column, index, what))?;
         board.columns.insert(name.clone(), column);

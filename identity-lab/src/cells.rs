@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 
-/// A cell: its text without quotes, and the column where it begins, in characters from 1.
+/// A cell: its text without quotes, and where it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
     /// The text without quotes.
     pub text: String,
     /// The column in characters, from 1.
     pub column: usize,
+    /// The byte of the line.
+    pub byte: usize,
 }
 
 /// What is wrong with a line, and the column where it is, in characters from 1.
@@ -80,7 +82,7 @@ fn split_with(reader: &mut Reader, line: &str) -> Result<Vec<Cell>, Fault> {
     let mut out = vec![0; line.len() + 1];
     if line.is_empty() {
         // The reader would not see a record.
-        return Ok(vec![Cell { text: String::new(), column }]);
+        return Ok(vec![Cell { text: String::new(), column, byte: 0 }]);
     }
     if line.starts_with('\u{feff}') {
         // The reader would take it for a mark of byte order, and drop it.
@@ -106,7 +108,7 @@ fn split_with(reader: &mut Reader, line: &str) -> Result<Vec<Cell>, Fault> {
             column: column + raw[..offset].chars().count(),
             what,
         })?;
-        cells.push(Cell { text, column });
+        cells.push(Cell { text, column, byte: at });
         column += raw.chars().count() + 1;
         at += read;
         if is_last {
@@ -185,8 +187,8 @@ pub fn replaced(line: &str, separator: Separator, texts: &BTreeMap<usize, String
     let cells = split(line, separator)?;
     let raw = |index: usize| {
         // The separator stands right before the next cell.
-        let end = cells.get(index + 1).map_or(line.len(), |next| byte_at(line, next.column - 1));
-        &line[byte_at(line, cells[index].column)..end]
+        let end = cells.get(index + 1).map_or(line.len(), |next| next.byte - 1);
+        &line[cells[index].byte..end]
     };
     let cell = |index: usize| texts.get(&index).map_or_else(|| raw(index).to_owned(), |text| quoted(text));
     let all: Vec<_> = (0..cells.len()).map(cell).collect();

@@ -14,7 +14,7 @@ use identity_ui::Result;
 
 use crate::boards;
 use crate::check::is_misread;
-use crate::place::{Place, line_and_column};
+use crate::place::Place;
 
 pub mod ansible;
 pub mod cards;
@@ -31,24 +31,39 @@ pub use merge::{ChangedCell, Merged, Settings, Updated, merge};
 const MACHINE_ID: &str = "machine_id";
 
 /// A text that is imported, and what messages call it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Input<'a> {
     /// The file as messages name it.
-    pub path: &'a Path,
+    path: &'a Path,
     /// Its text, or what another program has made of it.
-    pub text: &'a str,
+    text: &'a str,
     /// The file's own text, where `text` is what another program has made of it.
-    pub original: Option<&'a str>,
+    original: Option<&'a str>,
+    /// Where the lines begin of the text that messages speak of; places are asked for by the thousand.
+    lines: Vec<usize>,
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
+    /// The text of a file.
+    pub fn new(path: &'a Path, text: &'a str) -> Self {
+        Self { path, text, original: None, lines: line_starts(text) }
+    }
+
+    /// What another program has made of a file; places are those in the file.
+    pub fn made_of(path: &'a Path, original: &'a str, text: &'a str) -> Self {
+        Self { path, text, original: Some(original), lines: line_starts(original) }
+    }
+
     /// Where a byte of the text stands.
     pub fn place(&self, at: usize) -> Place {
-        let (line, column) = match self.original {
-            None => line_and_column(self.text, at),
-            Some(original) => line_and_column(original, self.in_original(original, at).unwrap_or(0)),
+        let (text, at) = match self.original {
+            None => (self.text, at),
+            Some(original) => (original, self.in_original(original, at).unwrap_or(0)),
         };
-        Place::column(self.path, line, column)
+        let line = self.lines.partition_point(|start| *start <= at);
+        let start = line.checked_sub(1).and_then(|index| self.lines.get(index)).copied().unwrap_or(0);
+        let column = text.get(start..at).map_or(1, |before| before.chars().count() + 1);
+        Place::column(self.path, line.max(1), column)
     }
 
     /// The byte of the original where the word stands that is a string at a byte of the text.
@@ -60,6 +75,11 @@ impl Input<'_> {
         };
         original.match_indices(&word).find(is_whole).map(|(start, _)| start)
     }
+}
+
+/// The byte where each line begins.
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
 /// A value of a board in the form in which `boards.csv` has it.
@@ -178,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_value_is_taken_in_one_form_or_refused_with_its_place() {
-        let input = Input { path: Path::new("x"), text: "a\nb c", original: None };
+        let input = Input::new(Path::new("x"), "a\nb c");
         let mut board = Incoming::default();
         board.set(&input, "mac0", "MAC", " 0200.5E10.0001", 4).unwrap();
         board.set(&input, "uuid", "uuid", "{9E3C1D40-5A37-4C8E-9F0B-6D2A81E4C7F5}", 4).unwrap();

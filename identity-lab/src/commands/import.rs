@@ -28,6 +28,9 @@ const STANDARD_INPUT: &str = "standard input";
 /// Names of what is left out that one message has.
 const NAMES_MAX: usize = 8;
 
+/// What is left out that is said, one line each.
+const LEFT_OUT_MAX: usize = 20;
+
 #[derive(Serialize)]
 struct UpdatedRow<'a> {
     #[serde(flatten)]
@@ -67,8 +70,8 @@ pub fn run(dir: &Path, args: &ImportArgs) -> Result<Exit> {
     };
     let made = if format == Format::AnsibleText { Some(inventory(args, &path, &text)?) } else { None };
     let input = match &made {
-        Some(made) => Input { path: &path, text: made, original: Some(&text) },
-        None => Input { path: &path, text: &text, original: None },
+        Some(made) => Input::made_of(&path, &text, made),
+        None => Input::new(&path, &text),
     };
 
     let here = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
@@ -188,8 +191,11 @@ fn inventory(args: &ImportArgs, path: &Path, text: &str) -> Result<String> {
 }
 
 fn say_left_out(merged: &Merged) {
-    for (place, why) in &merged.left_out {
+    for (place, why) in merged.left_out.iter().take(LEFT_OUT_MAX) {
         say(&format!("{place}: left out: {why}"));
+    }
+    if let Some(more) = merged.left_out.len().checked_sub(LEFT_OUT_MAX).filter(|more| *more > 0) {
+        say(&format!("{more} more are left out; --format json shows all of them"));
     }
     let names: Vec<_> = merged.ignored.iter().map(|name| short(name)).collect();
     if !names.is_empty() {

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Found> {
-        let input = Input { path: Path::new("x"), text, original: None };
+        let input = Input::new(Path::new("x"), text);
         super::read(&input, &["beaglebone-black", "panda"])
     }
 
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_place_in_an_inventory_is_that_of_the_word() {
         let text = "{\"_meta\": {\"hostvars\": {\"a_b\": {}}}}";
-        let input = Input { path: Path::new("x"), text, original: Some("[g]\nxa_b\n a_b\n") };
+        let input = Input::made_of(Path::new("x"), "[g]\nxa_b\n a_b\n", text);
         let failure = super::read(&input, &[]).expect_err("no hostname").to_string();
         assert!(failure.starts_with("x:3:2: hostname: "), "{failure}");
     }

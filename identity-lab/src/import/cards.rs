@@ -127,7 +127,7 @@ mod tests {
     const UUID: &str = "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5";
 
     fn read(text: &str) -> Result<Found> {
-        super::read(&Input { path: Path::new("x"), text, original: None })
+        super::read(&Input::new(Path::new("x"), text))
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub fn read(input: &Input<'_>) -> Result<Found> {
         let mut board = Incoming::at(start);
         for ((called, column), cell) in header.iter().zip(&cells) {
             if !are_cards || !OF_CARDS.contains(&&called[..]) {
-                board.set(input, column, called, &cell.text, at(cell.column))?;
+                board.set(input, column, called, &cell.text, start + cell.byte)?;
             }
         }
         if board.text("hostname").is_none() && !are_cards && board.text("uuid").is_none() {
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Found> {
-        super::read(&Input { path: Path::new("x"), text, original: None })
+        super::read(&Input::new(Path::new("x"), text))
     }
 
     #[test]

@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Found> {
-        super::read(&Input { path: Path::new("x"), text, original: None })
+        super::read(&Input::new(Path::new("x"), text))
     }
 
     fn values(board: &Incoming) -> String {

@@ -47,7 +47,7 @@ impl Format {
     }
 
     fn of_json(text: &str) -> Self {
-        let input = Input { path: Path::new(""), text, original: None };
+        let input = Input::new(Path::new(""), text);
         // One broken document behind the first is told by the reader.
         let first = Node::all(&input).ok().and_then(|all| all.first().copied());
         let pairs = first.and_then(|first| first.object()).unwrap_or_default();

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn input(text: &str) -> Input<'_> {
-        Input { path: Path::new("x"), text, original: None }
+        Input::new(Path::new("x"), text)
     }
 
     #[test]

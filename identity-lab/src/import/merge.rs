@@ -127,7 +127,7 @@ pub fn merge(lab: &Lab, input: &Input<'_>, found: &Found, settings: Settings<'_>
             continue;
         }
         if let Some(cell) = cells.iter().find(|cell| cell.column == "profile") {
-            known_profile(lab, &cell.to, place(input, board.incoming, "profile"))?;
+            known_profile(lab, &cell.to, || place(input, board.incoming, "profile"))?;
         }
         let texts = cells.iter().filter_map(|ChangedCell { column, .. }| {
             Some((column.clone(), board.cells.get(column.as_str())?.0.clone()))
@@ -184,10 +184,11 @@ impl<'a> Candidate<'a> {
         let mut cells: BTreeMap<String, String> =
             self.cells.iter().map(|(column, (text, _))| ((*column).to_owned(), text.clone())).collect();
         let given = settings.profile.or(lab.settings.default_profile.as_deref()).map(str::to_owned);
-        let place = place(input, self.incoming, "profile");
+        let place = || place(input, self.incoming, "profile");
         let profile = cells.get("profile").cloned().or(given).ok_or_else(|| {
             Failure::usage(format!(
-                "{place}: profile: {} needs one, and the file says none; give --profile NAME, or set it in lab.toml, [defaults] profile",
+                "{}: profile: {} needs one, and the file says none; give --profile NAME, or set it in lab.toml, [defaults] profile",
+                place(),
                 self.hostname
             ))
         })?;
@@ -243,11 +244,11 @@ impl<'a> Candidate<'a> {
     }
 }
 
-fn known_profile(lab: &Lab, profile: &str, place: Place) -> Result<()> {
+fn known_profile(lab: &Lab, profile: &str, place: impl FnOnce() -> Place) -> Result<()> {
     if lab.profile(profile).is_some() {
         return Ok(());
     }
-    Err(place.refused(format!("profile: {}", lab.no_profile_yet(profile))).and(NOTHING))
+    Err(place().refused(format!("profile: {}", lab.no_profile_yet(profile))).and(NOTHING))
 }
 
 /// Deals with columns that the list does not have. Those that nobody knows are left out. Those that this program knows come to a
