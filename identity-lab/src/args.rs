@@ -43,6 +43,9 @@ pub enum Verb {
     /// Add boards to boards.csv, each with a UUID of its own
     #[command(after_help = ADD_EXAMPLES)]
     Add(AddArgs),
+    /// Add boards to boards.csv from a file of another program: CSV, dnsmasq, Ansible, or cards
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
     /// Bring the lines of boards.csv in order, by hostname; each keeps its bytes
     #[command(after_help = "Examples:\n  identity-lab sort\n  identity-lab sort --lab desk")]
     Sort,
@@ -114,6 +117,17 @@ Examples:
   identity-lab add --dry-run 'panda-[01-20]' --profile example
 
 A profile is a file: copy profiles/example.toml for each role of your own.";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  identity-lab import boards-of-another-lab.csv
+  identity-lab import --dry-run --profile panda /etc/dnsmasq.d/boards.conf
+  ansible-inventory -i hosts --list | identity-lab import --profile panda -
+  identity list --format json | identity-lab import -
+  identity-lab import --update boards.csv
+
+An empty cell says nothing. A board that is there with the same values is passed over; with other values it is refused, unless \
+--update changes these cells. Everything is checked before anything is written.";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -207,6 +221,42 @@ pub struct AddArgs {
     /// Output format
     #[arg(long, default_value = "text")]
     pub format: Format,
+}
+
+/// `identity-lab import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file of the other program; - is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What the file is [default: by its content]
+    #[arg(long, value_name = "FORMAT")]
+    pub from: Option<ImportFormat>,
+    /// Profile of new boards of which the file says none [default: the one in lab.toml]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Change cells of boards that are there to what the file has
+    #[arg(long)]
+    pub update: bool,
+    /// Show what would be added and changed, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output format
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// What `import` can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// A table with a header, also what `identity read --format csv` prints
+    Csv,
+    /// dhcp-host lines, also without the option's name
+    Dnsmasq,
+    /// An inventory as JSON; INI and YAML through ansible-inventory
+    Ansible,
+    /// JSON of `identity list` or `identity read`
+    Identity,
 }
 
 /// `identity-lab list`.
@@ -423,7 +473,7 @@ mod tests {
     fn what_writes_can_be_tried_dry() {
         let mut command = Cli::command();
         command.build();
-        for name in ["init", "add", "netboot", "card", "stamp"] {
+        for name in ["init", "add", "import", "netboot", "card", "stamp"] {
             let verb = command.find_subcommand(name).expect("a verb");
             assert!(verb.get_arguments().any(|option| option.get_long() == Some("dry-run")), "{name}");
         }

@@ -15,19 +15,23 @@ use identity_ui::{Exit, Failure, Result};
 use crate::cells::{self, Cell, Separator};
 use crate::place::{Place, cannot, line_and_column};
 
+mod change;
+mod columns;
+
+pub use change::{Change, NewBoard};
+
 /// The header that `init` writes.
 pub const HEADER: &str = "hostname,profile,uuid,serial,mac0,ip,location,tags,note";
 /// Columns that every file has.
 const NEEDED: [&str; 3] = ["hostname", "profile", "uuid"];
 /// Behind this, a column's name is the key of a variable.
 const VARIABLE: &str = "var.";
+/// The column of a board's public host key, as `ssh-ed25519 AAAA…`.
+pub const SSH_KEY: &str = "sshkey";
 /// Columns in which blanks around a cell are nobody's: a spreadsheet, or a person, has put them there.
 const TRIMMED: [&str; 6] = ["hostname", "profile", "uuid", "serial", "ip", "location"];
 /// How lines begin that git has put between two sides of a merge.
 const CONFLICT: [&str; 4] = ["<<<<<<<", "=======", ">>>>>>>", "|||||||"];
-/// Columns beside the interfaces' and the variables'.
-const KNOWN: [&str; 9] =
-    ["hostname", "profile", "uuid", "serial", "ip", "location", "tags", "note", "sshkey"];
 /// Characters of a cell that a message quotes.
 const SHOWN_MAX: usize = 60;
 
@@ -63,6 +67,25 @@ pub struct Board {
 }
 
 impl Board {
+    fn empty(file: &Path, line: usize, raw: Range<usize>) -> Self {
+        Self {
+            hostname: String::new(),
+            profile: String::new(),
+            uuid: Uuid::nil(),
+            serial: None,
+            macs: Vec::new(),
+            ip: None,
+            location: None,
+            tags: Vec::new(),
+            variables: Vec::new(),
+            cells: BTreeMap::new(),
+            line,
+            columns: BTreeMap::new(),
+            file: file.to_owned(),
+            raw,
+        }
+    }
+
     /// Where a cell of it stands; of a column that the file does not have, the line.
     pub fn place(&self, column: &str) -> Place {
         match self.columns.get(column) {
@@ -111,11 +134,17 @@ impl Board {
     }
 }
 
-/// A board that is added.
-#[derive(Clone, Debug, Default)]
-pub struct NewBoard {
-    /// Cells by the names of their columns; the others stay empty.
-    pub cells: BTreeMap<String, String>,
+/// Two boards that share what no two boards may share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash<'a> {
+    /// The column of the second board.
+    pub column: String,
+    /// What both have.
+    pub value: String,
+    /// The board that comes first in the file.
+    pub first: &'a Board,
+    /// The other one; the same board if two of its own interfaces share an address.
+    pub second: &'a Board,
 }
 
 /// The file as it was read.
@@ -185,27 +214,6 @@ impl Boards {
         &self.header
     }
 
-    /// Columns that nothing reads and whose names are nearly those of others: their place, name, and the other's.
-    pub fn misnamed(&self) -> Vec<(Place, &str, String)> {
-        let cells =
-            cells::split(self.text.lines().next().unwrap_or_default(), self.separator).unwrap_or_default();
-        let names = self.header.iter().zip(cells);
-        let misnamed = names.filter_map(|(name, cell)| {
-            let meant = meant(name)?;
-            Some((Place::column(&self.path, 1, cell.column), name.as_str(), meant))
-        });
-        misnamed.collect()
-    }
-
-    /// The text with its lines in order, by hostname; each keeps its bytes.
-    pub fn in_order(&self) -> String {
-        let mut head = self.text[..self.body_start].to_owned();
-        if !head.ends_with('\n') {
-            head.push('\n');
-        }
-        head + &self.sorted().into_iter().map(|board| self.raw(board)).collect::<String>()
-    }
-
     /// The boards by hostname, in whatever order the file has them.
     pub fn sorted(&self) -> Vec<&Board> {
         let mut boards: Vec<_> = self.all.iter().collect();
@@ -216,19 +224,24 @@ impl Boards {
     /// Boards that share a hostname, UUID, MAC address (derived ones included), IP address or serial number: the second
     /// one's place, and a sentence that names the first.
     pub fn clashes(&self) -> impl Iterator<Item = (Place, String)> {
-        let mut seen = BTreeMap::new();
-        self.all.iter().flat_map(move |board| {
+        self.pairs().map(|Clash { column, value, first, second }| {
+            let what = format!(
+                "{column}: {} has {value}, and so has {} in line {}; two boards never share one",
+                second.hostname, first.hostname, first.line
+            );
+            (second.place(&column), what)
+        })
+    }
+
+    /// Each two boards that share what [`Boards::clashes`] names.
+    pub fn pairs(&self) -> impl Iterator<Item = Clash<'_>> {
+        let mut seen: BTreeMap<(String, String), &Board> = BTreeMap::new();
+        self.all.iter().flat_map(move |second| {
             let mut found = Vec::new();
-            for (column, value) in self.keys(board) {
+            for (column, value) in self.keys(second) {
                 let kind = column.trim_end_matches(|char: char| char.is_ascii_digit()).to_owned();
-                if let Some((line, hostname)) = seen.insert((kind, value.clone()), (board.line, &board.hostname)) {
-                    found.push((
-                        board.place(&column),
-                        format!(
-                            "{column}: {} has {value}, and so has {hostname} in line {line}; two boards never share one",
-                            board.hostname
-                        ),
-                    ));
+                if let Some(first) = seen.insert((kind, value.clone()), second) {
+                    found.push(Clash { column, value, first, second });
                 }
             }
             found
@@ -256,59 +269,10 @@ impl Boards {
     pub fn check_clashes(&self) -> Result<()> {
         self.clashes().next().map_or(Ok(()), |(place, what)| Err(place.refused(what)))
     }
-
-    /// The text with more boards in it, sorted: lines that are there keep their bytes.
-    ///
-    /// # Errors
-    /// Exit 6 if a hostname is there already or the file lacks a column; 4 if a cell breaks its rule. `None` of them is added
-    /// then.
-    pub fn with(&self, new: &[NewBoard]) -> Result<String> {
-        for column in new.iter().flat_map(|board| board.cells.keys()) {
-            if !self.header.contains(column) {
-                return Err(Place::line(&self.path, 1)
-                    .refused(format!("the file has no column `{column}`; add it to the header first")));
-            }
-        }
-        // Of what is there already, the lines are those of the file.
-        self.check_clashes()?;
-        let line = |board: &NewBoard| {
-            let cell = |name: &String| cells::quoted(board.cells.get(name).map_or("", String::as_str));
-            let cells: Vec<_> = self.header.iter().map(cell).collect();
-            cells.join(&self.separator.char().to_string()) + "\n"
-        };
-        let mut lines: Vec<_> =
-            self.all.iter().map(|board| (board.hostname.clone(), self.raw(board))).collect();
-        lines.extend(
-            new.iter().map(|board| (board.cells.get("hostname").cloned().unwrap_or_default(), line(board))),
-        );
-        // A file that is in order keeps it; equal names, which are refused below, keep theirs.
-        lines.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let body: String = lines.into_iter().map(|(_, line)| line).collect();
-        let mut head = self.text[..self.body_start].to_owned();
-        if !head.ends_with('\n') {
-            head.push('\n');
-        }
-        let text = head + &body;
-        let present: BTreeMap<_, _> = self.all.iter().map(|board| (board.hostname.as_str(), board)).collect();
-        let names = new.iter().filter_map(|board| board.cells.get("hostname"));
-        if let Some((name, board)) = names.filter_map(|name| Some((name, present.get(name.as_str())?))).next()
-        {
-            return Err(board
-                .place("hostname")
-                .refused(format!("{name} is there already; nothing was added")));
-        }
-        Self::parse(&self.path, text.clone())?.check_clashes()?;
-        Ok(text)
-    }
-
-    fn raw(&self, board: &Board) -> String {
-        let raw = &self.text[board.raw.clone()];
-        if raw.ends_with('\n') { raw.to_owned() } else { format!("{raw}\n") }
-    }
 }
 
 /// The text of a file that a spreadsheet may have saved.
-fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String> {
+pub(crate) fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String> {
     const SAVE: &str = "save the file as UTF-8, which a spreadsheet calls \"CSV UTF-8\"";
     // With a mark of byte order, or without: no name of a column has a zero byte.
     if matches!(bytes[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..]) {
@@ -324,14 +288,15 @@ fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String> {
             Ok(cells) => cells.len().saturating_sub(1),
             Err(fault) => fault.cell,
         };
-        let names = if line > 1 { header(path, first).unwrap_or_default() } else { Vec::new() };
-        let name = names.get(cell).map_or_else(String::new, |name| format!("{}: ", short(name)));
+        let header = if line > 1 { cells::split(first, Separator::of(first)).ok() } else { None };
+        let name = header.and_then(|header| header.get(cell).map(|name| format!("{}: ", short(&name.text))));
+        let name = name.unwrap_or_default();
         Place::column(path, line, column).unreadable(format!("{name}this byte is not UTF-8; {SAVE}"))
     })
 }
 
 /// The beginning of a text, for messages.
-fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     match text.char_indices().nth(SHOWN_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
@@ -339,7 +304,7 @@ fn short(text: &str) -> String {
 }
 
 /// The number of each line, from 0, and its bytes with its end.
-fn lines(text: &str) -> impl Iterator<Item = (usize, Range<usize>)> {
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = (usize, Range<usize>)> {
     let mut start = 0;
     text.split_inclusive('\n').enumerate().map(move |(index, line)| {
         let raw = start..start + line.len();
@@ -349,7 +314,7 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, Range<usize>)> {
 }
 
 /// A line without its end, be it LF or CRLF.
-fn content(line: &str) -> &str {
+pub(crate) fn content(line: &str) -> &str {
     let line = line.strip_suffix('\n').unwrap_or(line);
     line.strip_suffix('\r').unwrap_or(line)
 }
@@ -361,7 +326,7 @@ fn header(path: &Path, line: &str) -> Result<Vec<String>> {
         Err(fault) => return fail(fault.column, fault.what),
     };
     let mut names: Vec<String> = Vec::new();
-    for Cell { text: name, column } in cells {
+    for Cell { text: name, column, .. } in cells {
         if name.is_empty() {
             return fail(
                 column,
@@ -387,15 +352,6 @@ fn header(path: &Path, line: &str) -> Result<Vec<String>> {
         ),
         None => Ok(names),
     }
-}
-
-/// The column that one with this name is taken for by a person, if it is none that is read.
-fn meant(name: &str) -> Option<String> {
-    let is_read = KNOWN.contains(&name) || interface(name).is_some() || name.starts_with(VARIABLE);
-    let plain: String = name.to_lowercase().chars().filter(|char| char.is_ascii_alphanumeric()).collect();
-    let plain = if plain == "mac" { "mac0".to_owned() } else { plain };
-    let is_near = KNOWN.contains(&plain.as_str()) || interface(&plain).is_some();
-    (!is_read && is_near).then_some(plain)
 }
 
 /// Whether resolvers take a hostname for an address, as inet_aton(3) does with "1" and "1.2", or for each host itself.
@@ -435,30 +391,44 @@ fn board(
         let count = if cells.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", cells.len()) };
         return Err(fail(at, header.len(), format!("the line has {count}, and the header {}", header.len())));
     }
-    let mut board = Board {
-        hostname: String::new(),
-        profile: String::new(),
-        uuid: Uuid::nil(),
-        serial: None,
-        macs: Vec::new(),
-        ip: None,
-        location: None,
-        tags: Vec::new(),
-        variables: Vec::new(),
-        cells: BTreeMap::new(),
-        line: number,
-        columns: BTreeMap::new(),
-        file: path.to_owned(),
-        raw,
-    };
-    for (index, (name, Cell { text, column })) in header.iter().zip(cells).enumerate() {
-        let is_trimmed = TRIMMED.contains(&&name[..]) || interface(name).is_some();
-        let text = if is_trimmed { text.trim().to_owned() } else { text };
+    let mut board = Board::empty(path, number, raw);
+    for (index, (name, Cell { text, column, .. })) in header.iter().zip(cells).enumerate() {
+        let text = trimmed(name, &text).to_owned();
         set(&mut board, name, &text).map_err(|what| fail(column, index, what))?;
         board.columns.insert(name.clone(), column);
         board.cells.insert(name.clone(), text);
     }
     Ok(board)
+}
+
+/// The text of a cell without the blanks that are nobody's.
+fn trimmed<'a>(column: &str, cell: &'a str) -> &'a str {
+    if TRIMMED.contains(&column) || interface(column).is_some() { cell.trim() } else { cell }
+}
+
+/// Whether this program knows what a column means.
+pub fn is_known(column: &str) -> bool {
+    HEADER.split(',').chain([SSH_KEY]).any(|known| known == column)
+        || interface(column).is_some()
+        || column.starts_with(VARIABLE)
+}
+
+/// A value for a cell in the form in which this program writes it: UUIDs and addresses have one form each.
+///
+/// # Errors
+/// Why the column does not take it, as a sentence that follows the column's name.
+pub fn plain(column: &str, value: &str) -> Result<String, String> {
+    let text = trimmed(column, value);
+    cells::check_text(text)?;
+    if let Some(key) = column.strip_prefix(VARIABLE) {
+        text::check_key(key.as_bytes()).map_err(|error| format!("a variable's key {error}"))?;
+    }
+    let mut board = Board::empty(Path::new(""), 0, 0..0);
+    set(&mut board, column, text)?;
+    let address = board.ip.map(|ip| ip.to_string());
+    let mac = board.macs.first().map(|(_, mac)| mac.to_string());
+    let uuid = (!board.uuid.is_nil()).then(|| board.uuid.to_string());
+    Ok(uuid.or(address).or(mac).unwrap_or_else(|| text.to_owned()))
 }
 
 /// Takes one cell; the error is a sentence that follows the column's name.

@@ -2,16 +2,19 @@
 //! One line of a CSV file as cells, each with its column. csv-core takes quotes apart; what it lets pass is refused here.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 
-/// A cell: its text without quotes, and the column where it begins, in characters from 1.
+/// A cell: its text without quotes, and where it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
     /// The text without quotes.
     pub text: String,
     /// The column in characters, from 1.
     pub column: usize,
+    /// The byte of the line.
+    pub byte: usize,
 }
 
 /// What is wrong with a line, and the column where it is, in characters from 1.
@@ -79,7 +82,7 @@ fn split_with(reader: &mut Reader, line: &str) -> Result<Vec<Cell>, Fault> {
     let mut out = vec![0; line.len() + 1];
     if line.is_empty() {
         // The reader would not see a record.
-        return Ok(vec![Cell { text: String::new(), column }]);
+        return Ok(vec![Cell { text: String::new(), column, byte: 0 }]);
     }
     if line.starts_with('\u{feff}') {
         // The reader would take it for a mark of byte order, and drop it.
@@ -105,7 +108,7 @@ fn split_with(reader: &mut Reader, line: &str) -> Result<Vec<Cell>, Fault> {
             column: column + raw[..offset].chars().count(),
             what,
         })?;
-        cells.push(Cell { text, column });
+        cells.push(Cell { text, column, byte: at });
         column += raw.chars().count() + 1;
         at += read;
         if is_last {
@@ -142,6 +145,14 @@ fn check(raw: &str, text: &str) -> Result<(), (usize, &'static str)> {
     }
 }
 
+/// Whether a cell may have this text.
+///
+/// # Errors
+/// Why not, as a sentence.
+pub fn check_text(text: &str) -> Result<(), &'static str> {
+    check(&quoted(text), text).map_err(|(_, what)| what)
+}
+
 /// The first quote that has no second one beside it.
 fn single_quote(inner: &str) -> Option<usize> {
     let mut at = 0;
@@ -163,9 +174,30 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
+/// The byte of a line at a column, in characters from 1.
+pub fn byte_at(line: &str, column: usize) -> usize {
+    line.char_indices().nth(column.saturating_sub(1)).map_or(line.len(), |(at, _)| at)
+}
+
+/// A line with other texts in some of its cells, by their index. All other cells keep their bytes.
+///
+/// # Errors
+/// As [`split`].
+pub fn replaced(line: &str, separator: Separator, texts: &BTreeMap<usize, String>) -> Result<String, Fault> {
+    let cells = split(line, separator)?;
+    let raw = |index: usize| {
+        // The separator stands right before the next cell.
+        let end = cells.get(index + 1).map_or(line.len(), |next| next.byte - 1);
+        &line[cells[index].byte..end]
+    };
+    let cell = |index: usize| texts.get(&index).map_or_else(|| raw(index).to_owned(), |text| quoted(text));
+    let all: Vec<_> = (0..cells.len()).map(cell).collect();
+    Ok(all.join(&separator.char().to_string()))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Cell, Fault, Separator, quoted};
+    use super::{Cell, Fault, Separator, quoted, replaced};
     use proptest::prelude::*;
 
     fn split(line: &str) -> Result<Vec<Cell>, Fault> {
@@ -226,6 +258,19 @@ mod tests {
             let fault = split(line).expect_err(line);
             assert_eq!((fault.cell, fault.column), (cell, column), "{line}: {}", fault.what);
         }
+    }
+
+    #[test]
+    fn what_is_not_replaced_keeps_its_bytes() {
+        let line = "a ;\"b\"; \u{fc} ;\"c \"\"d\"\"\";";
+        let with = |index: usize, text: &str| {
+            replaced(line, Separator::Semicolon, &[(index, text.to_owned())].into()).unwrap()
+        };
+        assert_eq!(with(9, "x"), line);
+        assert_eq!(with(0, "x,y"), "\"x,y\";\"b\"; \u{fc} ;\"c \"\"d\"\"\";");
+        assert_eq!(with(2, ""), "a ;\"b\";;\"c \"\"d\"\"\";");
+        assert_eq!(with(3, "x"), "a ;\"b\"; \u{fc} ;x;");
+        assert_eq!(with(4, "x"), "a ;\"b\"; \u{fc} ;\"c \"\"d\"\"\";x");
     }
 
     proptest! {

@@ -170,6 +170,12 @@ impl Lab {
         })
     }
 
+    /// That there is no such profile, and how to make it.
+    pub fn no_profile_yet(&self, name: &str) -> String {
+        let example = self.profiles.first().map_or("example", |profile| &profile.name);
+        format!("{}; make one first: copy profiles/{example}.toml, and change it", self.no_profile(name))
+    }
+
     /// That there is no such profile, and which there are.
     pub fn no_profile(&self, name: &str) -> String {
         let names: Vec<_> = self.profiles.iter().map(|profile| profile.name.as_str()).collect();

@@ -6,6 +6,7 @@
 //! lab.toml, profiles/*.toml ──▶ toml ──▶ profile ──┐
 //! boards.csv ──▶ cells ──▶ boards ─────────────────┴──▶ lab ──▶ commands (one verb, one file)
 //!                                                           ├──▶ netboot (a tree of files, planned, then written)
+//!                                                           ├──▶ import (other programs' files, held against the list)
 //!                                                           ├──▶ export (other programs' files), label, check (findings)
 //!                                                           ├──▶ card_image (loader, partition, identity)
 //!                                                           ├──▶ root (mmdebstrap, mksquashfs; sets the profile's files)
@@ -27,6 +28,7 @@ mod digest;
 pub mod export;
 pub mod hostlist;
 mod identity_program;
+pub mod import;
 pub mod journal;
 pub mod lab;
 pub mod label;

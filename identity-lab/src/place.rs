@@ -95,7 +95,14 @@ pub fn line_and_column(text: &str, byte: usize) -> (usize, usize) {
 /// # Errors
 /// Exit 4 if it is not there, cannot be read, or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).map_err(|error| cannot("read", path, &error, Exit::Corrupt))?;
+    utf8(path, fs::read(path).map_err(|error| cannot("read", path, &error, Exit::Corrupt))?)
+}
+
+/// Bytes as text; `path` is for messages.
+///
+/// # Errors
+/// Exit 4 with the place of what is not UTF-8.
+pub fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let valid = String::from_utf8_lossy(&error.as_bytes()[..at]).into_owned();

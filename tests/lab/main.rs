@@ -7,6 +7,7 @@ mod check;
 mod exports;
 mod files;
 mod hostile;
+mod import;
 mod journal;
 mod labels;
 mod lists;

@@ -33,7 +33,7 @@ fn lab() -> Lab {
 }
 
 /// Whether namespaces can be had, and every program is there.
-fn can_run() -> bool {
+pub fn can_run() -> bool {
     let namespaces = tool("unshare").args(["-Urn", "true"]).stderr(Stdio::null()).status();
     if !namespaces.is_ok_and(|status| status.success()) {
         skipped("this machine gives no network namespaces");
@@ -50,7 +50,7 @@ fn can_run() -> bool {
 }
 
 /// Runs a script in a namespace with this network; `$lab` is the program.
-fn inside(lab: &Lab, script: &str) -> Answer {
+pub fn inside(lab: &Lab, script: &str) -> Answer {
     let mut unshare = tool("unshare");
     unshare.args(["-Urnp", "--fork", "--mount-proc", "sh", "-c", &format!("{NETWORK}{READY}{script}")]);
     unshare.env("lab", program()).current_dir(lab.dir.path()).stdin(Stdio::null());

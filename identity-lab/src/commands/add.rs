@@ -28,11 +28,7 @@ pub fn run(dir: &Path, args: &AddArgs) -> Result<Exit> {
         )
     })?;
     if lab.profile(profile).is_none() {
-        return Err(Failure::refused(format!(
-            "{}; make one first: copy profiles/{}.toml, and change it",
-            lab.no_profile(profile),
-            lab.profiles.first().map_or("example", |profile| &profile.name)
-        )));
+        return Err(Failure::refused(lab.no_profile_yet(profile)));
     }
     let mut new = Vec::new();
     for list in &args.names {

@@ -6,6 +6,7 @@ mod card;
 mod check;
 mod completions;
 mod export;
+mod import;
 mod init;
 mod label;
 mod list;
@@ -41,6 +42,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     match &cli.verb {
         Verb::Init(_) | Verb::Completions { .. } | Verb::Man { .. } => Ok(Exit::Usage),
         Verb::Add(args) => add::run(&dir, args),
+        Verb::Import(args) => import::run(&dir, args),
         Verb::List(args) => list::run(&dir, args),
         Verb::Sort => sort::run(&dir),
         Verb::Stamp(args) => stamp::run(&dir, args),

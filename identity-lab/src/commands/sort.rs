@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity-lab sort`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use identity_ui::output::say;
@@ -22,6 +23,6 @@ pub fn run(dir: &Path) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     replace::sweep(here);
-    replace::replace(&dir.join(BOARDS_CSV), lab.boards.in_order().as_bytes())?;
+    replace::replace(&dir.join(BOARDS_CSV), lab.boards.changed(&[], &BTreeMap::new())?.as_bytes())?;
     Ok(Exit::Done)
 }

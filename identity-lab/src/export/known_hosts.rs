@@ -7,12 +7,9 @@ use identity_ui::{Exit, Result};
 
 use super::inventory::left_out;
 use super::{Export, MADE};
-use crate::boards::Board;
+use crate::boards::{Board, SSH_KEY};
 use crate::lab::Lab;
 use crate::place::{cannot, read_text};
-
-/// The column with a key, as `ssh-ed25519 AAAA…`.
-const COLUMN: &str = "sshkey";
 
 /// `known_hosts`, one line a key; a board is known by its hostname and its address.
 ///
@@ -29,7 +26,7 @@ pub fn known_hosts(lab: &Lab) -> Result<Export> {
         let name = board.ip.map_or_else(|| board.hostname.clone(), |ip| format!("{},{ip}", board.hostname));
         text.extend(keys.iter().map(|key| format!("{name} {key}\n")));
     }
-    let why = format!("no host key (overlays/board/HOSTNAME/etc/ssh/*.pub, else a column {COLUMN})");
+    let why = format!("no host key (overlays/board/HOSTNAME/etc/ssh/*.pub, else a column {SSH_KEY})");
     let notes = left_out(lab, &why, |board| without.contains(&board.hostname));
     Ok(Export { text, notes })
 }
@@ -50,12 +47,12 @@ fn keys(lab: &Lab, board: &Board) -> Result<Vec<String>> {
             })?);
         }
     }
-    let cell = board.cells.get(COLUMN).filter(|cell| !cell.is_empty());
+    let cell = board.cells.get(SSH_KEY).filter(|cell| !cell.is_empty());
     if let (true, Some(cell)) = (keys.is_empty(), cell) {
         keys.push(key(cell).ok_or_else(|| {
             board
-                .place(COLUMN)
-                .unreadable(format!("{COLUMN}: this is no public key, like `ssh-ed25519 AAAA…`"))
+                .place(SSH_KEY)
+                .unreadable(format!("{SSH_KEY}: this is no public key, like `ssh-ed25519 AAAA…`"))
         })?);
     }
     Ok(keys)
