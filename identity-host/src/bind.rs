@@ -73,7 +73,9 @@ pub fn prepare(
         let identity = latest.clone();
         return Ok(Prepared { card, identity, plan: Plan::default() });
     }
-    if request.if_unbound && is_bound(latest) {
+    if request.if_unbound && is_bound(latest)
+        || !request.force && !request.unbind && replaces(latest, &identity)
+    {
         return Err(Error::BoundAlready { path: path.to_owned() });
     }
     let pair = card.choose(&[], false, path)?;
@@ -89,6 +91,14 @@ pub fn prepare(
 
 fn is_bound(identity: &Identity) -> bool {
     identity.fields().card().is_some() || identity.fields().text(kind::BOARD).is_some()
+}
+
+/// Whether a binding gives way to another one.
+fn replaces(before: &Identity, after: &Identity) -> bool {
+    let (before, after) = (before.fields(), after.fields());
+    let board = before.text(kind::BOARD);
+    before.card().is_some() && before.card() != after.card()
+        || board.is_some() && board != after.text(kind::BOARD)
 }
 
 /// Whether a valid identity is bound as asked already, by its slots alone.

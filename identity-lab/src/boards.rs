@@ -2,10 +2,13 @@
 //! `boards.csv`: one line a board, sorted by hostname. What is not changed keeps its bytes.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
 use std::fs;
+use std::hash::{Hash, Hasher};
 use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use identity_core::mac::MacError;
 use identity_core::{Identity, Mac, Uuid, derive, text};
@@ -17,6 +20,7 @@ use crate::place::{Place, cannot, line_and_column};
 
 mod change;
 mod columns;
+mod lookup;
 
 pub use change::{Change, NewBoard};
 
@@ -56,18 +60,37 @@ pub struct Board {
     pub tags: Vec<String>,
     /// Variables by key, from the columns `var.KEY`.
     pub variables: Vec<(String, String)>,
-    /// Every cell by the name of its column.
-    pub cells: BTreeMap<String, String>,
     /// Number of its line in the file, from 1.
     pub line: usize,
-    columns: BTreeMap<String, usize>,
-    file: PathBuf,
+    source: Shared,
     /// Its bytes in the file, with the end of the line.
     raw: Range<usize>,
 }
 
+/// What all boards of a file have in common; two are the same if they are of one reading.
+#[derive(Clone, Debug)]
+struct Shared(Arc<Source>);
+
+impl PartialEq for Shared {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Shared {}
+
+/// The text of a file, and how to read its lines.
+#[derive(Debug, Default)]
+struct Source {
+    path: PathBuf,
+    text: String,
+    separator: Separator,
+    header: Vec<String>,
+    body_start: usize,
+}
+
 impl Board {
-    fn empty(file: &Path, line: usize, raw: Range<usize>) -> Self {
+    fn empty(source: Shared, line: usize, raw: Range<usize>) -> Self {
         Self {
             hostname: String::new(),
             profile: String::new(),
@@ -78,20 +101,38 @@ impl Board {
             location: None,
             tags: Vec::new(),
             variables: Vec::new(),
-            cells: BTreeMap::new(),
             line,
-            columns: BTreeMap::new(),
-            file: file.to_owned(),
+            source,
             raw,
         }
     }
 
     /// Where a cell of it stands; of a column that the file does not have, the line.
     pub fn place(&self, column: &str) -> Place {
-        match self.columns.get(column) {
-            Some(number) => Place::column(&self.file, self.line, *number),
-            None => Place::line(&self.file, self.line),
+        let file = &self.source.0.path;
+        match self.read(column) {
+            Some(Cell { column, .. }) => Place::column(file, self.line, column),
+            None => Place::line(file, self.line),
         }
+    }
+
+    /// The text of a cell; `None` for a column that the file does not have.
+    pub fn cell(&self, column: &str) -> Option<String> {
+        self.read(column).map(|cell| trimmed(column, &cell.text).to_owned())
+    }
+
+    /// The names of the columns that have a cell of it.
+    pub fn columns(&self) -> &[String] {
+        &self.source.0.header
+    }
+
+    /// A cell as it stands in the file. A million boards do not keep their cells beside the text that has them.
+    fn read(&self, column: &str) -> Option<Cell> {
+        let Source { text, separator, header, .. } = &*self.source.0;
+        let index = header.iter().position(|name| name == column)?;
+        // The line was read before, so it can be.
+        let cells = cells::split(content(text.get(self.raw.clone())?), *separator).ok()?;
+        cells.into_iter().nth(index)
     }
 
     /// The MAC address of its interface `index`: the assigned one, else the derived one.
@@ -150,11 +191,7 @@ pub struct Clash<'a> {
 /// The file as it was read.
 #[derive(Debug)]
 pub struct Boards {
-    path: PathBuf,
-    text: String,
-    separator: Separator,
-    header: Vec<String>,
-    body_start: usize,
+    source: Shared,
     /// The boards in the order of the file.
     pub all: Vec<Board>,
 }
@@ -176,25 +213,27 @@ impl Boards {
     pub fn parse(path: &Path, text: String) -> Result<Self> {
         // Spreadsheets write a mark of byte order in front. It is read, and never written.
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        let mut lines = lines(&text);
-        let (first, body_start) =
-            lines.next().map_or(("", 0), |(_, raw)| (content(&text[raw.clone()]), raw.end));
-        let separator = Separator::of(first);
-        let header = header(path, first)?;
+        let (first, body_start) = match lines(&text).next() {
+            Some((_, raw)) => (content(&text[raw.clone()]).to_owned(), raw.end),
+            None => (String::new(), 0),
+        };
+        let (separator, header) = (Separator::of(&first), header(path, &first)?);
+        let source = Shared(Arc::new(Source { path: path.to_owned(), text, separator, header, body_start }));
+        let text = &source.0.text;
         let mut all = Vec::new();
-        for (index, raw) in lines {
+        for (index, raw) in lines(text).skip(1) {
             let line = content(&text[raw.clone()]);
             if !line.is_empty() {
                 let cells = cells::split(line, separator);
-                all.push(board(path, &header, cells, index + 1, raw)?);
+                all.push(board(&source, cells, index + 1, raw)?);
             }
         }
-        Ok(Self { path: path.to_owned(), separator, header, body_start, all, text })
+        Ok(Self { all, source })
     }
 
     /// Whether the file has this column.
     pub fn has_column(&self, name: &str) -> bool {
-        self.header.iter().any(|column| column == name)
+        self.source.0.header.iter().any(|column| column == name)
     }
 
     /// The board of a hostname or a UUID; else of a serial number.
@@ -211,7 +250,7 @@ impl Boards {
 
     /// The columns, in the order of the file.
     pub fn columns(&self) -> &[String] {
-        &self.header
+        &self.source.0.header
     }
 
     /// The boards by hostname, in whatever order the file has them.
@@ -235,17 +274,33 @@ impl Boards {
 
     /// Each two boards that share what [`Boards::clashes`] names.
     pub fn pairs(&self) -> impl Iterator<Item = Clash<'_>> {
+        let twice = self.hashes_twice();
         let mut seen: BTreeMap<(String, String), &Board> = BTreeMap::new();
-        self.all.iter().flat_map(move |second| {
+        let boards = if twice.is_empty() { &[][..] } else { &self.all[..] };
+        boards.iter().flat_map(move |second| {
             let mut found = Vec::new();
             for (column, value) in self.keys(second) {
-                let kind = column.trim_end_matches(|char: char| char.is_ascii_digit()).to_owned();
-                if let Some(first) = seen.insert((kind, value.clone()), second) {
+                let kind = kind(&column);
+                if twice.binary_search(&hash(kind, &value)).is_err() {
+                    continue;
+                }
+                if let Some(first) = seen.insert((kind.to_owned(), value.clone()), second) {
                     found.push(Clash { column, value, first, second });
                 }
             }
             found
         })
+    }
+
+    /// Hashes that more than one key has, in order: of a million boards without a clash, none, and eight bytes a key.
+    fn hashes_twice(&self) -> Vec<u64> {
+        let keys = self.all.iter().flat_map(|board| self.keys(board));
+        let mut hashes: Vec<_> = keys.map(|(column, value)| hash(kind(&column), &value)).collect();
+        hashes.sort_unstable();
+        let mut twice: Vec<_> =
+            hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        twice.dedup();
+        twice
     }
 
     /// What no other board may have, by column: a MAC address of every interface that the file has a column for.
@@ -254,7 +309,8 @@ impl Boards {
             ("hostname".to_owned(), board.hostname.to_ascii_lowercase()),
             ("uuid".to_owned(), board.uuid.to_string()),
         ];
-        let columns = self.header.iter().filter_map(|column| interface(column)).filter(|index| *index > 0);
+        let columns =
+            self.source.0.header.iter().filter_map(|column| interface(column)).filter(|index| *index > 0);
         let macs = std::iter::once(0).chain(columns);
         keys.extend(macs.map(|index| (format!("mac{index}"), board.mac(index).to_string())));
         keys.extend(board.ip.map(|ip| ("ip".to_owned(), ip.to_string())));
@@ -269,6 +325,17 @@ impl Boards {
     pub fn check_clashes(&self) -> Result<()> {
         self.clashes().next().map_or(Ok(()), |(place, what)| Err(place.refused(what)))
     }
+}
+
+/// A column's name without the number of an interface: all MAC addresses are of one kind.
+fn kind(column: &str) -> &str {
+    column.trim_end_matches(|char: char| char.is_ascii_digit())
+}
+
+fn hash(kind: &str, value: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (kind, value).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The text of a file that a spreadsheet may have saved.
@@ -367,12 +434,12 @@ pub fn interface(column: &str) -> Option<u8> {
 }
 
 fn board(
-    path: &Path,
-    header: &[String],
+    source: &Shared,
     cells: Result<Vec<Cell>, cells::Fault>,
     number: usize,
     raw: Range<usize>,
 ) -> Result<Board> {
+    let Source { path, header, .. } = &*source.0;
     let fail = |column: usize, cell: usize, what: String| -> Failure {
         let name = header.get(cell).map_or_else(String::new, |name| format!("{}: ", short(name)));
         Place::column(path, number, column).unreadable(format!("{name}{what}"))
@@ -391,12 +458,9 @@ fn board(
         let count = if cells.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", cells.len()) };
         return Err(fail(at, header.len(), format!("the line has {count}, and the header {}", header.len())));
     }
-    let mut board = Board::empty(path, number, raw);
+    let mut board = Board::empty(source.clone(), number, raw);
     for (index, (name, Cell { text, column, .. })) in header.iter().zip(cells).enumerate() {
-        let text = trimmed(name, &text).to_owned();
-        set(&mut board, name, &text).map_err(|what| fail(column, index, what))?;
-        board.columns.insert(name.clone(), column);
-        board.cells.insert(name.clone(), text);
+        set(&mut board, name, trimmed(name, &text)).map_err(|what| fail(column, index, what))?;
     }
     Ok(board)
 }
@@ -423,7 +487,7 @@ pub fn plain(column: &str, value: &str) -> Result<String, String> {
     if let Some(key) = column.strip_prefix(VARIABLE) {
         text::check_key(key.as_bytes()).map_err(|error| format!("a variable's key {error}"))?;
     }
-    let mut board = Board::empty(Path::new(""), 0, 0..0);
+    let mut board = Board::empty(Shared(Arc::default()), 0, 0..0);
     set(&mut board, column, text)?;
     let address = board.ip.map(|ip| ip.to_string());
     let mac = board.macs.first().map(|(_, mac)| mac.to_string());

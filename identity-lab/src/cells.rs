@@ -29,9 +29,10 @@ pub struct Fault {
 }
 
 /// What stands between cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Separator {
     /// As RFC 4180 has it.
+    #[default]
     Comma,
     /// As spreadsheets write where a comma is in numbers.
     Semicolon,

@@ -152,7 +152,7 @@ impl Lab {
 
     /// Its journal.
     pub fn journal(&self) -> Journal {
-        Journal::new(&self.settings.name, &self.settings.journal)
+        self.settings.journal()
     }
 
     /// A profile by its name.
@@ -185,6 +185,11 @@ impl Lab {
 }
 
 impl Settings {
+    /// The lab's journal.
+    pub fn journal(&self) -> Journal {
+        Journal::new(&self.name, &self.journal)
+    }
+
     /// Reads `lab.toml`.
     ///
     /// # Errors

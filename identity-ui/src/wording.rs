@@ -180,7 +180,8 @@ pub fn error(error: &Error) -> String {
             }
         }
         Error::BoundAlready { path } => format!(
-            "{0}: the identity is bound already, but not to this card; `identity verify {0}` shows to what",
+            "{0}: the identity is bound already, and to another card or board; `identity verify {0}` shows to which; give --force to \
+             bind it anew",
             shell::path(path)
         ),
         Error::NoCid { path, reason } => format!(

@@ -4,6 +4,8 @@
 use identity_host::document::Document;
 use identity_ui::Exit;
 
+/// How the names of variables begin.
+const VARIABLE: &str = "IDENTITY_VAR_";
 /// Unsets what another card may have set, a MAC address of another interface or a variable. It needs no program but the
 /// shell, and no name that it uses stays. `set` shows values too, but only a name of ours is printed.
 const UNSET: &str = r#"eval "$(set | while IFS='=' read -r name value; do
@@ -33,7 +35,8 @@ pub fn udev(document: &Document) -> String {
 
 /// `IDENTITY_…=…` as systemd.exec(5) reads it.
 pub fn env(document: &Document) -> String {
-    let set = variables(document).filter(|(_, value)| !value.is_empty());
+    // A field that is not there is left out; of a variable, an empty value is a value.
+    let set = variables(document).filter(|(name, value)| !value.is_empty() || name.starts_with(VARIABLE));
     set.map(|(name, value)| format!("{name}={}\n", quote_env(&value))).collect()
 }
 
@@ -77,7 +80,7 @@ fn variables(document: &Document) -> impl Iterator<Item = (String, String)> + '_
         fixed.into_iter().map(|(name, value)| (format!("IDENTITY_{name}"), value.unwrap_or_default()));
     let no_mac = document.macs.is_empty().then(|| ("IDENTITY_MAC0".to_owned(), String::new()));
     let macs = document.macs.iter().map(|mac| (format!("IDENTITY_MAC{}", mac.index), mac.address.clone()));
-    let own = document.variables.iter().map(|(key, value)| (format!("IDENTITY_VAR_{key}"), value.clone()));
+    let own = document.variables.iter().map(|(key, value)| (format!("{VARIABLE}{key}"), value.clone()));
     fixed.chain(no_mac).chain(macs).chain(own)
 }
 

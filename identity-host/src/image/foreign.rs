@@ -75,7 +75,7 @@ const MAGICS: [(usize, &[u8], &str, ForeignKind); 63] = [
     (0, b"Bochs Virtual HD Image", "a Bochs image", VirtualDisk("bochs")),
     (0, b"OOOM", "a User-mode Linux COW image", Packed("uml_moo FILE FILE.img")),
     (0, b"MComprHD", "a CHD image", Packed("chdman extractraw -i FILE -o FILE.img")),
-    (0, b"EVF\x09\x0d\x0a\xff\0", "an EWF image", Packed("ewfexport -u -f raw -t card FILE")),
+    (0, b"EVF\x09\x0d\x0a\xff\0", "an EWF image", Packed("ewfexport -u -f raw -t - FILE > FILE.img")),
     (0, b"RKFW", "a Rockchip firmware package (RKFW)", Firmware),
     (0, b"RKAF", "a Rockchip firmware package (RKAF)", Firmware),
     (0, b"IMAGEWTY", "an Allwinner firmware package (PhoenixSuit, LiveSuit)", Firmware),

@@ -41,7 +41,7 @@ impl Boards {
                 .place("hostname")
                 .refused(format!("{name} is there already; nothing was added")));
         }
-        Self::parse(&self.path, text.clone())?.check_clashes()?;
+        Self::parse(&self.source.0.path, text.clone())?.check_clashes()?;
         Ok(text)
     }
 
@@ -52,15 +52,15 @@ impl Boards {
     pub fn changed(&self, new: &[NewBoard], changes: &BTreeMap<String, Change>) -> Result<String> {
         let cells = new.iter().map(|board| &board.cells).chain(changes.values().map(|change| &change.cells));
         for column in cells.flat_map(BTreeMap::keys) {
-            if !self.header.contains(column) {
-                return Err(Place::line(&self.path, 1)
+            if !self.source.0.header.contains(column) {
+                return Err(Place::line(&self.source.0.path, 1)
                     .refused(format!("the file has no column `{column}`; add it to the header first")));
             }
         }
         let line = |board: &NewBoard| {
             let cell = |name: &String| cells::quoted(board.cells.get(name).map_or("", String::as_str));
-            let cells: Vec<_> = self.header.iter().map(cell).collect();
-            cells.join(&self.separator.char().to_string()) + "\n"
+            let cells: Vec<_> = self.source.0.header.iter().map(cell).collect();
+            cells.join(&self.source.0.separator.char().to_string()) + "\n"
         };
         let mut lines = Vec::new();
         for board in &self.all {
@@ -76,7 +76,7 @@ impl Boards {
         // A file that is in order keeps it, and so do equal names, which others refuse.
         lines.sort_by(|(one, _), (other, _)| one.cmp(other));
         let body: String = lines.into_iter().map(|(_, line)| line).collect();
-        let mut head = self.text[..self.body_start].to_owned();
+        let mut head = self.source.0.text[..self.source.0.body_start].to_owned();
         if !head.ends_with('\n') {
             head.push('\n');
         }
@@ -89,28 +89,29 @@ impl Boards {
     /// # Errors
     /// Exit 4 if a column may not have this name.
     pub fn with_columns(&self, names: &[String]) -> Result<Self> {
-        let line = &self.text[..self.body_start];
+        let line = &self.source.0.text[..self.source.0.body_start];
         let (head, end) = line.split_at(content(line).len());
-        let separator = self.separator.char();
+        let separator = self.source.0.separator.char();
         let names: String = names.iter().map(|name| format!("{separator}{}", cells::quoted(name))).collect();
         let end = if end.is_empty() { "\n" } else { end };
-        Self::parse(&self.path, format!("{head}{names}{end}"))
+        Self::parse(&self.source.0.path, format!("{head}{names}{end}"))
     }
 
     /// The bytes of a board's line, with an end.
     fn raw(&self, board: &Board) -> String {
-        let raw = &self.text[board.raw.clone()];
+        let raw = &self.source.0.text[board.raw.clone()];
         if raw.ends_with('\n') { raw.to_owned() } else { format!("{raw}\n") }
     }
 
     fn replaced(&self, board: &Board, change: &Change) -> Result<String> {
         let raw = self.raw(board);
         let (line, end) = raw.split_at(content(&raw).len());
-        let index = |name: &String| self.header.iter().position(|column| column == name);
+        let index = |name: &String| self.source.0.header.iter().position(|column| column == name);
         let texts = change.cells.iter().filter_map(|(name, text)| Some((index(name)?, text.clone())));
         // The line was read before, so it can be.
-        let line = cells::replaced(line, self.separator, &texts.collect())
-            .map_err(|fault| Place::column(&self.path, board.line, fault.column).unreadable(fault.what))?;
+        let line = cells::replaced(line, self.source.0.separator, &texts.collect()).map_err(|fault| {
+            Place::column(&self.source.0.path, board.line, fault.column).unreadable(fault.what)
+        })?;
         Ok(line + end)
     }
 }

@@ -13,11 +13,12 @@ impl Boards {
     /// Columns that nothing reads and whose names are nearly those of others: their place, name, and the other's.
     pub fn misnamed(&self) -> Vec<(Place, &str, String)> {
         let cells =
-            cells::split(self.text.lines().next().unwrap_or_default(), self.separator).unwrap_or_default();
-        let names = self.header.iter().zip(cells);
+            cells::split(self.source.0.text.lines().next().unwrap_or_default(), self.source.0.separator)
+                .unwrap_or_default();
+        let names = self.source.0.header.iter().zip(cells);
         let misnamed = names.filter_map(|(name, cell)| {
             let meant = meant(name)?;
-            Some((Place::column(&self.path, 1, cell.column), name.as_str(), meant))
+            Some((Place::column(&self.source.0.path, 1, cell.column), name.as_str(), meant))
         });
         misnamed.collect()
     }

@@ -37,7 +37,7 @@ pub fn run(dir: &Path, args: &ShowArgs) -> Result<Exit> {
         Ok(Some(database)) => database.events_of(&board.uuid.to_string(), &Kind::ALL, EVENTS)?,
         _ => Vec::new(),
     };
-    let note = board.cells.get("note").filter(|note| !note.is_empty()).cloned();
+    let note = board.cell("note").filter(|note| !note.is_empty());
     let shown = Shown { row: Row::of(board), note, events };
     print(&match args.format {
         Format::Json => json(&shown),

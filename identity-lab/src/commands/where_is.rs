@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::show::{find, line};
 use crate::args::{Format, ShowArgs};
+use crate::boards::Boards;
 use crate::journal::{Event, Kind};
-use crate::lab::Lab;
+use crate::lab::{BOARDS_CSV, LAB_TOML, Lab, Settings};
 
 /// What happens to cards.
 const TO_CARDS: [Kind; 5] = [Kind::Stamped, Kind::Flashed, Kind::Bound, Kind::Erased, Kind::Scanned];
@@ -28,9 +29,16 @@ struct Found {
 /// # Errors
 /// As `show`.
 pub fn run(dir: &Path, args: &ShowArgs) -> Result<Exit> {
-    let lab = Lab::read(dir)?;
-    let mut journal = lab.journal().open();
-    let board = find(&lab, &mut journal, &args.board)?;
+    let settings = Settings::read(&dir.join(LAB_TOML))?;
+    let mut journal = settings.journal().open();
+    // Of a million boards, the one that is asked for is found without the others.
+    let alone = Boards::look_up(&dir.join(BOARDS_CSV), &args.board);
+    let lab = if alone.is_none() { Some(Lab::read(dir)?) } else { None };
+    let board = match (&alone, &lab) {
+        (Some(alone), _) => &alone.all[0],
+        (None, Some(lab)) => find(lab, &mut journal, &args.board)?,
+        (None, None) => return Ok(Exit::Usage),
+    };
     let uuid = board.uuid.to_string();
     let mut last = |kinds: &[Kind]| match &mut journal {
         Ok(Some(database)) => database.events_of(&uuid, kinds, 1).map(|mut events| events.pop()),

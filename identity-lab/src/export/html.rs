@@ -246,8 +246,11 @@ fn base64(bytes: &[u8]) -> String {
 mod tests {
     use std::path::PathBuf;
 
+    use std::path::Path;
+
     use super::*;
     use crate::boards::Boards;
+    use crate::journal::JournalPlace;
     use crate::lab::{Server, Settings};
 
     /// A lab in this directory, with this list.
@@ -255,7 +258,9 @@ mod tests {
         let dir = PathBuf::from(dir);
         let server = Server { address: None, nbd_port: 1, root: None };
         let name = "desk".to_owned();
-        let settings = Settings { name, server, network: None, rescue: None, default_profile: None };
+        let file = Path::new("lab.toml").to_owned();
+        let journal = JournalPlace::Sqlite { file: file.clone(), lab_toml: file };
+        let settings = Settings { name, server, network: None, rescue: None, default_profile: None, journal };
         let boards = Boards::parse(&dir.join(BOARDS_CSV), list.to_owned()).unwrap();
         Lab { dir, settings, boards, profiles: Vec::new() }
     }

@@ -120,7 +120,7 @@ pub fn cell(board: &Board, column: &str) -> String {
         (_, Some(index)) => board.mac(index).to_string(),
         ("uuid", _) => board.uuid.to_string(),
         ("machine_id", _) => board.machine_id(),
-        _ => board.cells.get(column).cloned().unwrap_or_default(),
+        _ => board.cell(column).unwrap_or_default(),
     }
 }
 

@@ -47,9 +47,9 @@ fn keys(lab: &Lab, board: &Board) -> Result<Vec<String>> {
             })?);
         }
     }
-    let cell = board.cells.get(SSH_KEY).filter(|cell| !cell.is_empty());
+    let cell = board.cell(SSH_KEY).filter(|cell| !cell.is_empty());
     if let (true, Some(cell)) = (keys.is_empty(), cell) {
-        keys.push(key(cell).ok_or_else(|| {
+        keys.push(key(&cell).ok_or_else(|| {
             board
                 .place(SSH_KEY)
                 .unreadable(format!("{SSH_KEY}: this is no public key, like `ssh-ed25519 AAAA…`"))

@@ -211,9 +211,8 @@ impl<'a> Candidate<'a> {
             let is = match interface(column) {
                 Some(index) => present.mac(index).to_string(),
                 None => {
-                    let cell = present.cells.get(*column).map_or("", String::as_str);
                     // The cell was read before; an empty one is none.
-                    boards::plain(column, cell).unwrap_or_default()
+                    boards::plain(column, &present.cell(column).unwrap_or_default()).unwrap_or_default()
                 }
             };
             let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -305,8 +304,10 @@ fn clashing(
             values.find(|(name, value)| is_wanted(name) && is_it(name, &value.text))
         });
         let of_old = old.and_then(|old| {
-            let mut cells = old.cells.iter();
-            Some((old, cells.find(|(name, text)| is_wanted(name) && is_it(name, text))?.0))
+            let mut names = old.columns().iter();
+            let is_here =
+                |name: &&String| is_wanted(name) && old.cell(name).is_some_and(|text| is_it(name, &text));
+            Some((old, names.find(is_here)?))
         });
         match (of_new, of_old) {
             (Some((name, value)), _) => (name.clone(), input.place(value.at)),

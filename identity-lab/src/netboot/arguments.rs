@@ -140,7 +140,7 @@ fn value(target: Target<'_>, name: &str) -> Value {
         let cell = |board: &Board| match name {
             "mac0" => board.mac(0).to_string(),
             "uuid" => board.uuid.to_string(),
-            _ => board.cells.get(name).cloned().unwrap_or_default(),
+            _ => board.cell(name).unwrap_or_default(),
         };
         return known(target.board.map(cell));
     }

@@ -209,7 +209,7 @@ fn archive(name: &str, problem: &ArchiveProblem) -> String {
              again"
         ),
         ArchiveProblem::NoDirectory => {
-            "the archive is damaged: its directory is missing; fetch it again".into()
+            "the archive ends in the middle, or is damaged: its directory is missing; fetch it again".into()
         }
     }
 }
