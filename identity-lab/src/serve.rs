@@ -174,6 +174,17 @@ fn not_started(name: &str, error: &io::Error) -> Failure {
     Failure::refused(format!("{name} cannot be started: {}{way_out}", plain(error)))
 }
 
+/// A program, also one that is not in the `PATH` of everybody: Debian has dnsmasq in /usr/sbin.
+fn server(name: &str) -> Command {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut path = path.to_string_lossy().into_owned();
+    path.push_str(":/usr/sbin:/sbin");
+    // The search itself is made in the path that the child gets.
+    let mut command = Command::new(name);
+    command.env("PATH", path);
+    command
+}
+
 /// dnsmasq takes its configuration from standard input: that of the tree, which may name another place than where the tree is
 /// now.
 fn start_dnsmasq(settings: &Settings) -> Result<Running> {
@@ -188,7 +199,7 @@ fn start_dnsmasq(settings: &Settings) -> Result<Running> {
     })?;
     let text: String =
         text.lines().filter(|line| !line.starts_with("tftp-root=")).map(|line| format!("{line}\n")).collect();
-    let mut command = Command::new("dnsmasq");
+    let mut command = server("dnsmasq");
     command.args(["--conf-file=-", "--log-facility=-", "--pid-file="]);
     command.arg(format!("--tftp-root={}/tftp", settings.dir.display()));
     // Two boards must not get one address because the server was started again.
@@ -249,9 +260,9 @@ fn start_nbdkit(settings: &Settings, socket: OwnedFd) -> Result<Running> {
     const BECOME: &str = "LISTEN_PID=$$; export LISTEN_PID; exec nbdkit \"$@\" 3<&0 0</dev/null";
     let images = settings.dir.join("images");
     let images = fs::canonicalize(&images).map_err(|error| cannot("open", &images, &error, Exit::Device))?;
-    let found = Command::new("nbdkit").arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status();
+    let found = server("nbdkit").arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status();
     found.map_err(|error| not_started("nbdkit", &error))?;
-    let mut command = Command::new("sh");
+    let mut command = server("sh");
     command.args([
         "-c",
         BECOME,

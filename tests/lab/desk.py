@@ -101,8 +101,14 @@ class Board:
     def type(self, text):
         """Types a text."""
         if self.line is None:
-            self.line = socket.socket(socket.AF_UNIX)
-            self.line.connect(str(self.socket))
+            line = socket.socket(socket.AF_UNIX)
+            deadline = time.monotonic() + SOON
+            # A machine that was just switched on does not listen yet.
+            while line.connect_ex(str(self.socket)):
+                if time.monotonic() > deadline:
+                    raise Failed(f"{self.name} has no serial line; see {self.log}")
+                time.sleep(0.1)
+            self.line = line
             threading.Thread(target=self.read_line, daemon=True).start()
         self.line.sendall(text.encode())
 
@@ -183,6 +189,13 @@ class Desk:
             # The network counts on, whoever had the place before.
             board.before = self.received(board)
             self.boards.append(board)
+
+    def switch_on(self, board):
+        """Switches a board on again that has switched itself off, with the same card."""
+        again = Board(self, board.number, board.identity)
+        self.boards[self.boards.index(board)] = again
+        again.type("")
+        return again
 
     def wait(self):
         """Waits until each board shows its login prompt, and notes what it took."""

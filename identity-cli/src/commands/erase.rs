@@ -53,7 +53,11 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
     }
     // Where a damaged copy is left, the card will not be blank.
     let is_left = card.scan.in_partition(Condition::Corrupt).next().is_some();
-    let undo = if is_left { Undo::Replace } else { Undo::Stamp };
+    let undo = match card.mark() {
+        Some(_) => Undo::Flash,
+        None if is_left => Undo::Replace,
+        None => Undo::Stamp,
+    };
     let records = Record::retired(&card.scan, &CardKey::of_target(&target));
     let kept = writing::keep(&records, &args.target, undo, args.at)?;
     let after = card.after(erase::run(plan, &mut target, &args.target, args.at)?);

@@ -157,7 +157,7 @@ enum FirstCard {
     This,
     /// The target, or another card in the same reader; or none yet, for nothing says which.
     Unknown,
-    /// Another one.
+    /// Another card than the target.
     Another,
 }
 

@@ -159,6 +159,19 @@ pub enum Undo {
     Stamp,
     /// The card will have another identity, which the undo replaces.
     Replace,
+    /// The card is unfinished, and nothing is stamped on it: a flash finishes it, and gives the identity back.
+    Flash,
+}
+
+impl Undo {
+    /// The command, with the record's file.
+    fn command(self, file: &str, card: &str) -> String {
+        match self {
+            Self::Stamp => format!("identity stamp --restore {file} {card}"),
+            Self::Replace => format!("identity stamp --force --restore {file} {card}"),
+            Self::Flash => format!("identity flash --restore {file} IMAGE {card}"),
+        }
+    }
 }
 
 /// Keeps what is going to be destroyed: each record in the state directory, else as a line on standard output; returns the
@@ -178,11 +191,10 @@ pub fn keep(
 }
 
 fn keep_one(record: &Record, card: &str, undo: Undo) -> Result<Option<PathBuf>> {
-    let force = if undo == Undo::Replace { "--force " } else { "" };
     match record::directory().and_then(|directory| record.write(&directory)) {
         Ok(file) => {
             let undo = record.identity.as_ref().map_or_else(String::new, |_| {
-                format!("; undo with `identity stamp {force}--restore {} {card}`", shell::path(&file))
+                format!("; undo with `{}`", undo.command(&shell::path(&file), card))
             });
             let name = record
                 .identity
@@ -202,7 +214,8 @@ fn keep_one(record: &Record, card: &str, undo: Undo) -> Result<Option<PathBuf>> 
             let line = format!("{{\"event\":\"replacing\",\"record\":{line}}}\n");
             say(&format!(
                 "no record can be kept on this host ({reason}): keep the line on standard output that begins with \
-                 {{\"event\":\"replacing\" in a file, and `identity stamp {force}--restore FILE {card}` takes it"
+                 {{\"event\":\"replacing\" in a file, and `{}` takes it",
+                undo.command("FILE", card)
             ));
             print_for_certain(&line).map_err(|failure| nowhere(failure.to_string()))?;
             Ok(None)

@@ -128,3 +128,17 @@ fn a_record_that_is_used_up_meanwhile_is_not_given_twice() {
     );
     assert!(bench.card.bytes() == clone, "something was written");
 }
+
+/// On a card that is unfinished nothing is stamped: what `erase` names is a flash.
+#[test]
+fn what_is_erased_from_an_unfinished_card_comes_back_by_the_command_that_is_named() {
+    let (bench, bytes) = (Bench::stamped(), image(PARTITION_LBA));
+    let path = bench.file("a.img", &bytes);
+    bench.identity("flash").arg(&path).arg(bench.card.path()).fault("FAULT_WRITE", "15000").run().exits(7);
+    let erased = bench.identity("erase --force").arg(bench.card.path()).run().exits(0);
+    let named = erased.stderr.split("undo with `identity ").nth(1).and_then(|rest| rest.split('`').next());
+    let words = named.expect("a way back").replace("IMAGE", &path.display().to_string());
+    assert!(words.starts_with("flash --restore "), "{words}");
+    bench.identity(words).run().exits(0);
+    bench.holds(&bytes, UUID, [52, 6607]);
+}
