@@ -31,6 +31,45 @@ fn map_calls_it_unreadable() {
     }
 }
 
+/// The cache reads and writes whole pages: eight sectors fail with one that is bad. The others are read and written alone.
+#[test]
+fn the_neighbours_of_a_bad_sector_are_read_and_written() {
+    for bad in ["53", "50", "6601"] {
+        let card = stamped();
+        let run = |words: &str| card.identity(words).fault("FAULT_PAGE", bad).run();
+        run("verify").exits(0);
+        run("read --field state").exits(0).prints("valid\n");
+        run(&format!("stamp --uuid {UUID} --hostname panda-03")).exits(0);
+        assert_eq!(card.run("read --field hostname").exits(0).stdout.trim(), "panda-03");
+    }
+    // A slot among the sectors of the table is named, and the rest is known.
+    let card = stamped();
+    let verified = card.identity("verify --format json").fault("FAULT_PAGE", "5").run().exits(0).json();
+    let unreadable: Vec<_> = verified["slots"]
+        .as_array()
+        .expect("slots")
+        .iter()
+        .filter(|slot| slot["state"] == "unreadable")
+        .map(|slot| slot["lba"].as_u64())
+        .collect();
+    assert_eq!(unreadable, [Some(5)], "{verified}");
+    card.identity("verify").fault("FAULT_PAGE", "0").run().exits(7).says(&["cannot read LBA 0 of"]);
+}
+
+/// As a card's controller puts another sector in the place of a bad one when that is written.
+#[test]
+fn a_copy_that_cannot_be_read_is_whole_again_once_it_is_written() {
+    let card = stamped();
+    let before = card.bytes();
+    let run = |words: &str| card.identity(words).fault("FAULT_PAGE", "52").run();
+    run("verify").exits(5).says(&["LBA 52"]);
+    run("repair").exits(0).shows(&["repaired: "]);
+    assert!(card.bytes() == before);
+    let card = stamped();
+    card.identity("erase --force").fault("FAULT_PAGE", "52").run().exits(0);
+    card.run("verify").exits(3);
+}
+
 #[test]
 fn repair_puts_the_second_copy_elsewhere_where_its_place_cannot_be_written() {
     for faults in [&["FAULT_READ"][..], &["FAULT_READ", "FAULT_WRITE"]] {

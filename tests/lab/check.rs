@@ -36,7 +36,6 @@ fn everything_that_two_boards_share_is_found_with_its_line_and_column() {
             format!("a-2,tiger,{OTHER},,,,"),
             "3:5: profile: there is no profiles/tiger.toml; the lab has panda",
         ),
-        (format!("Z-1,panda,{OTHER},,,,"), "1: the lines are not sorted by hostname"),
     ];
     for (line, found) in clashes {
         let lab = lab(&format!("a-1,panda,{UUID},S1,02:00:00:00:00:01,,192.168.7.1\n{line}\n"));
@@ -47,10 +46,61 @@ fn everything_that_two_boards_share_is_found_with_its_line_and_column() {
 }
 
 #[test]
-fn an_address_outside_of_the_subnet_is_found() {
+fn an_address_that_no_board_of_the_network_can_have_is_found() {
     let lab = Lab::with_network("");
-    lab.write("boards.csv", format!("hostname,profile,uuid,ip\na-1,panda,{UUID},192.168.8.1\n"));
-    lab.run(&["check"]).exits(5).shows(&["boards.csv:2:", "ip: 192.168.8.1 is not in 192.168.7.0/24"]);
+    for (ip, what) in [
+        ("192.168.8.1", "is not in 192.168.7.0/24"),
+        ("192.168.7.1", "is the server's own address"),
+        ("192.168.7.0", "is no host's"),
+        ("192.168.7.255", "is no host's"),
+    ] {
+        lab.write("boards.csv", format!("hostname,profile,uuid,ip\na-1,panda,{UUID},{ip}\n"));
+        lab.run(&["check"]).exits(5).shows(&["boards.csv:2:", &format!("ip: {ip} {what}")]);
+    }
+}
+
+/// What git has merged is in no order, and no fault; `sort` moves lines, and changes none.
+#[test]
+fn lines_out_of_order_are_said_and_sorted() {
+    let lab = lab(&format!("b-1,panda,{UUID},,,,\n\na-1 , \"panda\",{OTHER},,,,\r\n"));
+    lab.run(&["check"]).exits(0).says(&["not sorted by hostname; `identity-lab sort` sorts it"]);
+    lab.run(&["sort"]).exits(0);
+    let sorted = format!(
+        "hostname,profile,uuid,serial,mac0,mac1,ip\na-1 , \"panda\",{OTHER},,,,\r\nb-1,panda,{UUID},,,,\n"
+    );
+    assert_eq!(lab.read("boards.csv"), sorted);
+    let answer = lab.run(&["check"]).exits(0);
+    assert_eq!(answer.stderr, "");
+    lab.run(&["sort"]).exits(0).says(&["sorted already"]);
+    assert_eq!(lab.read("boards.csv"), sorted);
+}
+
+#[test]
+fn a_column_that_is_nearly_one_that_is_read_is_found() {
+    let lab = Lab::new();
+    for (column, meant) in
+        [("IP", "ip"), ("mac", "mac0"), ("MAC 1", "mac1"), ("ssh-key", "sshkey"), ("Serial", "serial")]
+    {
+        lab.write("boards.csv", format!("hostname,profile,uuid,{column}\na-1,panda,{UUID},\n"));
+        let found = format!(
+            "boards.csv:1:23: the column `{column}` is read by nobody; the one that is read is `{meant}`"
+        );
+        lab.run(&["check"]).exits(5).shows(&[&found]);
+    }
+    lab.write("boards.csv", format!("hostname,profile,uuid,owner,note\na-1,panda,{UUID},,\n"));
+    lab.run(&["check"]).exits(0);
+}
+
+#[test]
+fn what_add_refuses_is_what_check_would_find() {
+    let lab = Lab::new();
+    for name in ["10.0.0.1", "7", "localhost"] {
+        lab.run(&["add", name, "--profile", "panda"]).exits(2).says(&["resolvers take it for an address"]);
+    }
+    lab.write("lab.toml", "name = \"desk\"\n[defaults]\nprofile = \"tiger\"\n");
+    lab.run(&["check"]).exits(5).shows(&["lab.toml:1: [defaults] profile: there is no profiles/tiger.toml"]);
+    lab.write("boards.csv", format!("hostname,profile,uuid\n<<<<<<< HEAD\na-1,panda,{UUID}\n"));
+    lab.run(&["check"]).exits(4).says(&["boards.csv:2:1: git's mark of a conflict"]);
 }
 
 /// A finding names its file once, and says the same wherever the lab lies.

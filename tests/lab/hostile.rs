@@ -73,7 +73,7 @@ fn lab(texts: &[&str]) -> Lab {
         let text = numbered(text, number);
         let cell = quoted(&text);
         let uuid = format!("{}{number:02}", &UUID[..UUID.len() - 2]);
-        let board = format!("panda-{number:02},panda,{uuid},192.168.7.{number}");
+        let board = format!("panda-{number:02},panda,{uuid},192.168.7.2{number:02}");
         list += &format!("{board},{cell},{},{cell},{cell},{cell},{cell}\n", quoted(&tag(&text)));
     }
     lab.write("boards.csv", list);

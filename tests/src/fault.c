@@ -5,6 +5,8 @@
 //   FAULT_CUT=N:B     the power goes in the N-th write, after B of its bytes: the process ends with status 99
 //   FAULT_READ=LBA    that sector cannot be read, nor any other of a list with commas; ANY: no sector can, the card has
 //                     been pulled
+//   FAULT_PAGE=LBA    that sector cannot be read until it is written, and through the cache none of its page can, nor be
+//                     written in part: what a card's bad sector does to a block device
 //   FAULT_WRITE=LBA   that sector cannot be written
 //   FAULT_FLUSH=1     nothing can be flushed
 //   FAULT_LIE=LBA     that sector, once written, reads back with one bit flipped
@@ -63,7 +65,22 @@ static int covers_any(off64_t at, size_t len, const char *lbas)
 	return 0;
 }
 
-static int lying;
+#define PAGE 4096
+
+static int lying, healed;
+
+static int fails_by_page(int fd, off64_t at, size_t len, int writes)
+{
+	long bad = number("FAULT_PAGE"), page = bad * SECTOR / PAGE;
+
+	if (bad < 0 || healed)
+		return 0;
+	if (fcntl(fd, F_GETFL) & O_DIRECT) {
+		healed = writes && covers(at, len, bad);
+		return !writes && covers(at, len, bad);
+	}
+	return at / PAGE <= page && (off64_t)(at + len - 1) / PAGE >= page;
+}
 
 ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t at)
 {
@@ -74,7 +91,7 @@ ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t at)
 	if (set("FAULT_DENY"))
 		_exit(98);
 	record("write", at / SECTOR);
-	if (covers(at, len, number("FAULT_WRITE"))) {
+	if (covers(at, len, number("FAULT_WRITE")) || fails_by_page(fd, at, len, 1)) {
 		errno = EIO;
 		return -1;
 	}
@@ -97,7 +114,7 @@ ssize_t pread64(int fd, void *bytes, size_t len, off64_t at)
 	ssize_t got;
 
 	record(fcntl(fd, F_GETFL) & O_DIRECT ? "direct" : "read", at / SECTOR);
-	if (is("FAULT_READ", "ANY") || covers_any(at, len, set("FAULT_READ"))) {
+	if (is("FAULT_READ", "ANY") || covers_any(at, len, set("FAULT_READ")) || fails_by_page(fd, at, len, 0)) {
 		errno = EIO;
 		return -1;
 	}
