@@ -62,11 +62,11 @@ fn an_address_that_no_board_of_the_network_can_have_is_found() {
 /// What git has merged is in no order, and no fault; `sort` moves lines, and changes none.
 #[test]
 fn lines_out_of_order_are_said_and_sorted() {
-    let lab = lab(&format!("b-1,panda,{UUID},,,,\n\na-1 , \"panda\",{OTHER},,,,\r\n"));
+    let lab = lab(&format!("b-1,panda,{UUID},,,,\n\na-1 ,\"panda\",{OTHER},,,,\r\n"));
     lab.run(&["check"]).exits(0).says(&["not sorted by hostname; `identity-lab sort` sorts it"]);
     lab.run(&["sort"]).exits(0);
     let sorted = format!(
-        "hostname,profile,uuid,serial,mac0,mac1,ip\na-1 , \"panda\",{OTHER},,,,\r\nb-1,panda,{UUID},,,,\n"
+        "hostname,profile,uuid,serial,mac0,mac1,ip\na-1 ,\"panda\",{OTHER},,,,\r\nb-1,panda,{UUID},,,,\n"
     );
     assert_eq!(lab.read("boards.csv"), sorted);
     let answer = lab.run(&["check"]).exits(0);
