@@ -297,6 +297,12 @@ pub fn tree(dir: &Path) -> Result<PathBuf> {
             "{shown} is no tree of `identity-lab netboot`; make it: `identity-lab netboot {shown}`"
         )));
     }
-    // Its own name is kept: `netboot` exchanges what it leads to.
-    std::path::absolute(dir).map_err(|error| cannot("find", dir, &error, Exit::Device))
+    // Its own name is kept: `netboot` exchanges what it leads to. dnsmasq takes no path with `..` in it.
+    let failed = |error: io::Error| cannot("find", dir, &error, Exit::Device);
+    match dir.file_name() {
+        Some(name) => {
+            fs::canonicalize(crate::replace::parent(dir)).map(|parent| parent.join(name)).map_err(failed)
+        }
+        None => fs::canonicalize(dir).map_err(failed),
+    }
 }
