@@ -223,7 +223,7 @@ fn open_postgres(address: &str) -> Result<Connection> {
 #[cfg(not(feature = "postgres"))]
 fn open_postgres(address: &str) -> Result<Connection> {
     Err(Failure::refused(format!(
-        "journal {address}: this identity-lab was built without PostgreSQL; the Debian package has it, and so has \
+        "journal {address}: this identity-lab was built without PostgreSQL; the Debian packages for amd64 and arm64 have it, and so has \
          `cargo install --locked --path identity-lab --features postgres`"
     )))
 }
