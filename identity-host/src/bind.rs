@@ -7,7 +7,7 @@ use identity_core::field::kind;
 use identity_core::{Identity, State};
 
 use crate::device::{Card, Cid};
-use crate::error::{Error, Result};
+use crate::error::{Binding, Error, Result};
 use crate::plan::{self, Plan, Step};
 use crate::scan::Scan;
 use crate::surroundings::Surroundings;
@@ -60,7 +60,7 @@ pub fn prepare(
     let latest = match (scan.state(), scan.latest()) {
         (State::Valid | State::Degraded, Some(latest)) => latest,
         (State::Cloned | State::Moved, Some(latest)) if request.force => latest,
-        _ => return Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) }),
+        _ => return Err(card.state_error(path)),
     };
     if request.if_unbound && scan.state() != State::Valid {
         return Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) });
@@ -68,6 +68,7 @@ pub fn prepare(
     if let Some(lba) = scan.lone_copy().filter(|_| !request.force) {
         return Err(Error::LoneCopy { path: path.to_owned(), lba });
     }
+    check_is_here(request, latest, scan.surroundings(), path)?;
     let identity = bound(request, latest, scan.surroundings(), path)?;
     if identity.fields() == latest.fields() && scan.state() == State::Valid {
         let identity = latest.clone();
@@ -87,6 +88,22 @@ pub fn prepare(
         return Err(Error::CopyBesidePair { path: path.to_owned(), lba: beside.lba() });
     }
     Ok(Prepared { card, identity, plan })
+}
+
+/// Whether what is named to bind to is what is there, as far as that is known.
+fn check_is_here(request: &Request, latest: &Identity, here: &Surroundings, path: &Path) -> Result<()> {
+    let elsewhere = |binding| Err(Error::NotHere { path: path.to_owned(), binding });
+    if let (Some(bound), Ok(found), false) = (request.cid, here.card, request.unbind)
+        && bound != found
+    {
+        return elsewhere(Binding::Card { bound, found });
+    }
+    match (request.board.as_ref().and_then(Option::as_deref), here.board(latest)) {
+        (Some(bound), Some(found)) if bound != found && !request.unbind => {
+            elsewhere(Binding::Board { bound: bound.to_owned(), found: found.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_bound(identity: &Identity) -> bool {

@@ -40,7 +40,7 @@ pub fn prepare(
     let is_empty = plan.steps.is_empty() && state != State::Unreadable;
     let is_refused = is_empty || is_doubtful && !force;
     if is_refused {
-        return Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) });
+        return Err(card.state_error(path));
     }
     card.check_may_destroy(path, force)?;
     Ok(Prepared { card, plan })

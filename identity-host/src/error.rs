@@ -63,6 +63,15 @@ pub enum Error {
         /// What is on it.
         scan: Box<Scan>,
     },
+    /// The card is blank, and could not be stamped as it is.
+    NotReady {
+        /// Device or image file of the card.
+        path: PathBuf,
+        /// What is on it.
+        scan: Box<Scan>,
+        /// Why it could not be stamped.
+        why: Box<Error>,
+    },
     /// The card has an identity, and nobody has asked to replace it.
     IdentityPresent {
         /// Device or image file of the card.
@@ -193,6 +202,13 @@ pub enum Error {
         /// Device or image file of the card.
         path: PathBuf,
         /// What it is bound to.
+        binding: Binding,
+    },
+    /// The identity was to be bound to another card, or another board, than the one that is there.
+    NotHere {
+        /// Device or image file of the card.
+        path: PathBuf,
+        /// What was named, and what is there.
         binding: Binding,
     },
     /// The identity is bound to something, and only one that is bound to nothing was to be bound.

@@ -80,6 +80,8 @@ pub enum FlashProblem {
     },
     /// The card cannot be flushed.
     Flush(io::Error),
+    /// The first write failed, and the card is as it was.
+    NotBegun(Box<Error>),
     /// The thread that reads the image has ended without a word.
     ReaderGone,
     /// The flash was begun, and failed.

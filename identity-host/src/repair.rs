@@ -104,7 +104,7 @@ pub fn prepare(
             }
             make_whole(card, request, path)
         }
-        _ => Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) }),
+        _ => Err(card.state_error(path)),
     }
 }
 

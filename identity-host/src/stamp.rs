@@ -228,6 +228,7 @@ fn decide(
     path: &Path,
 ) -> Result<(Identity, Effect)> {
     let scan = &card.scan;
+    let present = || Error::IdentityPresent { path: path.to_owned(), scan: Box::new(scan.clone()) };
     let fresh = |effect| fresh.map(|fresh| (fresh, effect)).ok_or(Error::NoProfile);
     match (scan.state(), scan.latest()) {
         (State::Blank, _) => fresh(Effect::New),
@@ -240,9 +241,16 @@ fn decide(
                 latest.ok_or_else(|| Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) })?;
             Ok((update(request, latest)?, Effect::Update))
         }
+        // Whose it is, is for a binding to say: an update would leave it as doubtful, a new one with its UUID would be its double.
+        (State::Cloned | State::Moved, Some(latest)) if request.uuid == Some(latest.uuid()) => Err(present()),
         (State::Unreadable, _) => Err(Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) }),
         _ if request.force => fresh(Effect::Replacement),
-        _ => Err(Error::IdentityPresent { path: path.to_owned(), scan: Box::new(scan.clone()) }),
+        // Where even a change would be refused, that is what a person has to know first.
+        (State::Valid, _) => {
+            card.choose(&request.at, false, path)?;
+            Err(present())
+        }
+        _ => Err(present()),
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use identity_core::copy::NotACopy;
 use identity_core::search::Condition;
 #[cfg(feature = "stamp")]
-use identity_core::{Identity, StoredCopy};
+use identity_core::{Identity, State, StoredCopy};
 use identity_layout::mark::Mark;
 
 use crate::device::Card;
@@ -138,6 +138,19 @@ impl WholeCard {
             is_data && self.first_sectors.check(*lba).is_err()
         };
         written.filter(is_foreign).collect()
+    }
+
+    /// That the state of the card does not allow what was asked for; of a blank one, also why it could not be stamped. `path` is
+    /// for messages.
+    pub fn state_error(self, path: &Path) -> Error {
+        let is_too_short = self.scan.sectors().iter().all(|sector| sector.condition == Condition::Absent);
+        let is_blank = self.scan.state() == State::Blank && !is_too_short;
+        let why = self.choose(&[], false, path).err();
+        let (path, scan) = (path.to_owned(), Box::new(self.scan));
+        match why.filter(|_| is_blank) {
+            Some(why) => Error::NotReady { path, scan, why: Box::new(why) },
+            None => Error::State { path, scan },
+        }
     }
 
     /// Two places for the copies: those that were named, if any; else where the copies are, or slots. `path` is for messages.

@@ -96,7 +96,7 @@ impl Exit {
             | Error::Step { .. }
             | Error::NotProved { .. }
             | Error::UnreadablePlace { .. } => Self::Device,
-            Error::State { scan, .. } => Self::of_verified(scan.state()),
+            Error::State { scan, .. } | Error::NotReady { scan, .. } => Self::of_verified(scan.state()),
             Error::NewerCopy { .. } => Self::Corrupt,
             Error::NothingToKeep { .. } => Self::Usage,
             Error::Value(_) | Error::SameMac { .. } | Error::NoProfile | Error::Places(_) => Self::Usage,
@@ -113,6 +113,7 @@ impl Exit {
             | Error::ForeignAtPeer { .. }
             | Error::BoundElsewhere { .. }
             | Error::BoundAlready { .. }
+            | Error::NotHere { .. }
             | Error::NoCid { .. }
             | Error::NoBoard { .. }
             | Error::NotOurDirectory { .. } => Self::Refused,
@@ -149,7 +150,11 @@ impl Exit {
             Error::Flash { problem: FlashProblem::NoPlace { cause, .. }, .. } => Self::of_error(cause),
             #[cfg(feature = "flash")]
             Error::Flash {
-                problem: FlashProblem::Medium { .. } | FlashProblem::Flush(_) | FlashProblem::ReaderGone,
+                problem:
+                    FlashProblem::Medium { .. }
+                    | FlashProblem::Flush(_)
+                    | FlashProblem::NotBegun(_)
+                    | FlashProblem::ReaderGone,
                 ..
             } => Self::Device,
             #[cfg(feature = "flash")]

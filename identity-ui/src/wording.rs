@@ -47,6 +47,7 @@ pub fn error(error: &Error) -> String {
         Error::State { path, scan } => {
             state(scan, path).unwrap_or_else(|| format!("{} is valid", shell::path(path)))
         }
+        Error::NotReady { path, scan, why } => not_ready(scan, path, why),
         Error::IdentityPresent { path, scan } => match (scan.state(), scan.latest()) {
             (State::Degraded, Some(identity)) if scan.lone_copy().is_some() => format!(
                 "{}, in one copy; complete it with `identity repair --keep {} {card}`, or replace it with `identity stamp \
@@ -56,11 +57,12 @@ pub fn error(error: &Error) -> String {
                 card = card(scan, path)
             ),
             (State::Valid | State::Degraded, Some(identity)) => format!(
-                "{}; change it with `identity stamp --uuid {} --hostname NAME {card}`, or replace it with `identity stamp \
-                 --force --profile NAME {card}`",
+                "{}; change it with `identity stamp{force} --uuid {} --hostname NAME {card}`, or replace it with `identity \
+                 stamp --force --profile NAME {card}`",
                 has(path, identity),
                 identity.uuid(),
-                card = card(scan, path)
+                card = card(scan, path),
+                force = force(scan)
             ),
             _ => state(scan, path).unwrap_or_default(),
         },
@@ -167,7 +169,7 @@ pub fn error(error: &Error) -> String {
         Error::BoundElsewhere { path, binding } => {
             let shown = shell::path(path);
             let own =
-                format!("give this card an identity of its own: `identity stamp --profile NAME {shown}`");
+                format!("give this card an identity of its own: `identity stamp --force --profile NAME {shown}`");
             match binding {
                 Binding::Card { bound, found } => format!(
                     "{shown}: the identity is bound to the card with CID {bound}, but this card has CID {found}; {own}"
@@ -178,6 +180,18 @@ pub fn error(error: &Error) -> String {
                     )
                 }
             }
+        }
+        Error::NotHere { path, binding } => {
+            let shown = shell::path(path);
+            let (what, given, found) = match binding {
+                Binding::Card { bound, found } => ("card with CID", bound.to_string(), found.to_string()),
+                Binding::Board { bound, found } => ("board", bound.clone(), found.clone()),
+            };
+            let option = if matches!(binding, Binding::Card { .. }) { "--cid" } else { "--board" };
+            format!(
+                "{shown}: {option} names the {what} {given}, but this is the {what} {found}, where an identity that is bound so is \
+                 not taken; leave the value out to bind it to this one"
+            )
         }
         Error::BoundAlready { path } => format!(
             "{0}: the identity is bound already, and to another card or board; `identity verify {0}` shows to which; give --force to \
@@ -353,6 +367,14 @@ pub fn blank_and_not_ready(scan: &Scan, path: &Path, why: &NotReady<'_>) -> Stri
             }
         }
         NotReady::Part(file, offset) => format!("{blank}; {}", part(path, file, *offset)),
+    }
+}
+
+/// That a card is blank, and the error that a stamp would end with.
+fn not_ready(scan: &Scan, path: &Path, why: &Error) -> String {
+    match why {
+        Error::NoSlots { verdicts, .. } => blank_and_not_ready(scan, path, &NotReady::NoSlots(verdicts)),
+        why => format!("{}; {}", blank(scan, path), error(why)),
     }
 }
 
@@ -995,6 +1017,9 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
         }
         FlashProblem::Medium { lbas, problem } => medium(path, lbas, problem),
         FlashProblem::Flush(error) => format!("{shown}: cannot be flushed: {}", plain(error)),
+        FlashProblem::NotBegun(cause) => {
+            format!("{}; {shown} is as it was: run the same command again, or replace the card", error(cause))
+        }
         FlashProblem::ReaderGone => "the thread that reads the image ended unexpectedly".into(),
         FlashProblem::Unfinished { cause, identity, on_card, record } => {
             let place = match (identity, on_card, record) {

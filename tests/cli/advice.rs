@@ -130,14 +130,16 @@ fn os() -> (tempfile::TempDir, String) {
 fn a_card_without_a_table() {
     let (_dir, image) = os();
     let no_table = || Image::zeroed(SECTORS as u64 * 512);
-    each(
-        no_table,
-        "stamp --profile panda",
-        &[
-            ("sfdisk --label dos", &[], can_be_stamped),
-            ("identity flash IMAGE", &[("IMAGE", &image)], can_be_stamped),
-        ],
-    );
+    for verb in ["stamp --profile panda", "read", "verify", "repair", "erase", "bind --board=SN7", "derive"] {
+        each(
+            no_table,
+            verb,
+            &[
+                ("sfdisk --label dos", &[], can_be_stamped),
+                ("identity flash IMAGE", &[("IMAGE", &image)], can_be_stamped),
+            ],
+        );
+    }
 }
 
 #[test]
@@ -274,6 +276,14 @@ fn copies_in_a_partition() {
         card
     };
     each(covered, "verify", &[("identity repair --force", &[], is_whole)]);
+    each(
+        covered,
+        "stamp --profile x",
+        &[
+            ("identity stamp --force --uuid", &[], is_changed),
+            ("identity stamp --force --profile", &[], is_new),
+        ],
+    );
     let card = covered();
     run(&card, "repair").exits(6).says(&["--dry-run", "--force"]);
     run(&card, "repair --dry-run").exits(0).shows(&["LBA 6607", "in a partition"]);
@@ -315,7 +325,7 @@ fn an_unfinished_flash() {
         card
     };
     let stamp = format!("stamp --uuid {UUID} --hostname h");
-    for verb in ["read", "verify", &stamp, "bind --board=SN7"] {
+    for verb in ["read", "verify", &stamp, "stamp --profile x", "bind --board=SN7"] {
         each(
             unfinished,
             verb,
@@ -380,6 +390,24 @@ fn undo() {
     each(stamped, "erase", &[("identity stamp --restore", &[], back)]);
     each(stamped, "stamp --force --profile beagle", &[("identity stamp --force --restore", &[], back)]);
     let (_dir, image) = os();
+    // Nothing can be stamped on it as it is: a flash gives it a table and its identity.
+    let half_a_gpt = || {
+        let card = stamped();
+        let mut header = [0; 512];
+        header[..8].copy_from_slice(b"EFI PART");
+        card.put(0, &Card::new(SECTORS).mbr(1, 0xee, 1, SECTORS as u32 - 1).bytes()[..512]).put(1, &header);
+        card
+    };
+    let unfinished = || {
+        let card = stamped();
+        card.put(0, &Mark::new("os.img", Some(5)).encode());
+        card
+    };
+    for make in [half_a_gpt, unfinished] {
+        let named = commands(&run(&make(), "erase").exits(0));
+        assert!(named.len() == 1 && named[0].starts_with("identity flash --restore "), "{named:?}");
+        each(make, "erase", &[("identity flash --restore", &[("IMAGE", &image)], back)]);
+    }
     let flash = format!("flash --force --profile beagle {image}");
     each(stamped, &flash, &[("identity stamp --force --restore", &[], back)]);
     let two = || {

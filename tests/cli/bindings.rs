@@ -54,8 +54,10 @@ fn a_copy_of_a_bound_card_is_cloned() {
     }
     assert!(!other.identity("read --format shell").run().stdout.contains(UUID));
     let before = image.bytes();
-    for verb in [format!("stamp --uuid {UUID} --hostname x"), "repair".into(), "bind".into(), "erase".into()]
-    {
+    let update = format!("stamp --uuid {UUID} --hostname x");
+    let forced = format!("{update} --force");
+    let double = format!("stamp --uuid {UUID} --profile x --force");
+    for verb in [&update, &forced, &double, "repair", "bind", "erase"] {
         let code = if verb.starts_with("stamp") { 6 } else { 5 };
         other.identity(verb).arg("/dev/mmcblk0").run().exits(code).says_one_sentence().says(&["cloned"]);
     }
@@ -158,7 +160,14 @@ fn bind_refuses_where_it_cannot_know_and_says_how_else() {
     let Some(card) = Loop::attach(image.path(), &[]) else { return };
     // Another card's CID would make a clone of it at once.
     let wrong = board(&card, CID, None).identity(format!("bind --cid {OTHER_CID}")).run();
-    wrong.exits(6).says_one_sentence().says(&["is bound to the card with CID", STORED]);
+    wrong.exits(6).says_one_sentence().says(&[
+        "--cid names",
+        &OTHER_CID.to_lowercase()[..30],
+        STORED,
+        "leave",
+    ]);
+    let wrong = board(&card, CID, Some("SN7")).identity("bind --board=SN8").run();
+    wrong.exits(6).says_one_sentence().says(&["--board names", "SN8", "SN7"]);
     assert_eq!(image.copy(52).generation(), 1);
 }
 

@@ -151,6 +151,32 @@ fn what_was_given_back_is_given_to_no_second_card_without_a_word() {
     host.restore("--force", &newer, card.path()).exits(0);
 }
 
+/// A command that was stopped is run again: it is the same file, and whoever was stopped has given nothing to another.
+#[test]
+fn a_restore_that_was_stopped_is_completed() {
+    let host = Host::new();
+    let document = host.path("work/backup.json");
+    fs::write(&document, card().run("read --format json").stdout).unwrap();
+    let restore = || host.identity("stamp --restore").arg(&document);
+    let blank = Image::mbr();
+    restore().arg(blank.path()).fault("FAULT_WRITE", "6607").run().exits(7);
+    restore().arg(blank.path()).run().exits(0);
+    blank.run("verify").exits(0);
+    // By now it is known to be there, and a blank card in its place may be another one.
+    fs::write(blank.path(), Image::mbr().bytes()).unwrap();
+    blank.unchanged_by(|| restore().arg(blank.path()).run()).exits(6).says(&["was given to"]);
+
+    let host = Host::new();
+    let half = Image::mbr();
+    let restore = || host.identity("stamp --restore").arg(&document);
+    restore().arg(half.path()).fault("FAULT_WRITE", "52").run().exits(7);
+    let said = half.unchanged_by(|| restore().arg(half.path()).run()).exits(6).says_one_sentence();
+    let repair = format!("repair --keep {UUID}");
+    said.says(&["in one copy", &repair]);
+    half.run(repair).exits(0);
+    half.run("verify").exits(0);
+}
+
 #[test]
 fn what_a_new_image_has_got_is_noted_by_its_name() {
     let (host, card) = (Host::new(), card());

@@ -7,12 +7,14 @@ use identity_core::identity::MacSource;
 use identity_core::{Identity, Uuid, derive};
 use serde::Serialize;
 
-use identity_host::default_card;
+use identity_host::default_card::{self, FoundCard};
 use identity_host::document::{MacAddress, machine_id};
 use identity_host::error::Error;
+#[cfg(feature = "stamp")]
+use identity_host::whole_card::WholeCard;
 use identity_ui::lines::Lines;
 use identity_ui::output::{json, print};
-use identity_ui::{Exit, Result};
+use identity_ui::{Exit, Failure, Result};
 
 use super::warn;
 use crate::args::{DeriveArgs, DeriveSource, Format};
@@ -63,6 +65,18 @@ fn read(path: &Path, hint_lba: Option<u32>) -> Result<Identity> {
             warn(&found.scan, path);
             Ok(identity.clone())
         }
-        _ => Err(Error::State { path: found.path, scan: Box::new(found.scan) }.into()),
+        _ => Err(refused(found, hint_lba)),
     }
+}
+
+/// That the card has no identity for a board; with what writes, also why a blank one could not get one as it is.
+fn refused(found: FoundCard, hint_lba: Option<u32>) -> Failure {
+    #[cfg(feature = "stamp")]
+    if let Ok(card) = WholeCard::read(&found.target, &found.path, hint_lba, found.scan.surroundings().clone())
+    {
+        return card.state_error(&found.path).into();
+    }
+    #[cfg(not(feature = "stamp"))]
+    let _ = hint_lba;
+    Error::State { path: found.path, scan: Box::new(found.scan) }.into()
 }

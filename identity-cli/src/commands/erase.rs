@@ -55,6 +55,8 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
     let is_left = card.scan.in_partition(Condition::Corrupt).next().is_some();
     let undo = match card.mark() {
         Some(_) => Undo::Flash,
+        // Nothing is stamped on it as it is.
+        None if card.choose(&[], false, &args.target).is_err() => Undo::Flash,
         None if is_left => Undo::Replace,
         None => Undo::Stamp,
     };

@@ -95,9 +95,15 @@ fn refused(error: Error, target: &Target, args: &StampArgs, kept: Option<&Kept>)
     {
         let (shown, file) = (shell::path(&args.target), shell::path(file));
         if kept.is_some_and(|kept| kept.identity.uuid() == identity.uuid()) {
-            return Failure::refused(format!(
-                "{shown} has the identity in {file} already; `identity verify {shown}` shows whether it is whole"
-            ));
+            let way_out = match scan.lone_copy() {
+                Some(_) => format!(
+                    "in one copy: complete it with `identity repair --keep {} {}`",
+                    identity.uuid(),
+                    wording::card(scan, &args.target)
+                ),
+                None => format!("and already; `identity verify {shown}` shows whether it is whole"),
+            };
+            return Failure::refused(format!("{shown} has the identity in {file}, {way_out}"));
         }
         return Failure::refused(format!(
             "{shown} has the identity {} ({}); give --force to put that in {file} in its place; a record of the other is kept",

@@ -159,7 +159,7 @@ pub enum Undo {
     Stamp,
     /// The card will have another identity, which the undo replaces.
     Replace,
-    /// The card is unfinished, and nothing is stamped on it: a flash finishes it, and gives the identity back.
+    /// Nothing is stamped on the card as it is, for example an unfinished one: a flash mends it, and gives the identity back.
     Flash,
 }
 

@@ -72,6 +72,8 @@ pub fn run(
     };
     let record = write_record(&plan, &key, records, &mark)?;
     let format = source.format;
+    write::begin(card, &mark, path)
+        .map_err(|error| not_begun(error, card, &plan, path, (records, &key), record.as_deref()))?;
     let job = Job {
         plan: &plan,
         card: &mut *card,
@@ -147,6 +149,25 @@ fn forget(plan: &FlashPlan, records: &Path, card: &CardKey) -> Result<()> {
         kept.is_given(records, card)?;
     }
     record::remove_pending(records, card, identity.uuid())
+}
+
+/// Of a card that is as it was: no record says that it is unfinished. Of any other: as [`unfinished`].
+fn not_begun(
+    cause: Error,
+    card: &dyn WritableCard,
+    plan: &FlashPlan,
+    path: &Path,
+    (records, key): (&Path, &CardKey),
+    record: Option<&Path>,
+) -> Error {
+    if !matches!(cause, Error::Flash { problem: FlashProblem::NotBegun(_), .. }) {
+        return unfinished(cause, card, plan, path, record.map(Path::to_owned));
+    }
+    if let Choice::Keep(identity) = &plan.choice {
+        // A record that stays is used up by the next flash.
+        let _ = record::remove_pending(records, key, identity.uuid());
+    }
+    cause
 }
 
 /// Where the identity of a half-written card is.

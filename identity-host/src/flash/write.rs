@@ -28,7 +28,7 @@ use super::plan::{FlashPlan, LAST_SECTORS};
 use super::progress::{Phase, Progress, Quiet};
 use super::read_back::{self, Written};
 use super::{CHUNK_LEN, FlashProblem, MediumProblem};
-use crate::device::{Buffer, SECTOR_LEN, WritableCard};
+use crate::device::{Buffer, SECTOR_LEN, Sector, WritableCard};
 use crate::error::{Error, Result};
 use crate::execute;
 use crate::image::bmap::{Bmap, Checker};
@@ -87,7 +87,22 @@ fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok
     serializer.serialize_f64(time.as_secs_f64())
 }
 
-/// Writes the image, in the order above.
+/// Puts the mark into LBA 0, the first step of the order above.
+///
+/// # Errors
+/// [`FlashProblem::NotBegun`] if LBA 0 certainly holds something else yet; else [`FlashProblem::Medium`] or
+/// [`FlashProblem::Flush`].
+pub fn begin(card: &mut dyn WritableCard, mark: &Mark, path: &Path) -> Result<()> {
+    let sector = mark.encode();
+    write_proved(card, 0, &sector, path).map_err(|cause| match card.read_back(0) {
+        Ok(lba0) if Mark::parse(&lba0).is_none() => {
+            Error::Flash { path: path.to_owned(), problem: FlashProblem::NotBegun(Box::new(cause)) }
+        }
+        _ => cause,
+    })
+}
+
+/// Writes the image behind the mark, in the order above.
 ///
 /// # Errors
 /// [`FlashProblem::Medium`] when the card fails, [`Error::Image`] when the image turns out to be wrong,
@@ -108,7 +123,6 @@ pub fn run(mut job: Job<'_>) -> Result<Summary> {
         zero_len: 0,
     };
     let card = &mut *job.card;
-    writer.write_proved(card, 0, &job.mark.encode())?;
     execute::run(&job.plan.copies, card, job.path)?;
 
     job.progress.begin(Phase::Write);
@@ -144,7 +158,7 @@ pub fn run(mut job: Job<'_>) -> Result<Summary> {
             }
         }
     };
-    writer.flush(card)?;
+    flush(card, writer.path)?;
     job.progress.end(writer.written_len + writer.zero_len);
     let mut write_time = started.elapsed();
     if let Some(written) = &writer.written {
@@ -208,11 +222,6 @@ impl Writer<'_> {
         FlashProblem::medium(self.path, lba..=last, problem)
     }
 
-    fn flush(&self, card: &mut dyn WritableCard) -> Result<()> {
-        card.flush()
-            .map_err(|error| Error::Flash { path: self.path.to_owned(), problem: FlashProblem::Flush(error) })
-    }
-
     /// Clears what the image has not been written over. To be called while LBA 0 holds the mark, so that no cut leaves the
     /// new table with what is left of the old system. Returns what was cleared.
     fn clear(
@@ -244,7 +253,7 @@ impl Writer<'_> {
         self.written = Some(Vec::new());
         self.discards = Discards::DoNot;
         self.write(card, lba, bytes)?;
-        self.flush(card)?;
+        flush(card, self.path)?;
         let written = self.written.as_deref().unwrap_or_default();
         read_back::check(written, card, self.path, &mut Quiet, &Stop::default())
     }
@@ -331,16 +340,21 @@ impl Writer<'_> {
         buffer[..rest.len()].copy_from_slice(rest);
         self.write_checked(card, 1, &buffer[..rest.len()])?;
         self.written_len += SECTOR_LEN as u64;
-        self.write_proved(card, 0, lba0)
+        write_proved(card, 0, lba0, self.path)
     }
+}
 
-    fn write_proved(&self, card: &mut dyn WritableCard, lba: u64, sector: &[u8; SECTOR_LEN]) -> Result<()> {
-        let failed = |problem| self.error(lba, SECTOR_LEN, problem);
-        card.write(lba, sector).map_err(|error| failed(MediumProblem::Write(error)))?;
-        self.flush(card)?;
-        let back = card.read_back(lba).map_err(|error| failed(MediumProblem::ReadBack(error)))?;
-        if back == *sector { Ok(()) } else { Err(failed(MediumProblem::Differs)) }
-    }
+fn write_proved(card: &mut dyn WritableCard, lba: u64, sector: &Sector, path: &Path) -> Result<()> {
+    let failed = |problem| FlashProblem::medium(path, lba..=lba, problem);
+    card.write(lba, sector).map_err(|error| failed(MediumProblem::Write(error)))?;
+    flush(card, path)?;
+    let back = card.read_back(lba).map_err(|error| failed(MediumProblem::ReadBack(error)))?;
+    if back == *sector { Ok(()) } else { Err(failed(MediumProblem::Differs)) }
+}
+
+fn flush(card: &mut dyn WritableCard, path: &Path) -> Result<()> {
+    let failed = |error| Error::Flash { path: path.to_owned(), problem: FlashProblem::Flush(error) };
+    card.flush().map_err(failed)
 }
 
 /// By words of 16 bytes, which compilers turn into vector instructions.

@@ -22,6 +22,14 @@ pub struct Given {
     pub card: CardKey,
     /// When, in nanoseconds of Unix time; not before the record that it came from.
     at: u64,
+    /// Whether it is on the card for certain: whoever is stopped meanwhile has left a note that only says that it was begun.
+    #[serde(default = "yes")]
+    finished: bool,
+}
+
+/// Of notes from before they told.
+fn yes() -> bool {
+    true
 }
 
 impl Given {
@@ -54,14 +62,20 @@ impl Given {
         }
     }
 
-    /// Notes that `card` has got the identity, whose record was written at `recorded`.
+    /// Notes that `card` has got the identity, whose record was written at `recorded`, or, not `finished`, that it is about to.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write(directory: &Path, uuid: Uuid, card: &CardKey, recorded: Option<u64>) -> Result<()> {
+    pub fn write(
+        directory: &Path,
+        uuid: Uuid,
+        card: &CardKey,
+        recorded: Option<u64>,
+        finished: bool,
+    ) -> Result<()> {
         let path = Self::path(directory, uuid);
         // A clock that was set back makes no old record a new one.
-        let note = Self { card: card.clone(), at: now().max(recorded.unwrap_or(0)) };
+        let note = Self { card: card.clone(), at: now().max(recorded.unwrap_or(0)), finished };
         let write = || -> io::Result<()> {
             make_directory(directory)?;
             let mut file = NewFile::make(directory, 0o600)?;
@@ -72,9 +86,16 @@ impl Given {
         write().map_err(|error| Error::io(&path, Action::WriteRecord, error))
     }
 
-    /// Whether it names this card.
-    pub fn is_to(&self, card: &CardKey) -> bool {
-        self.card == *card
+    /// Whether it names this card, and says that the identity is on it.
+    pub fn is_finished(&self, card: &CardKey) -> bool {
+        self.finished && self.card == *card
+    }
+
+    /// Whether it certainly names this card: the CIDs say, or it is an image file, and whoever was to put the identity there was
+    /// stopped. Twenty cards go through one reader under one path.
+    pub fn is_certainly(&self, card: &CardKey) -> bool {
+        let is_same = self.card.cid.is_some() && self.card.cid == card.cid;
+        is_same || !self.finished && self.card == *card && card.path.is_file()
     }
 
     /// Whether a record of `card`, written at `recorded` when its identity went, is later than this: what was given then is

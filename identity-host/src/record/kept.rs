@@ -92,9 +92,8 @@ impl Kept {
     /// The card that got this identity from a file on this host and may have it yet, unless that is certainly the card `key`.
     /// `given` is the note in the place for records.
     pub fn given_to(&self, given: Option<&Given>, key: &CardKey) -> Option<CardKey> {
-        let is_same = |card: &CardKey| card.cid.is_some() && card.cid == key.cid;
         let open =
-            |given: &&Given| !is_same(&given.card) && !given.is_over(self.card.as_ref(), self.retired_at);
+            |given: &&Given| !given.is_certainly(key) && !given.is_over(self.card.as_ref(), self.retired_at);
         given.filter(open).map(|given| given.card.clone())
     }
 
@@ -108,10 +107,10 @@ impl Kept {
             return Ok(());
         }
         let uuid = self.identity.uuid();
-        if Given::read(directory, uuid)?.is_some_and(|given| given.is_to(key)) {
+        if Given::read(directory, uuid)?.is_some_and(|given| given.is_finished(key)) {
             return Ok(());
         }
-        Given::write(directory, uuid, key, self.retired_at)
+        Given::write(directory, uuid, key, self.retired_at, true)
     }
 
     /// Whether it is of this card, by all that is known of both.
@@ -157,7 +156,7 @@ impl Kept {
             return Err(Error::GivenBefore { path: path.to_owned(), uuid, card: given.card });
         }
         if !is_pending(&self.file, directory) {
-            Given::write(directory, uuid, key, self.retired_at)?;
+            Given::write(directory, uuid, key, self.retired_at, false)?;
         }
         Ok(claim)
     }

@@ -30,10 +30,13 @@ fn a_card_that_fails_half_way() {
         bench.flash("", &path).exits(0);
         bench.holds(&bytes, UUID, [52, 6607]);
     }
-    // Nothing is unfinished where nothing could be begun; the record stays until the next try.
+    // Nothing is unfinished where nothing could be begun.
     let bench = Bench::stamped();
     let path = bench.file("a.img", &bytes);
-    bench.identity("flash").arg(&path).arg(bench.card.path()).fault("FAULT_WRITE", "0").run().exits(7);
+    let failed = bench.identity("flash").arg(&path).arg(bench.card.path()).fault("FAULT_WRITE", "0").run();
+    failed.exits(7).says_one_sentence().says(&["LBA 0", "is as it was", "run the same command again"]);
+    bench.card.run("verify").exits(0).is_quiet();
+    assert!(bench.records().is_empty());
     assert_eq!(bench.card.run("read --field uuid").exits(0).stdout.trim(), UUID);
     bench.flash("", &path).exits(0);
     bench.holds(&bytes, UUID, [52, 6607]);
