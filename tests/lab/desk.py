@@ -44,8 +44,19 @@ def output(*command):
     return done.stdout.strip()
 
 
+def check_programs():
+    """Before anything is made, which takes minutes: what nothing here installs for somebody who is not root."""
+    wanted = [("cargo", "cargo"), ("qemu-system-arm", "qemu-system-arm"), ("dnsmasq", "dnsmasq-base"), ("nbdkit", "nbdkit")]
+    wanted += [("ip", "iproute2"), ("mmdebstrap", "mmdebstrap"), ("mksquashfs", "squashfs-tools"), ("newuidmap", "uidmap")]
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    missing = [package for program, package in wanted if not shutil.which(program, path=path)]
+    if missing and os.geteuid() != 0:
+        raise Failed(f"programs are missing; on Debian: apt install {' '.join(missing)}")
+
+
 def enter(boards, arguments):
     """Makes what the boards need, and starts this program again in a network of its own."""
+    check_programs()
     if not os.environ.get("IDENTITY_LAB_BIN"):
         print("compiling identity-lab", file=sys.stderr)
         subprocess.run(["cargo", "build", "--quiet", "--locked", "--package", "sd-card-identity-lab"], cwd=REPOSITORY, check=True)

@@ -5,10 +5,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use identity_tests::block::{Loop, is_root, skipped};
+use identity_tests::lab::program;
+use identity_tests::machine::Machine;
 use identity_tests::postgres::Postgres;
 use serde_json::{Value, json};
 
-use crate::{Lab, OTHER, UUID};
+use crate::{Answer, Lab, OTHER, UUID};
 
 /// The derived address of [`UUID`]'s interface 0; a test compares it with what `list` says.
 const MAC: &str = "ea:41:68:40:f4:c0";
@@ -126,6 +128,7 @@ with_each_database! {
     what_waited_is_noted_once_in_its_order => super::what_waited_is_noted_once_in_its_order;
     cards_that_are_not_as_the_list_says_are_found => super::cards_that_are_not_as_the_list_says_are_found;
     tables_of_a_newer_program_are_refused => super::tables_of_a_newer_program_are_refused;
+    what_became_of_a_card_meanwhile_is_noted_once => super::what_became_of_a_card_meanwhile_is_noted_once;
     a_scanned_card_is_noted_and_judged => super::a_scanned_card_is_noted_and_judged;
 }
 
@@ -298,6 +301,36 @@ fn a_scanned_card_is_noted_and_judged(journal: Journal) {
     // What is no card here.
     lab.run(&["scan", "one.img"]).exits(6).says(&["one.img is no card and no disk of this machine"]);
     lab.run(&["scan", "none"]).exits(7).says(&["cannot open none: no such file"]);
+}
+
+/// Who binds or erases a card knows of no lab; the next scan sees it, where the slot shows the CID.
+fn what_became_of_a_card_meanwhile_is_noted_once(journal: Journal) {
+    let lab = &journal.lab;
+    lab.run(&["card", "panda-01", "-o", "one.img"]).exits(0);
+    let Some(card) = Loop::attach_whole(&lab.path("one.img"), &[]) else { return };
+    let machine =
+        Machine::new().card("mmcblk0", &card, &[("device/cid", "035344534C33324780AABBCCDD0155E7")]);
+    let scan = || {
+        let mut there = machine.enter();
+        there.arg(program()).arg("scan").current_dir(lab.dir.path()).env("XDG_STATE_HOME", lab.state.path());
+        Answer::of(&mut there).exits(0)
+    };
+    let kinds = || journal.query("SELECT kind FROM identity_events ORDER BY id").replace('\n', " ");
+    scan();
+    assert_eq!(kinds(), "scanned ");
+    machine.identity("bind /dev/mmcblk0").run().exits(0);
+    for _ in 0..2 {
+        scan();
+    }
+    assert_eq!(kinds(), "scanned bound scanned scanned ");
+    lab.run(&["where", "panda-01"]).exits(0).shows(&["035344534c33324780aabbccdd015500"]);
+    machine.identity("erase --force /dev/mmcblk0").run().exits(0);
+    for _ in 0..2 {
+        scan();
+    }
+    assert_eq!(kinds(), "scanned bound scanned scanned erased scanned scanned ");
+    lab.run(&["where", "panda-01"]).exits(0).shows(&["card      erased 20"]);
+    lab.run(&["check"]).exits(0);
 }
 
 /// A server that is stopped again and again, and programs that are killed: every event is there, and once.

@@ -25,6 +25,14 @@ fn a_new_lab_is_read_as_it_is_and_made_only_once() {
     assert_eq!(lab.read("other/boards.csv"), "precious");
     assert!(!lab.path("other/lab.toml").exists());
     lab.run(&["list"]).exits(2).says(&["no lab", "identity-lab init"]);
+    // A fresh clone: git's files are completed, and complete them once.
+    lab.write("clone/.gitignore", "mine\n*.tmp");
+    lab.write("clone/.gitattributes", lab.read("desk/.gitattributes"));
+    lab.run(&["init", "--dry-run", "clone"]).exits(0).shows(&["would complete clone/.gitignore"]);
+    assert_eq!(lab.read("clone/.gitignore"), "mine\n*.tmp");
+    lab.run(&["init", "clone"]).exits(0).shows(&["completed clone/.gitignore", "made clone/lab.toml"]);
+    assert_eq!(lab.read("clone/.gitignore"), format!("mine\n*.tmp\n{}", lab.read("desk/.gitignore")));
+    assert_eq!(lab.read("clone/.gitattributes"), lab.read("desk/.gitattributes"));
 }
 
 /// What stands commented out in the example files is read as well.

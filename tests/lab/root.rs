@@ -228,6 +228,27 @@ fn a_build_that_is_interrupted_leaves_nothing() {
     nothing_left(&lab, &profile);
 }
 
+/// SIGKILL: the programs end too, and the next build takes away what they have left.
+#[test]
+fn a_build_that_is_killed_leaves_no_programs() {
+    if !can_build() {
+        return;
+    }
+    let lab = lab("");
+    let profile = lab.read("profiles/panda.toml");
+    assert!(Command::new("mkfifo").arg(lab.path("endless.tar")).status().expect("mkfifo").success());
+    let script = "\"$0\" root build panda --from endless.tar 2>said & pid=$!; until grep -q unpack said; do sleep 0.1; done
+        work=$(echo images/.identity-lab-*); test -d \"$work\" && kill -KILL $pid; wait $pid
+        for i in $(seq 100); do grep -lzsF \"work=$PWD/$work\" /proc/[0-9]*/environ >left || exit 0; sleep 0.1; done
+        cat left; exit 1";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(identity_tests::lab::program()).current_dir(lab.dir.path());
+    Answer::of(shell.stdin(Stdio::null())).exits(0);
+    lab.write("broken.tar", "no archive");
+    lab.run(&["root", "build", "panda", "--from", "broken.tar"]).exits(7);
+    nothing_left(&lab, &profile);
+}
+
 fn files_of(tar: &Path) -> String {
     let list = Command::new("tar").arg("-tvf").arg(tar).output().expect("tar");
     String::from_utf8(list.stdout).expect("text")

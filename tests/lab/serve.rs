@@ -94,6 +94,23 @@ fn a_board_gets_its_address_its_script_and_its_image() {
     assert!(log.contains("dnsmasq | ") && log.contains("DHCPACK(server) 192.168.7.11"), "{log}");
     let leases = fs::read_to_string(lab.path("state/identity-lab/desk.leases")).expect("leases");
     assert!(leases.contains(" 192.168.7.11 panda-01 "), "{leases}");
+    assert!(!log.contains("is not up to date"), "{log}");
+}
+
+/// What the lab says by now is not what the boards get: whoever looks for the reason finds it in the first line.
+#[test]
+fn a_tree_from_before_a_change_is_served_and_said() {
+    if !can_run() {
+        return;
+    }
+    let lab = lab();
+    lab.run(&["add", "panda-07", "--profile", "panda"]).exits(0);
+    let served = "$lab serve out >log 2>&1 & pid=$!; ready serving; kill -TERM $pid; wait $pid; echo ended $?; cat log";
+    let first =
+        inside(&lab, served).shows(&["ended 0", "is not up to date with the lab", "identity-lab netboot "]);
+    assert!(first.stdout.contains("serving "), "{}", first.stdout);
+    lab.write("profiles/panda.toml", "[boot]\nkernel = \"nowhere\"\n");
+    inside(&lab, served).shows(&["ended 0", "would refuse", "profiles/panda.toml:2", "serving "]);
 }
 
 /// nbdkit ends by itself only when its last client has left.

@@ -179,7 +179,8 @@ impl Machine {
         Identity::prefixed(shell, program(), "")
     }
 
-    fn enter(&self) -> Command {
+    /// Runs there what is added to its arguments.
+    pub fn enter(&self) -> Command {
         let mut unshare = tool("unshare");
         unshare.args(["--mount", "--uts", "sh", "-c", SCRIPT, "sh"]).arg(self.dir.path());
         unshare

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use identity_core::{Mac, SECTOR_LEN, State};
 use identity_host::attached::{self, Content, Device};
+use identity_host::device::Cid;
+use identity_host::device::info::DeviceInfo;
 use identity_host::device::sysfs::{Host, Kind};
 use identity_host::scan::Scan;
 use identity_ui::output::{json, print, say};
@@ -16,7 +18,7 @@ use serde::Serialize;
 use super::tabular;
 use crate::args::{Format, ScanArgs};
 use crate::boards::Board;
-use crate::journal::{Event, Journal, Kind as What};
+use crate::journal::{Database, Event, Journal, Kind as What};
 use crate::lab::Lab;
 use crate::place::cannot;
 use crate::scan::{Held, Lease, difference, leases};
@@ -62,7 +64,7 @@ pub fn run(dir: &Path, args: &ScanArgs) -> Result<Exit> {
             let found = leases(file, &String::from_utf8_lossy(&bytes))?;
             scanned.leases = seen(&lab, &journal, &found, &mut events)?;
         }
-        None => scanned.cards = cards(&lab, &devices(args)?, &mut events),
+        None => scanned.cards = cards(&lab, &journal, &devices(args)?, &mut events)?,
     }
     journal.note(&events)?;
     print(&match args.format {
@@ -109,7 +111,9 @@ fn devices(args: &ScanArgs) -> Result<Vec<Device>> {
     args.devices.iter().map(named).collect()
 }
 
-fn cards(lab: &Lab, devices: &[Device], events: &mut Vec<Event>) -> Vec<Card> {
+fn cards(lab: &Lab, journal: &Journal, devices: &[Device], events: &mut Vec<Event>) -> Result<Vec<Card>> {
+    // A journal that cannot be reached is said when the events are noted.
+    let mut database = journal.open().ok().flatten();
     let mut cards = Vec::new();
     for device in devices {
         match device.look(None) {
@@ -119,13 +123,35 @@ fn cards(lab: &Lab, devices: &[Device], events: &mut Vec<Event>) -> Vec<Card> {
                 ..card(device, State::Unreadable, None)
             }),
             Content::Seen(_, scan) => {
+                if let Some(database) = &mut database {
+                    events.extend(gone(database, &Event::scanned(device, &scan))?);
+                    events.extend(bound(database, &scan, &device.info)?);
+                }
                 events.push(Event::scanned(device, &scan));
                 cards.push(judged(lab, device, &scan));
             }
         }
     }
     name_doubles(&mut cards);
-    cards
+    Ok(cards)
+}
+
+/// That a card has lost what it had when it was seen last.
+fn gone(database: &mut Database, scanned: &Event) -> Result<Option<Event>> {
+    let Some(cid) = &scanned.card else { return Ok(None) };
+    Ok(database.card(cid)?.and_then(|last| Event::gone(&last, scanned)))
+}
+
+/// That an identity is bound to the card that it is on, if the journal does not know it.
+fn bound(database: &mut Database, scan: &Scan, info: &DeviceInfo) -> Result<Option<Event>> {
+    let card = scan.identity().filter(|_| scan.state().is_usable()).and_then(|identity| {
+        let bound = identity.fields().card().map(Cid::new);
+        bound.filter(|bound| Some(*bound) == info.cid).map(|_| identity.uuid().to_string())
+    });
+    let Some(uuid) = card else { return Ok(None) };
+    let event = Event::of_card(What::Bound, scan, info);
+    let known = database.events_of(&uuid, &[What::Bound], 1)?;
+    Ok(Some(event).filter(|event| known.iter().all(|known| known.card != event.card)))
 }
 
 fn card(device: &Device, state: State, scan: Option<&Scan>) -> Card {

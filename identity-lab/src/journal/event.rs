@@ -25,9 +25,9 @@ pub enum Kind {
     Stamped,
     /// A card has got an image.
     Flashed,
-    /// An identity was bound to its card.
+    /// A card was seen to be bound to its identity, for the first time.
     Bound,
-    /// A card has lost its identity on purpose.
+    /// A card was seen that has lost an identity: it was erased, or replaced by another.
     Erased,
     /// A card was read.
     Scanned,
@@ -144,6 +144,22 @@ impl Event {
         Self { state, ..Self::new(kind).with_identity(identity).in_reader(info) }
     }
 
+    /// The identity that a card had when it was seen last, if it has it no more by this reading of it.
+    pub fn gone(last: &CardSeen, scanned: &Self) -> Option<Self> {
+        let uuid = last.uuid.clone().filter(|uuid| scanned.uuid.as_ref() != Some(uuid))?;
+        Some(Self {
+            uuid: Some(uuid),
+            hostname: last.hostname.clone(),
+            profile: last.profile.clone(),
+            fields: last.fields.clone(),
+            state: scanned.state.clone(),
+            card: scanned.card.clone(),
+            reader: scanned.reader.clone(),
+            size: scanned.size,
+            ..Self::new(Kind::Erased)
+        })
+    }
+
     /// A card that was read.
     pub fn scanned(device: &Device, scan: &Scan) -> Self {
         Self::of_card(Kind::Scanned, scan, &device.info)
@@ -182,8 +198,11 @@ impl Event {
         }
     }
 
-    /// What it says of the card that it names, if it names one.
+    /// What it says of the card that it names, if it names one: an erasure does not say what the card has now.
     pub fn card_seen(&self) -> Option<CardSeen> {
+        if self.kind == Kind::Erased.name() {
+            return None;
+        }
         Some(CardSeen {
             card: self.card.clone()?,
             event: self.id.clone(),

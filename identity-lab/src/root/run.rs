@@ -187,9 +187,10 @@ fn watch(child: &Child, ended: Arc<AtomicBool>) -> thread::JoinHandle<()> {
     })
 }
 
-/// `unshare` with what the script needs: mounts and processes of its own, which end with it.
+/// `unshare` with what the script needs: mounts and processes of its own, which end with it, as it does with this process.
 fn namespace() -> Command {
-    let mut unshare = Command::new("unshare");
+    let mut unshare = Command::new("setpriv");
+    unshare.args(["--pdeathsig", "KILL", "unshare"]);
     if !is_root() {
         unshare.args(["--map-auto", "--map-root-user"]);
     }
