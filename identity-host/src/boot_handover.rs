@@ -47,16 +47,20 @@ impl FromBootloader {
         let path = |name: &str| format!("{DEVICE_TREE}/chosen/identity/{name}");
         let text = |name| host.text(&path(name));
         let number = |name| Some(u32::from_be_bytes(host.bytes(&path(name))?.try_into().ok()?));
-        let found = Self {
-            state: text("state"),
-            uuid: text("uuid"),
+        let (state, uuid) = (text("state"), text("uuid"));
+        // Most systems have neither.
+        if state.is_none() && uuid.is_none() {
+            return None;
+        }
+        Some(Self {
+            state,
+            uuid,
             profile: text("profile"),
             hostname: text("hostname"),
             serial: text("serial"),
             generation: number("generation"),
             lba: number("lba"),
-        };
-        (found.state.is_some() || found.uuid.is_some()).then_some(found)
+        })
     }
 
     /// Whether a card in this state, with this identity, may be the one that the bootloader has read. While several cards

@@ -16,6 +16,10 @@ pub enum Progress {
     Open,
     /// Its card is being written.
     Working,
+    /// A card may have its identity that was not written to the end: only that card is its card here.
+    Doubtful,
+    /// Its card is being written by another program, perhaps on another host.
+    Elsewhere,
     /// It has its card.
     Done,
 }
@@ -72,6 +76,20 @@ impl<'a> Batch<'a> {
         left.map(|(board, _)| *board).collect()
     }
 
+    /// Whether no board waits for a card here.
+    pub fn is_over(&self) -> bool {
+        self.boards.iter().all(|(_, progress)| {
+            matches!(progress, Progress::Doubtful | Progress::Elsewhere | Progress::Done)
+        })
+    }
+
+    /// The numbers of the boards that may have a card, for all that is known here.
+    pub fn in_doubt(&self) -> Vec<usize> {
+        let is_in_doubt =
+            |number: &usize| matches!(self.boards[*number].1, Progress::Doubtful | Progress::Elsewhere);
+        (0..self.boards.len()).filter(is_in_doubt).collect()
+    }
+
     /// The number of the next board without a card.
     pub fn next(&self) -> Option<usize> {
         self.boards.iter().position(|(_, progress)| *progress == Progress::Open)
@@ -94,8 +112,8 @@ impl<'a> Batch<'a> {
                     let (board, progress) = &self.boards[number];
                     let is_whole = scan.state() == State::Valid && difference(board, held).is_none();
                     match progress {
-                        Progress::Working => Verdict::Refused(format!(
-                            "has the identity of {}, whose card is in another reader now: one of them is a copy",
+                        Progress::Working | Progress::Elsewhere => Verdict::Refused(format!(
+                            "has the identity of {}, whose card is written in another reader now: one of them is a copy",
                             board.hostname
                         )),
                         Progress::Done if is_whole => Verdict::Whole(number),

@@ -4,7 +4,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -12,8 +12,10 @@ use std::thread;
 
 use identity_core::Identity;
 use identity_host::device::plain;
+use identity_host::document::Document;
 use identity_ui::{Exit, Failure, Result};
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 use crate::boards::Board;
 
@@ -128,4 +130,28 @@ pub fn flash(image: &Path, identity: &Path, device: &Path) -> Vec<OsString> {
         ["flash", "--format", "json", "--yes", "--restore"].map(OsString::from).to_vec();
     words.extend([identity.into(), image.into(), device.into()]);
     words
+}
+
+/// The same words, but nothing is written.
+pub fn with_dry_run(words: &[OsString]) -> Vec<OsString> {
+    // Behind the verb: the device stays last.
+    let mut words = words.to_vec();
+    words.insert(1, "--dry-run".into());
+    words
+}
+
+/// An identity as a file that `flash --restore` takes.
+///
+/// # Errors
+/// Exit 7 if there is no room for it.
+pub fn document(identity: &identity_core::Identity) -> Result<NamedTempFile> {
+    let write = || -> io::Result<NamedTempFile> {
+        let mut file = tempfile::Builder::new().prefix("identity-lab-").suffix(".json").tempfile()?;
+        serde_json::to_writer(&mut file, &Document::of_recorded(identity))?;
+        file.flush()?;
+        Ok(file)
+    };
+    write().map_err(|error| {
+        Failure::new(Exit::Device, format!("no room for a temporary file: {}", plain(&error)))
+    })
 }

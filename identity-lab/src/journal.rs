@@ -2,11 +2,12 @@
 //! The journal: what was done to cards, and who was seen. A database of events, and a queue on this host while it cannot be
 //! reached; nothing is lost, and nothing is there twice.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use identity_ui::output::say;
-use identity_ui::{Result, shell};
+use identity_ui::{Exit, Failure, Result, shell};
 
+use crate::place::Place;
 use crate::state;
 
 mod database;
@@ -16,7 +17,7 @@ mod queue;
 mod schema;
 
 pub use database::Database;
-pub use event::{CardSeen, Event, Kind};
+pub use event::{CardSeen, Claimed, Event, Kind};
 pub use place::JournalPlace;
 use queue::Queue;
 
@@ -24,6 +25,8 @@ use queue::Queue;
 #[derive(Clone, Debug)]
 pub struct Journal {
     place: JournalPlace,
+    /// The lab's directory.
+    lab: PathBuf,
     /// Where events wait on this host, if it has such a place.
     queue: Option<PathBuf>,
     /// What this host has given to cards, for a batch that goes on without the journal.
@@ -31,36 +34,63 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Of the lab with this name.
-    pub fn new(lab: &str, place: &JournalPlace) -> Self {
-        Self { place: place.clone(), queue: state::file(lab, "queue"), given: state::file(lab, "given") }
+    /// Of the lab with this name, in this directory.
+    pub fn new(name: &str, lab: &Path, place: &JournalPlace) -> Self {
+        Self {
+            place: place.clone(),
+            lab: lab.to_owned(),
+            queue: state::file(name, "queue"),
+            given: state::file(name, "given"),
+        }
     }
 
     /// Notes events: in the database, with those that have waited; else in the queue, and says so.
     ///
     /// # Errors
-    /// Exit 4 or 7 if neither works: then they are noted nowhere.
+    /// Exit 4 for a queue that cannot be read, when the database has them; 4 or 7 if neither works: then they are noted nowhere.
     pub fn note(&self, events: &[Event]) -> Result<()> {
         if events.is_empty() {
             return Ok(());
         }
-        let path = state::made(self.queue.as_deref())?;
         let to_cards = [Kind::Stamped, Kind::Flashed, Kind::Erased].map(Kind::name);
         let given: Vec<_> = events.iter().filter(|event| to_cards.contains(&&*event.kind)).cloned().collect();
-        if let Some(file) = self.given.as_deref().filter(|_| !given.is_empty()) {
-            queue::add_lines(file, &given)?;
-        }
-        let mut queue = Queue::open(path)?;
+        // Whatever fails, the rest is tried.
+        let here = if given.is_empty() { Ok(()) } else { self.note_here(&given) };
+        let queue = state::made(self.queue.as_deref()).and_then(|path| Queue::open(path, &self.lab));
+        let mut queue = match queue {
+            Ok(queue) => queue,
+            Err(failure) => return insert(self.database(true)?, events).and(Err(failure)),
+        };
         let noted =
             self.database(true).and_then(|database| insert(database, &[&queue.events[..], events].concat()));
-        let Err(failure) = noted else { return clear(&mut queue) };
-        queue.append(events)?;
-        say(&format!(
-            "{failure}; {} in {} until the journal can be reached",
-            counted(queue.events.len(), "event waits", "events wait"),
-            shell::path(path)
-        ));
-        Ok(())
+        match noted {
+            Ok(()) => clear(&mut queue)?,
+            Err(failure) => {
+                queue.append(events)?;
+                say(&format!(
+                    "{failure}; {} in {} until the journal can be reached",
+                    counted(queue.events.len(), "event waits", "events wait"),
+                    shell::path(queue.path())
+                ));
+            }
+        }
+        here
+    }
+
+    /// Notes events in this host's own memory of cards alone, on the disk before it returns.
+    ///
+    /// # Errors
+    /// Exit 7 if there is no place for it, or the disk fails or is full.
+    pub fn note_here(&self, events: &[Event]) -> Result<()> {
+        queue::add_lines(state::made(self.given.as_deref())?, events)
+    }
+
+    /// Whether what is done to a card could be noted.
+    ///
+    /// # Errors
+    /// Exit 4 for a queue that cannot be read; 7 if there is no place for one.
+    pub fn check(&self) -> Result<()> {
+        Queue::open(state::made(self.queue.as_deref())?, &self.lab).map(|_| ())
     }
 
     /// The database for reading, with what has waited in it; `None` where nothing was ever noted.
@@ -71,7 +101,7 @@ impl Journal {
         let Some(path) = self.queue.as_deref().filter(|path| path.exists()) else {
             return self.database(false);
         };
-        let mut queue = Queue::open(path)?;
+        let mut queue = Queue::open(path, &self.lab)?;
         if queue.events.is_empty() {
             return self.database(false);
         }
@@ -80,9 +110,31 @@ impl Journal {
         self.database(false)
     }
 
+    /// The same, also where nothing was ever noted: the database is made then.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_or_make(&self) -> Result<Database> {
+        match self.open()? {
+            Some(database) => Ok(database),
+            None => {
+                self.database(true)?.ok_or_else(|| Failure::new(Exit::Device, "the journal cannot be made"))
+            }
+        }
+    }
+
     /// What this host has done to cards, whether the journal knows of it or not.
     pub fn given_here(&self) -> Vec<Event> {
-        self.given.as_deref().map_or_else(Vec::new, queue::read_lines)
+        self.given.as_deref().map_or_else(Vec::new, |path| queue::read_lines(path).0)
+    }
+
+    /// Says which lines of that cannot be read.
+    pub fn say_torn(&self) {
+        let Some(path) = &self.given else { return };
+        for line in queue::read_lines(path).1 {
+            let place = Place::line(path, line);
+            say(&format!("{place}: this is no event, so what this host did then is not known"));
+        }
     }
 
     fn database(&self, make: bool) -> Result<Option<Database>> {

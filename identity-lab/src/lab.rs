@@ -10,12 +10,11 @@ use identity_ui::{Exit, Failure, Result, shell};
 
 use crate::boards::{Board, Boards};
 use crate::journal::{Journal, JournalPlace};
+pub use crate::place::LAB_TOML;
 use crate::place::{Place, Placed, cannot};
 use crate::profile::{LabPath, Profile, addresses, check_args, lab_path};
 use crate::toml::{Section, TomlFile};
 
-/// The file that makes a directory a lab.
-pub const LAB_TOML: &str = "lab.toml";
 /// The list of boards.
 pub const BOARDS_CSV: &str = "boards.csv";
 /// The directory of profiles.
@@ -83,6 +82,8 @@ impl Rescue {
 /// What `lab.toml` says.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The lab's directory.
+    pub dir: PathBuf,
     /// The lab's name.
     pub name: String,
     /// What serves the boards.
@@ -187,7 +188,7 @@ impl Lab {
 impl Settings {
     /// The lab's journal.
     pub fn journal(&self) -> Journal {
-        Journal::new(&self.name, &self.journal)
+        Journal::new(&self.name, &self.dir, &self.journal)
     }
 
     /// Reads `lab.toml`.
@@ -211,6 +212,7 @@ impl Settings {
             rescue: rescue(&top.section("rescue")?)?,
             default_profile: defaults.text("profile")?.map(|profile| profile.value),
             journal: JournalPlace::parse(top.text("journal")?, path)?,
+            dir: crate::replace::parent(path).to_owned(),
         })
     }
 }

@@ -11,9 +11,9 @@
 //!                                                           ├──▶ card_image (loader, partition, identity)
 //!                                                           ├──▶ root (mmdebstrap, mksquashfs; sets the profile's files)
 //!                                                           ├──▶ serve (runs dnsmasq and nbdkit)
-//!                                                           ├──▶ readers ──▶ batch (who gets which card) ──▶ identity_program (writes)
+//!                                                           ├──▶ readers ──▶ batch (who gets which card) ──▶ claims (once) ──▶ identity_program (writes)
 //!                                                           └──▶ scan (cards, leases) ──▶ journal (events: database, queue)
-//! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)    state (of this host)    digest (SHA-256)    markup (texts in HTML and SVG)
+//! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)    state (of this host)    digest (SHA-256)    signals    markup (texts in HTML and SVG)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ pub mod boards;
 pub mod card_image;
 mod cells;
 pub mod check;
+mod claims;
 pub mod commands;
 mod digest;
 pub mod export;
@@ -42,6 +43,7 @@ pub mod root;
 pub mod row;
 pub mod scan;
 pub mod serve;
+mod signals;
 mod state;
 mod toml;
 

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use identity_host::device::plain;
 use identity_ui::{Exit, Failure, Result};
 
+/// The file that makes a directory a lab.
+pub const LAB_TOML: &str = "lab.toml";
+
 /// A place in a file: `profiles/panda.toml:7`, or `boards.csv:3:14`. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use identity_host::attached::{self, Device};
+use identity_core::{State, Uuid};
+use identity_host::attached::{self, Content, Device};
 use identity_host::device::sysfs::{Host, Kind};
 use identity_ui::{Exit, Failure, Result, lines, shell, size::Size};
 
@@ -81,4 +82,15 @@ pub fn facts(device: &Device) -> String {
         .collect();
     words.push(if partitions.is_empty() { "no partitions".to_owned() } else { partitions.join(", ") });
     words.join(", ")
+}
+
+/// State of the card in a reader after writing to it failed, if it may have this identity: a copy that was written is one, and a
+/// card that was taken out may have it, unless it `is_refused`, before anything was written.
+pub fn may_have(path: &Path, uuid: Uuid, is_refused: bool) -> Option<State> {
+    match device(path).map(|device| device.look(None)) {
+        Some(Content::Seen(_, scan)) => {
+            scan.valid().any(|(_, identity, _)| identity.uuid() == uuid).then_some(scan.state())
+        }
+        _ => (!is_refused).then_some(State::Unreadable),
+    }
 }

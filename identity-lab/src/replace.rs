@@ -4,7 +4,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use identity_ui::output::say;
@@ -79,6 +79,16 @@ pub fn directory_beside(path: &Path) -> Result<TempDir> {
 /// What the system says.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+/// Whether an open file is the one that has this name.
+///
+/// # Errors
+/// What the system says of the open file.
+pub fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let named = fs::symlink_metadata(path).map(id).ok();
+    Ok(named == Some(id(file.metadata()?)))
 }
 
 /// Holds a directory against others that write in it, until the file is dropped. Waits for them.

@@ -17,10 +17,10 @@ use identity_ui::output::say;
 use identity_ui::{Exit, Failure, Result, shell};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt};
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::netboot::servers::NBDKIT_THREADS;
 use crate::place::cannot;
+use crate::signals;
 use crate::state;
 
 /// How long a server may take to end. nbdkit waits for its last client, which may be for ever.
@@ -56,12 +56,7 @@ struct Running {
 /// # Errors
 /// Exit 6 for a port that is taken, or for want of permission; 7 if a server ends by itself.
 pub fn run(settings: &Settings) -> Result<()> {
-    let ended = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&ended)).map_err(|error| {
-            Failure::new(Exit::Device, format!("signals cannot be caught: {}", plain(&error)))
-        })?;
-    }
+    let ended = signals::ended()?;
     let nbd = nbd_socket(settings.nbd)?;
     let mut servers = vec![start_dnsmasq(settings)?];
     let outcome = start_nbdkit(settings, nbd).and_then(|nbdkit| {

@@ -10,7 +10,7 @@ use identity_host::device::plain;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::getpgrp;
-use rustix::termios::tcgetpgrp;
+use rustix::termios::{QueueSelector, tcflush, tcgetpgrp};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
@@ -87,7 +87,8 @@ pub enum Reply {
     End,
 }
 
-/// Shows a question, and waits at the terminal for a line; looks now and then whether to end without one.
+/// Shows a question, and waits at the terminal for a line; looks now and then whether to end without one. What was typed before
+/// the question is no answer to it.
 ///
 /// # Errors
 /// Exit 7 if the terminal fails.
@@ -95,8 +96,11 @@ pub fn ask_line(question: &str, is_ended: &dyn Fn() -> bool) -> Result<Reply> {
     let failed = |error: io::Error| {
         Failure::new(Exit::Device, format!("cannot ask on the terminal: {}", plain(&error)))
     };
-    show(question).map_err(failed)?;
     let input = io::stdin();
+    if input.is_terminal() {
+        tcflush(&input, QueueSelector::IFlush).map_err(|errno| failed(errno.into()))?;
+    }
+    show(question).map_err(failed)?;
     let tick = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
     loop {
         if is_ended() {

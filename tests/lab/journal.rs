@@ -257,15 +257,15 @@ fn cards_that_are_not_as_the_list_says_are_found(journal: Journal) {
 
 fn tables_of_a_newer_program_are_refused(journal: Journal) {
     journal.lease(MAC, 1).exits(0);
-    journal.query("UPDATE identity_schema SET version = 2");
+    journal.query("UPDATE identity_schema SET version = 3");
     journal
         .lab
         .run(&["where", "panda-01"])
         .exits(6)
-        .says(&["its tables have version 2", "install a newer identity-lab"]);
+        .says(&["its tables have version 3", "install a newer identity-lab"]);
     // What happens meanwhile is not lost.
     journal.lease(MAC, 2).exits(0).says(&["1 event waits in ", "desk.queue"]);
-    journal.query("UPDATE identity_schema SET version = 1");
+    journal.query("UPDATE identity_schema SET version = 2");
     journal.lab.run(&["where", "panda-01"]).exits(0).says(&["1 event that waited is in the journal now"]);
     assert_eq!(journal.count(), 2);
 }

@@ -47,7 +47,7 @@ pub fn tool(name: &str) -> Command {
 }
 
 /// A shared object that makes cards fail, see `fault.c`.
-fn faults() -> &'static Path {
+pub fn faults() -> &'static Path {
     static OBJECT: OnceLock<PathBuf> = OnceLock::new();
     OBJECT.get_or_init(|| {
         // Two test programs may do this at once: the name appears when the content is whole.

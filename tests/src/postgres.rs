@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -44,9 +45,8 @@ impl Postgres {
             };
             chown(dir.path(), Some(id("-u")), Some(id("-g"))).expect("root");
         }
-        // Taken again a moment later; nobody else asks for it by number.
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = free.local_addr().expect("a port").port();
+        // Taken again a moment later. Not one of those that the kernel gives to clients: the server is started again on it.
+        let (free, port) = free_port();
         let mut postgres = Self { programs, dir, port, server: None };
         let made = postgres
             .program("initdb")
@@ -145,6 +145,15 @@ impl Postgres {
         command.current_dir(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
+}
+
+/// A port below those that clients get, and what keeps it meanwhile.
+fn free_port() -> (TcpListener, u16) {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() % 15_000) as u16;
+    let mut ports = (0..15_000).map(|_| 15_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 15_000);
+    let taken = ports.find_map(|port| Some((TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?, port)));
+    taken.expect("a free port")
 }
 
 impl Drop for Postgres {

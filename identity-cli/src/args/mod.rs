@@ -16,7 +16,7 @@ pub use write::*;
 
 /// Give each SD card an identity that survives re-imaging: one image, twenty boards, twenty MAC addresses.
 #[derive(Debug, Parser)]
-#[command(name = "identity", version, max_term_width = 110, after_help = after_help())]
+#[command(name = "identity", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Cli {
     /// The verb
     #[command(subcommand)]
@@ -24,7 +24,9 @@ pub struct Cli {
 }
 
 /// `identity_ui::Exit::ALL` as text; a test compares them.
-const EXIT_CODES: &str = "\
+macro_rules! exit_codes {
+    () => {
+        "\
 Exit codes:
   0    done; a valid identity
   2    wrong usage
@@ -33,27 +35,31 @@ Exit codes:
   5    conflict, cloned, moved; `verify`: not in order; `flash`: unfinished; `list`: two alike
   6    refused: unsafe target, identity present, no free slot
   7    the device failed: not found, not readable, not writable, read-back differs
-  130  interrupted";
-
-/// What `--help` has at its end. A reader asks nothing.
-fn after_help() -> String {
-    #[cfg(feature = "stamp")]
-    return format!("{EXIT_CODES}\n\n{}", questions());
-    #[cfg(not(feature = "stamp"))]
-    EXIT_CODES.to_owned()
+  130  interrupted"
+    };
 }
 
-/// `identity_ui::confirm::QUESTIONS` as text.
+/// What `--help` has at its end: text as it is, for it is part of every call. `identity_ui::confirm::QUESTIONS` is in it; a test
+/// compares them.
 #[cfg(feature = "stamp")]
-fn questions() -> String {
-    use identity_ui::confirm::{HOW_IT_ASKS, QUESTIONS};
-    let mut text = format!("Questions:\n{HOW_IT_ASKS}\n");
-    let head = ("before", "answered by", "without a terminal");
-    for (before, answer, without) in [head].into_iter().chain(QUESTIONS) {
-        text.push_str(&format!("\n  {before:<37}  {answer:<15}  {without}"));
-    }
-    text
-}
+const AFTER_HELP: &str = concat!(
+    exit_codes!(),
+    "\n
+Questions:
+A verb asks only at a terminal on standard input; where the image comes on standard input, at the terminal of the process. \
+    y or yes goes on. Any other answer ends with 6, and nothing is written.
+
+  before                                 answered by      without a terminal
+  flash overwrites a device              --yes            refused (6)
+  flash overwrites an image file         --yes            goes on
+  erase removes an identity              --force          goes on
+  repair or flash completes a lone copy  --keep, --force  refused (6)
+  a card gets another card's identity    --force          refused (6)
+  a copy in a partition is cleared       --force          refused (6)"
+);
+/// A reader asks nothing.
+#[cfg(not(feature = "stamp"))]
+const AFTER_HELP: &str = exit_codes!();
 
 /// The verbs of a reader, and with the feature `stamp` all others.
 #[derive(Debug, Subcommand)]
@@ -300,7 +306,19 @@ mod tests {
     #[test]
     fn exit_codes_are_those_of_the_programs() {
         let lines = Exit::ALL.map(|(exit, meaning)| format!("\n  {:<3}  {meaning}", exit as u8));
-        assert_eq!(EXIT_CODES, format!("Exit codes:{}", lines.concat()));
+        assert_eq!(exit_codes!(), format!("Exit codes:{}", lines.concat()));
+    }
+
+    #[cfg(feature = "stamp")]
+    #[test]
+    fn questions_are_those_that_are_asked() {
+        use identity_ui::confirm::{HOW_IT_ASKS, QUESTIONS};
+        let mut text = format!("\n\nQuestions:\n{HOW_IT_ASKS}\n");
+        let head = ("before", "answered by", "without a terminal");
+        for (before, answer, without) in [head].into_iter().chain(QUESTIONS) {
+            text.push_str(&format!("\n  {before:<37}  {answer:<15}  {without}"));
+        }
+        assert_eq!(AFTER_HELP.strip_prefix(exit_codes!()), Some(&text[..]));
     }
 
     /// On a terminal of 80 columns too, no example is broken into two lines.

@@ -51,10 +51,10 @@ pub struct StampArgs {
     /// Also write this image, which may be packed, to each card
     #[arg(long, value_name = "IMAGE")]
     pub flash: Option<PathBuf>,
-    /// Write whatever blank card comes, without asking
+    /// Write whatever card comes that has no identity, without asking; with --flash, whatever else is on it is lost
     #[arg(long)]
     pub yes: bool,
-    /// Also boards that the journal has as done
+    /// Also boards that have their card by the journal, or whose card another program was writing
     #[arg(long)]
     pub again: bool,
     /// Show which boards would get a card, and write nothing

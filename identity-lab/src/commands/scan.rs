@@ -66,12 +66,14 @@ pub fn run(dir: &Path, args: &ScanArgs) -> Result<Exit> {
         }
         None => scanned.cards = cards(&lab, &journal, &devices(args)?, &mut events)?,
     }
-    journal.note(&events)?;
+    // What was seen is shown, also where it cannot be noted.
+    let noted = journal.note(&events);
     print(&match args.format {
         Format::Json => json(&scanned),
         Format::Text if args.leases.is_some() => leased_text(&scanned.leases),
         Format::Text => cards_text(&scanned.cards),
     })?;
+    noted?;
     let wrong = scanned.cards.iter().filter(|card| !card.findings.is_empty()).count();
     if wrong == 0 {
         return Ok(Exit::Done);
@@ -211,7 +213,7 @@ fn name_doubles(cards: &mut [Card]) {
         if let Some(same) = same {
             let others: Vec<_> = same.iter().filter(|device| **device != card.device).cloned().collect();
             card.findings.push(format!(
-                "{}: has the identity of {}, too: one is a copy; `identity stamp --force --profile NAME` gives it one of its own",
+                "{}: has the identity of {}, too: one is a copy; `identity erase` takes it from that card, and `identity-lab stamp` gives that card to another board",
                 card.device,
                 others.join(", ")
             ));

@@ -2,45 +2,38 @@
 //! `identity-lab stamp`: a batch of boards, each with its card, one after another or in several readers at once.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use identity_host::attached::{Content, Device};
 use identity_host::device::info::DeviceInfo;
-use identity_host::device::plain;
-use identity_host::document::Document;
 use identity_ui::confirm::{self, Reply};
-use identity_ui::output::{json_line, print, say};
+use identity_ui::output::say;
 use identity_ui::{Exit, Failure, Result, shell, wording};
-use serde::Serialize;
 use serde_json::Value;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use tempfile::NamedTempFile;
 
 use super::selected;
+use told::Line;
+
+mod told;
+
 use crate::args::{Format, StampArgs};
-use crate::batch::{Batch, Progress, Verdict, is_done};
+use crate::batch::{Batch, Progress, Verdict};
+use crate::claims::{self, Claim, Claims, Known, Outcome};
 use crate::digest;
 use crate::identity_program::{self, Answer};
 use crate::journal::{Event, Journal, Kind as What};
 use crate::lab::Lab;
-use crate::readers::{Medium, chosen, device, facts, medium};
+use crate::readers::{self, Medium, chosen, device, facts, may_have, medium};
+use crate::signals;
 
 /// How often a reader is looked at. The kernel knows of a card after about a second.
 const TICK: Duration = Duration::from_millis(200);
-
-/// What `--format json` prints of each card, a line each.
-#[derive(Serialize)]
-struct Line<'a> {
-    event: &'static str,
-    board: Option<&'a str>,
-    device: &'a Path,
-    message: Option<&'a str>,
-}
+/// How often it is looked what other batches have done.
+const OTHERS: Duration = Duration::from_secs(5);
 
 /// A reader of the batch.
 struct Reader {
@@ -55,7 +48,13 @@ enum ReaderState {
         is_told: bool,
     },
     /// A card is written.
-    Working { board: usize, medium: Medium, info: Box<DeviceInfo>, writer: JoinHandle<Result<Answer>> },
+    Working {
+        board: usize,
+        medium: Medium,
+        info: Box<DeviceInfo>,
+        claim: Box<Claim>,
+        writer: JoinHandle<Result<Answer>>,
+    },
     /// Its card is done with, and is to be taken out.
     Spent(Medium),
 }
@@ -88,21 +87,29 @@ pub fn run(dir: &Path, args: &StampArgs) -> Result<Exit> {
         ));
     }
     let journal = lab.journal();
+    let claims = Claims::new(journal.clone(), &lab.settings.name, args.flash.is_some());
+    let known = claims.known(&boards);
     let mut batch = Batch::new(boards, &lab.boards.all);
     if !args.again {
-        leave_out_done(&mut batch, &journal, args.flash.is_some());
+        leave_out_done(&mut batch, &known);
     }
     if args.dry_run {
-        return planned(&batch, &readers, args);
+        let devices: Vec<_> = readers.iter().map(|reader| &*reader.path).collect();
+        return told::planned(&batch.left(), &devices, args.format);
     }
     let digest = args.flash.as_deref().map(digest::begin).transpose()?;
-    let mut session = Session { args, batch, journal, readers, ended: ended()?, digest, is_ended: false };
+    let ended = signals::ended()?;
+    let mut session =
+        Session { args, batch, claims, known, journal, readers, ended, digest, is_ended: false };
     session.run()
 }
 
 struct Session<'a> {
     args: &'a StampArgs,
     batch: Batch<'a>,
+    claims: Claims,
+    /// Of each board of the batch, what was known when it began.
+    known: Vec<Known>,
     journal: Journal,
     readers: Vec<Reader>,
     /// A signal has asked to end.
@@ -116,11 +123,18 @@ struct Session<'a> {
 impl Session<'_> {
     fn run(&mut self) -> Result<Exit> {
         let mut sha256 = None;
+        let mut looked = Instant::now();
         loop {
-            let is_over = self.is_ended || self.ended.load(Ordering::Relaxed) || self.batch.left().is_empty();
-            for index in 0..self.readers.len() {
-                self.look_at(index, is_over, &mut sha256)?;
+            if looked.elapsed() > OTHERS {
+                self.leave_out_done_elsewhere();
+                looked = Instant::now();
             }
+            // A card that is there is looked at also if it can only be that of a board that may have one.
+            for index in 0..self.readers.len() {
+                let is_ended = self.is_ended || self.ended.load(Ordering::Relaxed);
+                self.look_at(index, is_ended, &mut sha256)?;
+            }
+            let is_over = self.is_ended || self.ended.load(Ordering::Relaxed) || self.batch.is_over();
             let is_working =
                 self.readers.iter().any(|reader| matches!(reader.state, ReaderState::Working { .. }));
             if is_over && !is_working {
@@ -131,7 +145,27 @@ impl Session<'_> {
         self.finish()
     }
 
-    fn finish(&self) -> Result<Exit> {
+    /// What other batches have done since is not waited for.
+    fn leave_out_done_elsewhere(&mut self) {
+        while let Some(number) = self.batch.next() {
+            let Some(event) = self.claims.done_since(self.batch.board(number), &self.known[number]) else {
+                return;
+            };
+            self.leave_out(number, &event);
+            for reader in &mut self.readers {
+                if let ReaderState::Waiting { is_told } = &mut reader.state {
+                    *is_told = false;
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<Exit> {
+        for number in self.batch.in_doubt() {
+            if self.claims.done_since(self.batch.board(number), &self.known[number]).is_some() {
+                self.batch.set(number, Progress::Done);
+            }
+        }
         let left = self.batch.left();
         let total = self.batch.len();
         let (Some(first), Some(last)) = (left.first(), left.last()) else {
@@ -154,7 +188,7 @@ impl Session<'_> {
         Ok(if self.ended.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Doubtful })
     }
 
-    fn look_at(&mut self, index: usize, is_over: bool, sha256: &mut Option<String>) -> Result<()> {
+    fn look_at(&mut self, index: usize, is_ended: bool, sha256: &mut Option<String>) -> Result<()> {
         let reader = &mut self.readers[index];
         let medium = medium(&reader.path);
         match &mut reader.state {
@@ -166,7 +200,7 @@ impl Session<'_> {
                 }
                 Ok(())
             }
-            ReaderState::Waiting { .. } if is_over => Ok(()),
+            ReaderState::Waiting { .. } if is_ended => Ok(()),
             ReaderState::Waiting { is_told } => match medium {
                 Some(medium) => self.judge(index, Some(medium)),
                 None if *is_told => Ok(()),
@@ -198,8 +232,11 @@ impl Session<'_> {
                 drop(target);
                 let words = wording::state(&scan, &path);
                 let verdict = self.batch.judge(&scan, words, self.args.flash.is_some());
-                if let Verdict::Whole(_) = verdict {
-                    self.journal.note(&[Event::scanned(&device, &scan)])?;
+                if let Verdict::Whole(number) = verdict {
+                    // Of a batch that was cut off, nobody has noted it.
+                    let is_new = self.known[number].done.as_ref().is_some_and(claims::is_doubtful);
+                    let kind = if is_new { What::Stamped } else { What::Scanned };
+                    self.journal.note(&[Event::of_card(kind, &scan, &device.info)])?;
                 }
                 (verdict, scan.identity().cloned())
             }
@@ -225,12 +262,19 @@ impl Session<'_> {
             Verdict::Stamp(number) => {
                 let board = self.batch.board(number);
                 let held = held.filter(|identity| identity.uuid() == board.uuid);
+                // Another batch may have given it one meanwhile: then this card is the next board's.
+                if held.is_none()
+                    && let Some(event) = self.claims.done_since(board, &self.known[number])
+                {
+                    self.leave_out(number, &event);
+                    return Ok(());
+                }
                 let words = identity_program::stamp(board, &path, held.as_ref());
                 let plan = match self.args.flash {
                     // Whether it can be written is seen when it is: the image decides where the copies go.
                     Some(_) => None,
                     None => {
-                        let answer = identity_program::run(&with_dry_run(&words), |_| ())?;
+                        let answer = identity_program::run(&identity_program::with_dry_run(&words), |_| ())?;
                         if answer.code() != 0 {
                             self.tell(
                                 "refused",
@@ -244,18 +288,58 @@ impl Session<'_> {
                         Some(answer.last)
                     }
                 };
-                match self.consent(number, &device, plan.as_ref())? {
-                    Consent::Yes => self.begin(index, number, (medium, &device.info), words)?,
+                match self.consent(number, (&device, &medium), plan.as_ref())? {
+                    Consent::Yes => {
+                        if let Some(claim) = self.claim(number, held.is_some(), &device.info)? {
+                            self.begin(index, number, (medium, &device.info), claim, words)?;
+                        }
+                    }
                     Consent::No => self.readers[index].state = spent,
                     Consent::End => self.is_ended = true,
+                    Consent::Gone => {
+                        let shown = shell::path(&path);
+                        say(&format!(
+                            "the card in {shown} is not the one that was shown; nothing was written"
+                        ));
+                        self.readers[index].state = ReaderState::Waiting { is_told: false };
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// Shows a card, and asks whether it is the one.
-    fn consent(&self, number: usize, device: &Device, plan: Option<&Value>) -> Result<Consent> {
+    /// The right to write a board's card, which may be this one already; `None` if another program has it, or was faster.
+    fn claim(&mut self, number: usize, is_its_card: bool, info: &DeviceInfo) -> Result<Option<Box<Claim>>> {
+        let board = self.batch.board(number);
+        match self.claims.take(board, &self.known[number], self.args.again || is_its_card, info)? {
+            Outcome::Ours(claim) => return Ok(Some(claim)),
+            Outcome::Done(event) if is_its_card => {
+                // Nobody gets another card by that.
+                self.known[number].done = Some(*event);
+                return self.claim(number, is_its_card, info);
+            }
+            Outcome::Done(event) => self.leave_out(number, &event),
+            Outcome::Elsewhere(who) => {
+                say(&format!("{}: {who}; left out", board.hostname));
+                self.batch.set(number, Progress::Elsewhere);
+            }
+        }
+        Ok(None)
+    }
+
+    fn leave_out(&mut self, number: usize, event: &Event) {
+        say(&claims::left_out(self.batch.board(number), event));
+        self.batch.set(number, Progress::Done);
+    }
+
+    /// Shows a card, and asks whether it is the one. The question stands as long as the card that was shown is in the reader.
+    fn consent(
+        &self,
+        number: usize,
+        (device, medium): (&Device, &Medium),
+        plan: Option<&Value>,
+    ) -> Result<Consent> {
         let name = &self.batch.board(number).hostname;
         let mut facts = facts(device);
         if let Some(plan) = plan {
@@ -275,11 +359,16 @@ impl Session<'_> {
             number + 1,
             self.batch.len()
         );
+        let is_gone = || readers::medium(&device.path) != *medium;
         loop {
-            return Ok(match confirm::ask_line(&question, &|| self.ended.load(Ordering::Relaxed))? {
+            let is_over = || self.ended.load(Ordering::Relaxed) || is_gone();
+            return Ok(match confirm::ask_line(&question, &is_over)? {
+                Reply::Line(line) if line == "q" => Consent::End,
+                _ if self.ended.load(Ordering::Relaxed) => Consent::End,
+                // Whatever was answered: another card was not asked for.
+                _ if is_gone() => Consent::Gone,
                 Reply::Line(line) if line.is_empty() => Consent::Yes,
                 Reply::Line(line) if line == "s" => Consent::No,
-                Reply::Line(line) if line == "q" => Consent::End,
                 Reply::Line(_) => continue,
                 Reply::End => Consent::End,
             });
@@ -292,6 +381,7 @@ impl Session<'_> {
         index: usize,
         number: usize,
         (medium, info): (Medium, &DeviceInfo),
+        claim: Box<Claim>,
         stamp: Vec<OsString>,
     ) -> Result<()> {
         let board = self.batch.board(number);
@@ -302,12 +392,12 @@ impl Session<'_> {
         let writer = match &self.args.flash {
             None => thread::spawn(move || identity_program::run(&stamp, |_| ())),
             Some(image) => {
-                let identity = document(&board.identity()?)?;
+                let identity = identity_program::document(&board.identity()?)?;
                 let words = identity_program::flash(image, identity.path(), &path);
                 thread::spawn(move || {
                     let answer = identity_program::run(&words, |line| {
                         if !is_quiet {
-                            show_progress(&name, line);
+                            told::show_progress(&name, line);
                         }
                     });
                     drop(identity);
@@ -316,14 +406,14 @@ impl Session<'_> {
             }
         };
         self.readers[index].state =
-            ReaderState::Working { board: number, medium, info: Box::new(info.clone()), writer };
+            ReaderState::Working { board: number, medium, info: Box::new(info.clone()), claim, writer };
         Ok(())
     }
 
     /// A card was written, or was not.
     fn done(&mut self, index: usize, sha256: &mut Option<String>) -> Result<()> {
         let waiting = ReaderState::Waiting { is_told: false };
-        let ReaderState::Working { board: number, medium, info, writer } =
+        let ReaderState::Working { board: number, medium, info, mut claim, writer } =
             std::mem::replace(&mut self.readers[index].state, waiting)
         else {
             return Ok(());
@@ -333,8 +423,24 @@ impl Session<'_> {
             writer.join().map_err(|_| Failure::new(Exit::Device, "the writer of a card has failed"))??;
         let name = self.batch.board(number).hostname.clone();
         if answer.code() != 0 {
-            self.batch.set(number, Progress::Open);
-            return self.tell("failed", Some(&name), index, Some(&answer.said));
+            let is_refused = answer.code() == Exit::Refused as i32;
+            let state = may_have(&self.readers[index].path, self.batch.board(number).uuid, is_refused);
+            let mut said = answer.said;
+            self.batch.set(number, if state.is_some() { Progress::Doubtful } else { Progress::Open });
+            if state.is_none() {
+                self.claims.withdraw(&mut claim);
+            }
+            if let Some(state) = state {
+                let identity = self.batch.board(number).identity()?;
+                let state = Some(state.name().to_owned());
+                self.journal.note(&[Event { state, ..Event::written(What::Stamped, &identity, &info) }])?;
+                said += &format!(
+                    "; that card may have the identity of {name}: put it in again, or erase or destroy it; then `identity-lab \
+                     stamp --again {name}` writes another one"
+                );
+                self.claims.release(&mut claim);
+            }
+            return self.tell("failed", Some(&name), index, Some(&said));
         }
         self.batch.set(number, Progress::Done);
         if let Some(digest) = self.digest.take() {
@@ -342,6 +448,7 @@ impl Session<'_> {
         }
         // Before a person hears of it, and takes the card out.
         self.note(number, &info, &answer, sha256.clone())?;
+        self.claims.release(&mut claim);
         let message = Some(answer.said.as_str()).filter(|said| !said.is_empty());
         let event = if self.args.flash.is_some() { "flashed" } else { "stamped" };
         self.tell(event, Some(&name), index, message)
@@ -367,15 +474,7 @@ impl Session<'_> {
         index: usize,
         message: Option<&str>,
     ) -> Result<()> {
-        let device = &self.readers[index].path;
-        print(&match self.args.format {
-            Format::Json => json_line(&Line { event, board, device, message }),
-            Format::Text => {
-                let board = board.map_or_else(String::new, |board| format!(" {board}"));
-                let message = message.map_or_else(String::new, |message| format!(": {message}"));
-                format!("{event}{board} ({}){message}\n", shell::path(device))
-            }
-        })
+        told::tell(self.args.format, &Line { event, board, device: &self.readers[index].path, message })
     }
 }
 
@@ -384,102 +483,17 @@ enum Consent {
     Yes,
     No,
     End,
+    /// Another card is in the reader by now, or none.
+    Gone,
 }
 
 /// Boards that the journal, or this host's own memory, says are done.
-fn leave_out_done(batch: &mut Batch, journal: &Journal, flashes: bool) {
-    let here = journal.given_here();
-    let mut database = match journal.open() {
-        Ok(database) => database,
-        Err(failure) => {
-            say(&failure.and("what other hosts have done is not known").to_string());
-            None
-        }
-    };
-    for number in 0..batch.len() {
-        let board = batch.board(number);
-        let uuid = board.uuid.to_string();
-        let kinds = [What::Stamped, What::Flashed, What::Erased];
-        let noted = database
-            .as_mut()
-            .and_then(|database| database.events_of(&uuid, &kinds, 4).ok())
-            .unwrap_or_default();
-        let mine = here.iter().filter(|event| event.uuid.as_ref() == Some(&uuid)).cloned();
-        let mut events: Vec<Event> = mine.chain(noted).collect();
-        events.sort_by(|one, other| other.id.cmp(&one.id));
-        let since = events.iter().take_while(|event| event.kind != What::Erased.name());
-        if let Some(event) = since.into_iter().find(|event| is_done(event, flashes)) {
-            say(&format!(
-                "{}: {} {} on {} by {}; left out, --again takes it in",
-                board.hostname, event.kind, event.at, event.host, event.person
-            ));
-            batch.set(number, Progress::Done);
+fn leave_out_done(batch: &mut Batch, known: &[Known]) {
+    for (number, known) in known.iter().enumerate() {
+        if let Some(event) = &known.done {
+            say(&claims::left_out(batch.board(number), event));
+            let is_doubtful = claims::is_doubtful(event);
+            batch.set(number, if is_doubtful { Progress::Doubtful } else { Progress::Done });
         }
     }
-}
-
-fn with_dry_run(words: &[OsString]) -> Vec<OsString> {
-    // Behind the verb: the device stays last.
-    let mut words = words.to_vec();
-    words.insert(1, "--dry-run".into());
-    words
-}
-
-fn planned(batch: &Batch, readers: &[Reader], args: &StampArgs) -> Result<Exit> {
-    let left = batch.left();
-    let devices: Vec<_> = readers.iter().map(|reader| reader.path.clone()).collect();
-    print(&match args.format {
-        Format::Json => left
-            .iter()
-            .map(|board| {
-                json_line(&Line {
-                    event: "planned",
-                    board: Some(&board.hostname),
-                    device: &devices[0],
-                    message: None,
-                })
-            })
-            .collect::<String>(),
-        Format::Text => {
-            let shown: Vec<_> = devices.iter().map(|path| shell::path(path)).collect();
-            let line =
-                |board: &&crate::boards::Board| format!("would stamp {}  {}\n", board.hostname, board.uuid);
-            left.iter().map(line).collect::<String>() + &format!("cards in {}\n", shown.join(", "))
-        }
-    })?;
-    Ok(Exit::Done)
-}
-
-/// The identity as a file that `flash --restore` takes.
-fn document(identity: &identity_core::Identity) -> Result<NamedTempFile> {
-    let write = || -> io::Result<NamedTempFile> {
-        let mut file = tempfile::Builder::new().prefix("identity-lab-").suffix(".json").tempfile()?;
-        serde_json::to_writer(&mut file, &Document::of_recorded(identity))?;
-        file.flush()?;
-        Ok(file)
-    };
-    write().map_err(|error| {
-        Failure::new(Exit::Device, format!("no room for a temporary file: {}", plain(&error)))
-    })
-}
-
-fn show_progress(name: &str, line: &Value) {
-    let (Some(bytes), Some(total)) =
-        (line["bytes"].as_u64(), line["total"].as_u64().filter(|total| *total > 0))
-    else {
-        return;
-    };
-    let phase = line["phase"].as_str().unwrap_or("write");
-    confirm::show_over(&format!("{name}: {phase} {} %", bytes.saturating_mul(100) / total));
-}
-
-/// Set when a signal asks to end: what is being written is finished first.
-fn ended() -> Result<Arc<AtomicBool>> {
-    let ended = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&ended)).map_err(|error| {
-            Failure::new(Exit::Device, format!("signals cannot be caught: {}", plain(&error)))
-        })?;
-    }
-    Ok(ended)
 }

@@ -20,6 +20,8 @@ const TO_CARDS: [Kind; 5] = [Kind::Stamped, Kind::Flashed, Kind::Bound, Kind::Er
 struct Found {
     hostname: String,
     location: Option<String>,
+    /// Whether the journal could be read: else nothing is known of card and network.
+    known: bool,
     card: Option<Event>,
     seen: Option<Event>,
 }
@@ -40,6 +42,7 @@ pub fn run(dir: &Path, args: &ShowArgs) -> Result<Exit> {
         (None, None) => return Ok(Exit::Usage),
     };
     let uuid = board.uuid.to_string();
+    let is_known = journal.is_ok();
     let mut last = |kinds: &[Kind]| match &mut journal {
         Ok(Some(database)) => database.events_of(&uuid, kinds, 1).map(|mut events| events.pop()),
         _ => Ok(None),
@@ -47,6 +50,7 @@ pub fn run(dir: &Path, args: &ShowArgs) -> Result<Exit> {
     let found = Found {
         hostname: board.hostname.clone(),
         location: board.location.clone(),
+        known: is_known,
         card: last(&TO_CARDS)?,
         seen: last(&[Kind::Seen])?,
     };
@@ -60,12 +64,14 @@ pub fn run(dir: &Path, args: &ShowArgs) -> Result<Exit> {
 fn text(found: &Found) -> String {
     let mut text = lines::Lines::default();
     text.add("location", found.location.as_deref().map_or("not noted".to_owned(), lines::escaped));
-    let none = || "never scanned".to_owned();
+    let never =
+        |what: &str| if found.known { what } else { "not known: the journal cannot be read" }.to_owned();
+    let none = || never("never scanned");
     text.add(
         "card",
         found.card.as_ref().map_or_else(none, |event| format!("{} {}", event.kind, line(event))),
     );
-    let none = || "never; `identity-lab scan --leases FILE` notes it".to_owned();
+    let none = || never("never; `identity-lab scan --leases FILE` notes it");
     text.add("network", found.seen.as_ref().map_or_else(none, |event| format!("seen {}", line(event))));
     text.text()
 }

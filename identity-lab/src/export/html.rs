@@ -260,7 +260,15 @@ mod tests {
         let name = "desk".to_owned();
         let file = Path::new("lab.toml").to_owned();
         let journal = JournalPlace::Sqlite { file: file.clone(), lab_toml: file };
-        let settings = Settings { name, server, network: None, rescue: None, default_profile: None, journal };
+        let settings = Settings {
+            dir: dir.clone(),
+            name,
+            server,
+            network: None,
+            rescue: None,
+            default_profile: None,
+            journal,
+        };
         let boards = Boards::parse(&dir.join(BOARDS_CSV), list.to_owned()).unwrap();
         Lab { dir, settings, boards, profiles: Vec::new() }
     }

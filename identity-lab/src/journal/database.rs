@@ -13,9 +13,9 @@ use diesel::prelude::*;
 use diesel::result::QueryResult;
 use identity_ui::{Exit, Failure, Result, shell};
 
-use super::event::{CardSeen, Event, Kind};
+use super::event::{CardSeen, Claimed, Event, Kind};
 use super::place::JournalPlace;
-use super::schema::{self, identity_cards, identity_events, identity_schema};
+use super::schema::{self, identity_cards, identity_claims, identity_events, identity_schema};
 use crate::place::cannot;
 
 /// Types of file systems, statfs(2), on which SQLite's locks do not hold: NFS, SMB, CIFS, SMB2, AFS.
@@ -162,6 +162,46 @@ impl Database {
         let query = identity_cards::table.find(cid);
         let found = on!(&mut self.connection, it => query.first(it).optional());
         found.map_err(|error| self.failed("read", &error))
+    }
+
+    /// Claims a board, unless another claim of it stands that is not over; gives that one.
+    ///
+    /// # Errors
+    /// Exit 7 if the database fails.
+    pub fn claim(&mut self, mine: &Claimed, is_over: &dyn Fn(&Claimed) -> bool) -> Result<Option<Claimed>> {
+        loop {
+            let row = diesel::insert_into(identity_claims::table).values(mine).on_conflict_do_nothing();
+            let inserted = on!(&mut self.connection, it => row.execute(it));
+            if inserted.map_err(|error| self.failed("write", &error))? > 0 {
+                return Ok(None);
+            }
+            match self.claimed(&mine.uuid)? {
+                Some(other) if is_over(&other) => self.release(&other.id)?,
+                Some(other) => return Ok(Some(other)),
+                // It was given back meanwhile.
+                None => (),
+            }
+        }
+    }
+
+    /// Who has claimed a board.
+    ///
+    /// # Errors
+    /// Exit 7 if the database fails.
+    pub fn claimed(&mut self, uuid: &str) -> Result<Option<Claimed>> {
+        let query = identity_claims::table.find(uuid);
+        let found = on!(&mut self.connection, it => query.first(it).optional());
+        found.map_err(|error| self.failed("read", &error))
+    }
+
+    /// Gives a claim back.
+    ///
+    /// # Errors
+    /// Exit 7 if the database fails.
+    pub fn release(&mut self, id: &str) -> Result<()> {
+        let row = diesel::delete(identity_claims::table.filter(identity_claims::id.eq(id)));
+        let deleted = on!(&mut self.connection, it => row.execute(it));
+        deleted.map(|_| ()).map_err(|error| self.failed("write", &error))
     }
 
     fn failed(&self, action: &str, error: &dyn std::fmt::Display) -> Failure {

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use super::schema::{identity_cards, identity_events};
+use super::schema::{identity_cards, identity_claims, identity_events};
 use crate::boards::Board;
 
 /// What happened.
@@ -113,6 +113,30 @@ pub struct CardSeen {
     pub fields: Option<String>,
     /// Where it was seen.
     pub host: String,
+}
+
+/// That somebody has begun to write a board's card, as a row of the database. It goes when what came of it is noted.
+#[derive(Clone, Debug, PartialEq, Eq, Insertable, Queryable)]
+#[diesel(table_name = identity_claims)]
+pub struct Claimed {
+    /// The UUID of the board's identity.
+    pub uuid: String,
+    /// A UUID of version 7: this claim's own.
+    pub id: String,
+    /// Since when, in UTC, as RFC 3339 has it.
+    pub at: String,
+    /// The host where the card is.
+    pub host: String,
+    /// Who does it.
+    pub person: String,
+}
+
+impl Claimed {
+    /// Now, here, by whoever runs this.
+    pub fn new(uuid: &str) -> Self {
+        let Event { id, at, host, person, .. } = Event::new(Kind::Stamped);
+        Self { uuid: uuid.to_owned(), id, at, host, person }
+    }
 }
 
 impl Event {

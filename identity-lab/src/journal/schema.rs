@@ -42,6 +42,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Whose card is being written, by whom.
+    identity_claims (uuid) {
+        uuid -> Text,
+        id -> Text,
+        at -> Text,
+        host -> Text,
+        person -> Text,
+    }
+}
+
+diesel::table! {
     /// One row: which version the tables have.
     identity_schema (version) {
         version -> BigInt,
@@ -49,7 +60,8 @@ diesel::table! {
 }
 
 /// What brings the tables from one version to the next, oldest first; the number of the last one is this program's version.
-const STEPS: [&str; 1] = ["CREATE TABLE identity_events (
+const STEPS: [&str; 2] = [
+    "CREATE TABLE identity_events (
         id TEXT NOT NULL PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL,
         uuid TEXT, hostname TEXT, profile TEXT, generation BIGINT, fields TEXT, state TEXT,
         card TEXT, reader TEXT, size BIGINT, image TEXT, ip TEXT, host TEXT NOT NULL, person TEXT NOT NULL);
@@ -57,7 +69,10 @@ const STEPS: [&str; 1] = ["CREATE TABLE identity_events (
      CREATE TABLE identity_cards (
         card TEXT NOT NULL PRIMARY KEY, event TEXT NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL,
         uuid TEXT, hostname TEXT, profile TEXT, fields TEXT, host TEXT NOT NULL);
-     CREATE INDEX identity_cards_uuid ON identity_cards (uuid);"];
+     CREATE INDEX identity_cards_uuid ON identity_cards (uuid);",
+    "CREATE TABLE identity_claims (
+        uuid TEXT NOT NULL PRIMARY KEY, id TEXT NOT NULL, at TEXT NOT NULL, host TEXT NOT NULL, person TEXT NOT NULL);",
+];
 
 /// The version of the tables that this program knows.
 pub const VERSION: i64 = STEPS.len() as i64;

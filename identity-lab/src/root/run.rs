@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use identity_host::device::plain;
 use identity_ui::{Exit, Failure, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::plan::{Plan, Source};
 use crate::replace::failure;
+use crate::signals;
 
 const SCRIPT: &str = include_str!("build.sh");
 /// What the script puts into the root.
@@ -87,12 +87,7 @@ pub fn check_programs(plan: &Plan<'_>) -> Result<()> {
 /// # Errors
 /// Exit 6 if it refuses; 7 if one of its programs fails; 130 after a signal. Then the directory may have anything in it.
 pub fn run(plan: &Plan<'_>, work: &Path, epoch: Option<&str>, mut tell: impl FnMut(&Told)) -> Result<()> {
-    let ended = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&ended)).map_err(|error| {
-            Failure::new(Exit::Device, format!("signals cannot be caught: {}", plain(&error)))
-        })?;
-    }
+    let ended = signals::ended()?;
     let debs = prepare(plan, work).map_err(|error| failure("write", work, &error))?;
     let mut child = command(plan, work, epoch, &debs)
         .spawn()

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who writes which board's card. Two batches of one lab run at once, also on two hosts: a board is claimed before its card is
+//! written, and whoever has claimed it looks once more whether it has its card already. A claim is noted, here and in the journal:
+//! of a batch that was cut off, a card may have the identity, and no other card gets it before a person says so.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use identity_core::State;
+use identity_host::device::info::DeviceInfo;
+use identity_ui::output::say;
+use identity_ui::{Result, lines};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::batch::is_done;
+use crate::boards::Board;
+use crate::journal::{Claimed, Database, Event, Journal, Kind};
+use crate::replace;
+use crate::state;
+
+/// In this host's own memory alone: a card is written from now on, and what came of it is noted later.
+const BEGUN: &str = "begun";
+/// Likewise: of the note whose id is in `fields`, nothing came; the card is as it was.
+const WITHDRAWN: &str = "withdrawn";
+
+/// The claims of one batch.
+pub struct Claims {
+    journal: Journal,
+    /// The directory of this host's own claims, if it has a place for state.
+    here: Option<PathBuf>,
+    /// Whether boards get an image, too.
+    flashes: bool,
+}
+
+/// What was known of a board when the batch began.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The event that says that it has its card.
+    pub done: Option<Event>,
+    /// The claim of another program.
+    claimed: Option<Claimed>,
+}
+
+/// The right to write a board's card.
+#[derive(Debug)]
+pub struct Claim {
+    _here: Lock,
+    /// Its id in the journal, if that could be reached.
+    id: Option<String>,
+    /// Of the note on this host that the card was begun.
+    begun: Event,
+}
+
+/// What a claim has come to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Its card may be written.
+    Ours(Box<Claim>),
+    /// It has its card: the event that says so.
+    Done(Box<Event>),
+    /// Its card is being written, or was begun: by whom, and what to do.
+    Elsewhere(String),
+}
+
+impl Claims {
+    /// Of a batch of this lab.
+    pub fn new(journal: Journal, lab: &str, flashes: bool) -> Self {
+        Self { journal, here: state::file(lab, "claims"), flashes }
+    }
+
+    /// What is known of these boards, each in its place. What cannot be read of it is said.
+    pub fn known(&self, boards: &[&Board]) -> Vec<Known> {
+        self.journal.say_torn();
+        let here = self.journal.given_here();
+        let mut database = self.journal.open().unwrap_or_else(|failure| {
+            say(&failure.and("what other hosts have done is not known").to_string());
+            None
+        });
+        let mut known = Vec::new();
+        for board in boards {
+            let uuid = board.uuid.to_string();
+            let claimed = database.as_mut().and_then(|database| database.claimed(&uuid).ok().flatten());
+            known.push(Known { done: self.done(database.as_mut(), &here, &uuid), claimed });
+        }
+        known
+    }
+
+    /// Claims a board, and notes that the card in this reader is begun. With `again` it gets a card although it had one, or one
+    /// was begun before this batch.
+    ///
+    /// # Errors
+    /// Exit 4 or 7 if what is done could not be noted: then nothing is to be written.
+    pub fn take(&self, board: &Board, known: &Known, again: bool, info: &DeviceInfo) -> Result<Outcome> {
+        let uuid = board.uuid.to_string();
+        self.journal.check()?;
+        let Some(lock) = Lock::take(&state::made(self.here.as_deref())?.join(&uuid))? else {
+            return Ok(Outcome::Elsewhere("another identity-lab of this host writes its card now".into()));
+        };
+        // That it cannot be reached is said when the card is noted; this host's own claims hold.
+        let mut database = self.journal.open_or_make().ok();
+        let mine = Claimed::new(&uuid);
+        if let Some(database) = &mut database {
+            let is_over = |other: &Claimed| again && known.claimed.as_ref() == Some(other);
+            if let Some(other) = database.claim(&mine, &is_over)? {
+                return Ok(Outcome::Elsewhere(format!(
+                    "{} began to write its card on {} at {}; if that was cut off, erase or destroy that card, and \
+                     `identity-lab stamp --again {}` writes another one",
+                    other.person, other.host, other.at, board.hostname
+                )));
+            }
+        }
+        let begun =
+            Event { kind: BEGUN.to_owned(), ..Event::written(Kind::Stamped, &board.identity()?, info) };
+        let mut claim = Claim { _here: lock, id: database.as_ref().map(|_| mine.id), begun };
+        let done = self.done(database.as_mut(), &self.journal.given_here(), &uuid);
+        if let Some(done) = done.filter(|done| known.done.as_ref() != Some(done)) {
+            self.release(&mut claim);
+            return Ok(Outcome::Done(Box::new(done)));
+        }
+        if let Err(failure) = self.journal.note_here(std::slice::from_ref(&claim.begun)) {
+            self.release(&mut claim);
+            return Err(failure);
+        }
+        Ok(Outcome::Ours(Box::new(claim)))
+    }
+
+    /// Whether a board has got its card since the batch began.
+    pub fn done_since(&self, board: &Board, known: &Known) -> Option<Event> {
+        let mut database = self.journal.open().ok().flatten();
+        let done = self.done(database.as_mut(), &self.journal.given_here(), &board.uuid.to_string());
+        done.filter(|done| known.done.as_ref() != Some(done) && !is_doubtful(done))
+    }
+
+    /// Gives a claim back, when what came of it is noted.
+    pub fn release(&self, claim: &mut Claim) {
+        if let (Some(id), Ok(Some(mut database))) = (claim.id.take(), self.journal.open()) {
+            // One that stays asks for a person's word, no more.
+            let _ = database.release(&id);
+        }
+    }
+
+    /// Gives a claim back: nothing was written to the card.
+    pub fn withdraw(&self, claim: &mut Claim) {
+        let fields = Some(claim.begun.id.clone());
+        let uuid = claim.begun.uuid.clone();
+        let withdrawn = Event { kind: WITHDRAWN.to_owned(), uuid, fields, ..Event::new(Kind::Stamped) };
+        // Without this note, too, a person is asked for.
+        let _ = self.journal.note_here(&[withdrawn]);
+        self.release(claim);
+    }
+
+    /// The event that says that an identity is on its card, unless that was erased since; or that its card was begun last, and
+    /// nothing came of it that was noted.
+    fn done(&self, database: Option<&mut Database>, here: &[Event], uuid: &str) -> Option<Event> {
+        let kinds = [Kind::Stamped, Kind::Flashed, Kind::Erased];
+        let noted =
+            database.and_then(|database| database.events_of(uuid, &kinds, 4).ok()).unwrap_or_default();
+        let mine = || here.iter().filter(|event| event.uuid.as_deref() == Some(uuid));
+        let withdrawn: Vec<_> =
+            mine().filter(|event| event.kind == WITHDRAWN).filter_map(|event| event.fields.clone()).collect();
+        let is_standing = |event: &&Event| event.kind != WITHDRAWN && !withdrawn.contains(&event.id);
+        let mut events: Vec<Event> = mine().filter(is_standing).cloned().chain(noted).collect();
+        events.sort_by(|one, other| other.id.cmp(&one.id));
+        let is_first_begun = events.first().is_some_and(|event| event.kind == BEGUN);
+        let mut since = events.into_iter().take_while(|event| event.kind != Kind::Erased.name());
+        if is_first_begun { since.next() } else { since.find(|event| is_done(event, self.flashes)) }
+    }
+}
+
+/// Whether an event says no more than that a card may have the identity: it was begun, or not written to the end.
+pub fn is_doubtful(event: &Event) -> bool {
+    event.kind == BEGUN || event.state.as_deref().is_some_and(|state| state != State::Valid.name())
+}
+
+/// That a board has its card, or may have it, and what takes it in all the same.
+pub fn left_out(board: &Board, event: &Event) -> String {
+    let Event { kind, at, host, person, reader, .. } = event;
+    let hostname = &board.hostname;
+    if is_doubtful(event) {
+        let reader =
+            reader.as_deref().map_or_else(String::new, |reader| format!(" in {}", lines::escaped(reader)));
+        return format!(
+            "{hostname}: its card was begun {at}{reader} on {host} by {person}, and may have its identity: put that card in \
+             again, or erase or destroy it, and --again writes another one; left out"
+        );
+    }
+    format!("{hostname}: {kind} {at} on {host} by {person}; left out, --again takes it in")
+}
+
+/// A file that this program has locked: the lock goes with the program, the file with the claim.
+#[derive(Debug)]
+struct Lock {
+    _held: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// `None` if another program has it.
+    fn take(path: &Path) -> Result<Option<Self>> {
+        let failed = |error: &io::Error| replace::failure("claim", path, error);
+        state::made(Some(path))?;
+        loop {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+            let file = file.map_err(|error| failed(&error))?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) => return Ok(None),
+                locked => locked.map_err(|error| failed(&error.into()))?,
+            }
+            // Who had it has removed it meanwhile.
+            if replace::is_named(&file, path).map_err(|error| failed(&error))? {
+                return Ok(Some(Self { _held: file, path: path.to_owned() }));
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A file that stays is harmless: the lock goes with the handle.
+        let _ = fs::remove_file(&self.path);
+    }
+}
