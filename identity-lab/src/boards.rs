@@ -22,6 +22,7 @@ mod lookup;
 
 pub use change::{Change, NewBoard};
 pub use clashes::Clash;
+pub use lookup::List;
 
 /// The header that `init` writes.
 pub const HEADER: &str = "hostname,profile,uuid,serial,mac0,ip,location,tags,note";
@@ -35,6 +36,8 @@ pub const SSH_KEY: &str = "sshkey";
 const TRIMMED: [&str; 6] = ["hostname", "profile", "uuid", "serial", "ip", "location"];
 /// How lines begin that git has put between two sides of a merge.
 const CONFLICT: [&str; 4] = ["<<<<<<<", "=======", ">>>>>>>", "|||||||"];
+/// What some spreadsheets write in front: a mark of byte order.
+const MARK: char = '\u{feff}';
 /// Characters of a cell that a message quotes.
 const SHOWN_MAX: usize = 60;
 
@@ -86,6 +89,8 @@ struct Source {
     separator: Separator,
     header: Vec<String>,
     body_start: usize,
+    /// Whether the file begins with a mark of byte order, without which some spreadsheets take it for another encoding.
+    has_mark: bool,
 }
 
 impl Board {
@@ -197,14 +202,15 @@ impl Boards {
     /// # Errors
     /// As [`Boards::read`].
     pub fn parse(path: &Path, text: String) -> Result<Self> {
-        // Spreadsheets write a mark of byte order in front. It is read, and never written.
-        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        let has_mark = text.starts_with(MARK);
+        let text = text.strip_prefix(MARK).map(str::to_owned).unwrap_or(text);
         let (first, body_start) = match lines(&text).next() {
             Some((_, raw)) => (content(&text[raw.clone()]).to_owned(), raw.end),
             None => (String::new(), 0),
         };
         let (separator, header) = (Separator::of(&first), header(path, &first)?);
-        let source = Shared(Arc::new(Source { path: path.to_owned(), text, separator, header, body_start }));
+        let source =
+            Shared(Arc::new(Source { path: path.to_owned(), text, separator, header, body_start, has_mark }));
         let text = &source.0.text;
         let mut all = Vec::new();
         for (index, raw) in lines(text).skip(1) {

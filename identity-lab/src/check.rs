@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 
-use identity_ui::Result;
+use identity_ui::{Result, lines};
 
-use crate::boards::{Board, is_address};
-use crate::journal::{CardSeen, Database, Kind};
+use crate::ansible_groups::group_clash;
+use crate::boards::{Board, SSH_KEY, is_address};
+use crate::journal::{CardSeen, Database, Event, Kind};
 use crate::lab::{BOARDS_CSV, LAB_TOML, Lab};
 use crate::place::Place;
 use crate::scan::{Held, difference};
+use crate::ssh_key::of_cell;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct Finding {
 /// All findings, in the order of the lines.
 pub fn check(lab: &Lab) -> Vec<Finding> {
     let mut findings: Vec<_> = lab.boards.clashes().map(|(place, what)| Finding { place, what }).collect();
+    findings.extend(group_clash(lab).map(|(place, what)| Finding { place, what }));
+    let mut keys = Keys::default();
     for board in &lab.boards.all {
         if lab.profile(&board.profile).is_none() {
             let what = format!("profile: {}", lab.no_profile(&board.profile));
@@ -36,6 +40,7 @@ pub fn check(lab: &Lab) -> Vec<Finding> {
             findings.push(Finding { place: board.place("hostname"), what });
         }
         findings.extend(address(lab, board));
+        findings.extend(keys.finding(board));
         if let Err((column, what)) = board.new_identity() {
             findings.push(Finding { place: board.place(column), what });
         }
@@ -52,10 +57,33 @@ pub fn check(lab: &Lab) -> Vec<Finding> {
     findings
 }
 
+/// The host keys so far, and who has them: two boards with one are a copy of one system.
+#[derive(Default)]
+struct Keys<'a>(HashMap<String, &'a Board>);
+
+impl<'a> Keys<'a> {
+    fn finding(&mut self, board: &'a Board) -> Option<Finding> {
+        let what = match of_cell(board) {
+            Ok(None) => return None,
+            Err(what) => what.to_owned(),
+            Ok(Some(key)) => {
+                let first = self.0.insert(key, board)?;
+                format!(
+                    "{SSH_KEY}: {} has the host key of {} in line {}: one of them runs a copy of the other's system",
+                    board.hostname, first.hostname, first.line
+                )
+            }
+        };
+        Some(Finding { place: board.place(SSH_KEY), what })
+    }
+}
+
 /// What is wrong with a board's IPv4 address: DHCP servers refuse it, or two machines have it.
 fn address(lab: &Lab, board: &Board) -> Option<Finding> {
     let (ip, network) = (board.ip?, lab.settings.network.as_ref());
+    let is_no_hosts = ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.octets()[0] >= 240;
     let what = match network {
+        _ if is_no_hosts => format!("ip: {ip} is no host's address"),
         _ if lab.settings.server.address == Some(ip) => {
             format!("ip: {ip} is the server's own address, lab.toml, [server]")
         }
@@ -90,8 +118,28 @@ pub fn check_cards(lab: &Lab, database: &mut Database) -> Result<Vec<Finding>> {
         group.push(card);
     }
     check_group(lab, &boards, &group, database, &mut findings)?;
+    for (uuid, given) in database.given_twice()? {
+        findings.extend(boards.get(&uuid).map(|board| given_twice(board, &given)));
+    }
     findings.sort_by_key(|finding| finding.place.line_number());
     Ok(findings)
+}
+
+/// A board that was given more than one card, and of none it is known that it has lost the identity.
+fn given_twice(board: &Board, given: &[Event]) -> Finding {
+    let one = |event: &Event| {
+        let place = event.card.as_ref().map(|card| format!("card {card}"));
+        let place = place.or(event.reader.as_ref().map(|reader| format!("in {}", lines::escaped(reader))));
+        format!("{} {} on {} by {}", event.at, place.unwrap_or_default(), event.host, event.person)
+    };
+    let given: Vec<_> = given.iter().map(one).collect();
+    let what = format!(
+        "uuid: {0} was given to {1} cards ({2}): erase them, and `identity-lab stamp --again {0}` gives it one",
+        board.hostname,
+        given.len(),
+        given.join("; ")
+    );
+    Finding { place: board.place("uuid"), what }
 }
 
 /// Cards that all had the same identity when they were seen last.

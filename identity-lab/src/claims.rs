@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use identity_core::State;
 use identity_host::device::info::DeviceInfo;
 use identity_ui::output::say;
-use identity_ui::{Result, lines};
+use identity_ui::{Exit, Result, lines};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -70,21 +70,32 @@ impl Claims {
         Self { journal, here: state::file(lab, "claims"), flashes }
     }
 
-    /// What is known of these boards, each in its place. What cannot be read of it is said.
-    pub fn known(&self, boards: &[&Board]) -> Vec<Known> {
+    /// What is known of these boards, each in its place. What cannot be read of this host's own memory is said.
+    ///
+    /// # Errors
+    /// Of the journal that cannot be reached, unless `alone`: other hosts may have given cards to these boards.
+    pub fn known(&self, boards: &[&Board], alone: bool) -> Result<Vec<Known>> {
         self.journal.say_torn();
         let here = self.journal.given_here();
-        let mut database = self.journal.open().unwrap_or_else(|failure| {
-            say(&failure.and("what other hosts have done is not known").to_string());
-            None
-        });
+        let mut database = match self.journal.open() {
+            Err(failure) if alone && failure.exit() != Exit::Corrupt => {
+                say(&failure.and("what other hosts have done is not known").to_string());
+                None
+            }
+            Err(failure) if failure.exit() != Exit::Corrupt => {
+                return Err(failure.and(
+                    "what other hosts have done is not known: if none gives cards to these boards, go on with --alone",
+                ));
+            }
+            database => database?,
+        };
         let mut known = Vec::new();
         for board in boards {
             let uuid = board.uuid.to_string();
             let claimed = database.as_mut().and_then(|database| database.claimed(&uuid).ok().flatten());
             known.push(Known { done: self.done(database.as_mut(), &here, &uuid), claimed });
         }
-        known
+        Ok(known)
     }
 
     /// Claims a board, and notes that the card in this reader is begun. With `again` it gets a card although it had one, or one

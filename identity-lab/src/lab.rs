@@ -10,13 +10,11 @@ use identity_ui::{Exit, Failure, Result, shell};
 
 use crate::boards::{Board, Boards};
 use crate::journal::{Journal, JournalPlace};
-pub use crate::place::LAB_TOML;
+pub use crate::place::{BOARDS_CSV, LAB_TOML};
 use crate::place::{Place, Placed, cannot};
 use crate::profile::{LabPath, Profile, addresses, check_args, lab_path};
 use crate::toml::{Section, TomlFile};
 
-/// The list of boards.
-pub const BOARDS_CSV: &str = "boards.csv";
 /// The directory of profiles.
 pub const PROFILES: &str = "profiles";
 /// Where NBD is served, unless the lab says otherwise.

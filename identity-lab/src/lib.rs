@@ -13,10 +13,12 @@
 //!                                                           ├──▶ serve (runs dnsmasq and nbdkit)
 //!                                                           ├──▶ readers ──▶ batch (who gets which card) ──▶ claims (once) ──▶ identity_program (writes)
 //!                                                           └──▶ scan (cards, leases) ──▶ journal (events: database, queue)
+//! ansible_groups, ssh_key (of the list, for check and export)
 //! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)    state (of this host)    digest (SHA-256)    signals    markup (texts in HTML and SVG)
 //! ```
 #![forbid(unsafe_code)]
 
+mod ansible_groups;
 pub mod args;
 pub mod batch;
 pub mod boards;
@@ -44,6 +46,7 @@ pub mod row;
 pub mod scan;
 pub mod serve;
 mod signals;
+mod ssh_key;
 mod state;
 mod toml;
 

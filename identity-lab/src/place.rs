@@ -11,6 +11,8 @@ use identity_ui::{Exit, Failure, Result};
 
 /// The file that makes a directory a lab.
 pub const LAB_TOML: &str = "lab.toml";
+/// The list of boards.
+pub const BOARDS_CSV: &str = "boards.csv";
 
 /// A place in a file: `profiles/panda.toml:7`, or `boards.csv:3:14`. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use identity_ui::output::say;
@@ -43,6 +43,9 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         if path.exists() {
             // The umask takes nothing from what was allowed before.
             file.as_file().set_permissions(Permissions::from_mode(mode))?;
+            // Root works in somebody's lab; whoever may not give a file away keeps it.
+            let before = fs::metadata(path)?;
+            let _ = fchown(file.as_file(), Some(before.uid()), Some(before.gid()));
         }
         file.persist(path).map_err(|error| error.error)?;
         sync_directory(parent(path))

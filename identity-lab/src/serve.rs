@@ -221,7 +221,8 @@ fn is_root_of_all() -> bool {
     rustix::process::geteuid().is_root() && is_whole
 }
 
-/// A socket that forgets a board which lost power within 35 s: what it accepts inherits its keepalive. nbdkit sets none.
+/// A socket that forgets a board which lost power within 35 s, also one that had not taken all that was sent: what it accepts
+/// inherits that. nbdkit sets nothing.
 fn nbd_socket(address: SocketAddrV4) -> Result<OwnedFd> {
     let made = || -> rustix::io::Result<OwnedFd> {
         let socket =
@@ -231,6 +232,8 @@ fn nbd_socket(address: SocketAddrV4) -> Result<OwnedFd> {
         sockopt::set_tcp_keepidle(&socket, Duration::from_secs(20))?;
         sockopt::set_tcp_keepintvl(&socket, Duration::from_secs(5))?;
         sockopt::set_tcp_keepcnt(&socket, 3)?;
+        // Of data on the way, keepalive waits for the end, which is a quarter of an hour.
+        sockopt::set_tcp_user_timeout(&socket, 35_000)?;
         bind(&socket, &address)?;
         listen(&socket, 128)?;
         Ok(socket)

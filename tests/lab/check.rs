@@ -152,3 +152,39 @@ fn every_finding_is_shown_and_machines_get_them_as_json() {
     assert_eq!(lines, [3, 3, 3, 4]);
     assert_eq!((found[0]["file"].as_str(), found[0]["column"].as_u64()), (Some("boards.csv"), Some(11)));
 }
+
+/// What an export refuses, or the program that it is for, is found before: a check in a git hook is enough.
+#[test]
+fn what_exports_would_refuse_is_found() {
+    let lab = Lab::new();
+    let key = |byte: char| format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{}", byte.to_string().repeat(43));
+    let list = |rows: &[(&str, &str, &str, &str)]| {
+        let mut text = "hostname,profile,uuid,ip,location,tags,sshkey\n".to_owned();
+        for (number, (ip, location, tags, sshkey)) in rows.iter().enumerate() {
+            text += &format!(
+                "p-{number},panda,9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f{number},{ip},{location},{tags},{sshkey}\n"
+            );
+        }
+        lab.write("boards.csv", text);
+    };
+    let (one, other) = (key('A'), key('B'));
+    list(&[("10.0.0.1", "R3", "poe", &one), ("10.0.0.2", "R4", "", &other), ("", "R3", "poe", "")]);
+    lab.run(&["check"]).exits(0);
+    for kind in ["ansible", "ssh-known-hosts"] {
+        lab.run(&["export", kind]).exits(0);
+    }
+    for broken in ["ssh-ed25519 AAAA", "foo bar", "ssh-ed25519", &one.replacen("ed25519", "rsa", 1)] {
+        list(&[("", "", "", broken)]);
+        lab.run(&["check"]).exits(5).shows(&["boards.csv:2:", "sshkey: this is no public key"]);
+        lab.run(&["export", "ssh-known-hosts"]).exits(4).says(&["boards.csv:2:", "this is no public key"]);
+    }
+    list(&[("", "", "", &one), ("", "", "", &other), ("", "", "", &one)]);
+    lab.run(&["check"]).exits(5).shows(&["boards.csv:4:", "p-2 has the host key of p-0 in line 2"]);
+    list(&[("", "R3.1", "", ""), ("", "R3-1", "", "")]);
+    lab.run(&["check"]).exits(5).shows(&["boards.csv:3:", "\"R3-1\" and \"R3.1\" are the same group"]);
+    lab.run(&["export", "ansible"]).exits(6).says(&["boards.csv:3:"]);
+    for ip in ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "240.0.0.1"] {
+        list(&[(ip, "", "", "")]);
+        lab.run(&["check"]).exits(5).shows(&["boards.csv:2:", "is no host's address"]);
+    }
+}

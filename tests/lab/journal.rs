@@ -432,3 +432,25 @@ fn a_line_of_the_queue_that_is_no_event_is_named() {
     journal.lease(MAC, 1).exits(4).says(&["desk.queue:1: this is no event"]);
     assert_eq!(fs::read(lab.queue()).expect("it stays"), before);
 }
+
+/// Whoever may only read a lab is told what its journal knows: another user, a file system that is mounted so.
+#[test]
+fn a_journal_that_may_only_be_read_is_read() {
+    let journal = Journal::sqlite();
+    journal.lease(MAC, 1_900_000_000).exits(0);
+    let lab = &journal.lab;
+    let mut there = lab.command_of("unshare");
+    there.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+    there.arg("mount --bind . . && mount -o remount,bind,ro . && cd \"$PWD\" && exec \"$@\"");
+    there.arg("sh").arg(program()).args(["where", "panda-01"]);
+    let answer = Answer::of(&mut there);
+    if answer.output.status.code() == Some(1) {
+        skipped("this machine gives no namespaces of users");
+        return;
+    }
+    answer.exits(0).shows(&["network   seen 20"]);
+    let mut check = lab.command_of("unshare");
+    check.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+    check.arg("mount --bind . . && mount -o remount,bind,ro . && cd \"$PWD\" && exec \"$@\"");
+    Answer::of(check.arg("sh").arg(program()).arg("check")).exits(0);
+}

@@ -102,10 +102,13 @@ fn lines_that_are_not_changed_keep_their_bytes() {
     lab.run(&["add", "c", "a", "--profile", "panda"]).exits(0);
     let text = lab.read("boards.csv");
     let mut lines: Vec<_> = text.split_inclusive('\n').collect();
-    assert!(lines[1].starts_with("a,") && lines[3].starts_with("c,") && !lines[1].contains('\r'), "{text:?}");
+    assert!(
+        lines[1].starts_with("a,") && lines[3].starts_with("c,") && lines[1].ends_with("\r\n"),
+        "{text:?}"
+    );
     lines.remove(3);
     lines.remove(1);
-    assert_eq!(lines.concat(), format!("{LINES}\n"));
+    assert_eq!(lines.concat(), format!("\u{feff}{LINES}\r\n"));
     let list = lab.run(&["list", "--format", "json"]).exits(0).json();
     assert_eq!(list[3]["hostname"], "d");
 }

@@ -57,6 +57,9 @@ pub struct StampArgs {
     /// Also boards that have their card by the journal, or whose card another program was writing
     #[arg(long)]
     pub again: bool,
+    /// Go on although the journal cannot be reached: no other host gives cards to these boards
+    #[arg(long)]
+    pub alone: bool,
     /// Show which boards would get a card, and write nothing
     #[arg(long)]
     pub dry_run: bool,

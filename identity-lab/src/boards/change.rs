@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use identity_ui::Result;
 
-use super::{Board, Boards, content};
+use super::{Board, Boards, MARK, content};
 use crate::cells;
 use crate::place::Place;
 
@@ -60,7 +60,7 @@ impl Boards {
         let line = |board: &NewBoard| {
             let cell = |name: &String| cells::quoted(board.cells.get(name).map_or("", String::as_str));
             let cells: Vec<_> = self.source.0.header.iter().map(cell).collect();
-            cells.join(&self.source.0.separator.char().to_string()) + "\n"
+            cells.join(&self.source.0.separator.char().to_string()) + self.line_end()
         };
         let mut lines = Vec::new();
         for board in &self.all {
@@ -76,11 +76,12 @@ impl Boards {
         // A file that is in order keeps it, and so do equal names, which others refuse.
         lines.sort_by(|(one, _), (other, _)| one.cmp(other));
         let body: String = lines.into_iter().map(|(_, line)| line).collect();
-        let mut head = self.source.0.text[..self.source.0.body_start].to_owned();
-        if !head.ends_with('\n') {
-            head.push('\n');
+        let mut text = if self.source.0.has_mark { MARK.to_string() } else { String::new() };
+        text += &self.source.0.text[..self.source.0.body_start];
+        if !text.ends_with('\n') {
+            text.push('\n');
         }
-        Ok(head + &body)
+        Ok(text + &body)
     }
 
     /// The same list with more columns at the end of its header. Only for a list without boards: a line has a cell for each
@@ -100,7 +101,12 @@ impl Boards {
     /// The bytes of a board's line, with an end.
     fn raw(&self, board: &Board) -> String {
         let raw = &self.source.0.text[board.raw.clone()];
-        if raw.ends_with('\n') { raw.to_owned() } else { format!("{raw}\n") }
+        if raw.ends_with('\n') { raw.to_owned() } else { format!("{raw}{}", self.line_end()) }
+    }
+
+    /// How the header's line ends: so do all that are written.
+    fn line_end(&self) -> &'static str {
+        if self.source.0.text[..self.source.0.body_start].ends_with("\r\n") { "\r\n" } else { "\n" }
     }
 
     fn replaced(&self, board: &Board, change: &Change) -> Result<String> {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One board of a large file by its hostname, without reading the others: the lines are sorted.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
-use super::{Boards, content, header};
+use super::{Board, Boards, content, header};
 use crate::cells::{self, Separator};
+use crate::place::BOARDS_CSV;
 
 /// Bytes that are read at a time; a line that is longer is left to [`Boards::read`].
 const BLOCK: usize = 16 << 10;
@@ -45,6 +46,36 @@ impl Boards {
             text.split_inclusive('\n').find(|line| name_of(line).is_some_and(|name| name == hostname))?;
         Self::parse(path, format!("{}\n{line}", content(first))).ok()
     }
+}
+
+/// The file of a list that was read, for a look later whether it is still the same.
+#[derive(Debug)]
+pub struct List {
+    path: PathBuf,
+    stamp: Option<(u64, u64, i64, i64)>,
+}
+
+impl List {
+    /// Of the lab in this directory, as it is now.
+    pub fn of(lab: &Path) -> Self {
+        let path = lab.join(BOARDS_CSV);
+        Self { stamp: stamp(&path), path }
+    }
+
+    /// Whether a board of it would get another identity by now, or is gone.
+    pub fn has_changed(&self, board: &Board) -> bool {
+        if self.stamp.is_some() && self.stamp == stamp(&self.path) {
+            return false;
+        }
+        let now = Boards::read(&self.path).ok();
+        let now = now.as_ref().and_then(|now| now.all.iter().find(|one| one.hostname == board.hostname));
+        now.is_none_or(|now| now.identity().ok() != board.identity().ok())
+    }
+}
+
+fn stamp(path: &Path) -> Option<(u64, u64, i64, i64)> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
 }
 
 /// The text from a byte on, to the end of its last whole character.

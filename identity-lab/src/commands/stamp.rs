@@ -2,7 +2,7 @@
 //! `identity-lab stamp`: a batch of boards, each with its card, one after another or in several readers at once.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -16,15 +16,19 @@ use identity_ui::{Exit, Failure, Result, shell, wording};
 use serde_json::Value;
 
 use super::selected;
+use reader::{Reader, ReaderState};
 use told::Line;
 
+mod noted;
+mod reader;
 mod told;
 
 use crate::args::{Format, StampArgs};
 use crate::batch::{Batch, Progress, Verdict};
+use crate::boards::List;
 use crate::claims::{self, Claim, Claims, Known, Outcome};
 use crate::digest;
-use crate::identity_program::{self, Answer};
+use crate::identity_program;
 use crate::journal::{Event, Journal, Kind as What};
 use crate::lab::Lab;
 use crate::readers::{self, Medium, chosen, device, facts, may_have, medium};
@@ -35,35 +39,13 @@ const TICK: Duration = Duration::from_millis(200);
 /// How often it is looked what other batches have done.
 const OTHERS: Duration = Duration::from_secs(5);
 
-/// A reader of the batch.
-struct Reader {
-    path: PathBuf,
-    state: ReaderState,
-}
-
-enum ReaderState {
-    /// There is no card in it, or none that was looked at.
-    Waiting {
-        /// Whether a person was told that a card is wanted.
-        is_told: bool,
-    },
-    /// A card is written.
-    Working {
-        board: usize,
-        medium: Medium,
-        info: Box<DeviceInfo>,
-        claim: Box<Claim>,
-        writer: JoinHandle<Result<Answer>>,
-    },
-    /// Its card is done with, and is to be taken out.
-    Spent(Medium),
-}
-
 /// Runs the verb.
 ///
 /// # Errors
 /// Exit 2 if a board or a reader is not there; 4 if a file of the lab cannot be read; 6 without anybody to ask.
 pub fn run(dir: &Path, args: &StampArgs) -> Result<Exit> {
+    // Before it is read: what changes from now on is seen.
+    let list = List::of(dir);
     let lab = Lab::read(dir)?;
     lab.boards.check_clashes()?;
     let (names, named) = args.names_and_readers();
@@ -88,7 +70,7 @@ pub fn run(dir: &Path, args: &StampArgs) -> Result<Exit> {
     }
     let journal = lab.journal();
     let claims = Claims::new(journal.clone(), &lab.settings.name, args.flash.is_some());
-    let known = claims.known(&boards);
+    let known = claims.known(&boards, args.alone || args.dry_run)?;
     let mut batch = Batch::new(boards, &lab.boards.all);
     if !args.again {
         leave_out_done(&mut batch, &known);
@@ -100,13 +82,14 @@ pub fn run(dir: &Path, args: &StampArgs) -> Result<Exit> {
     let digest = args.flash.as_deref().map(digest::begin).transpose()?;
     let ended = signals::ended()?;
     let mut session =
-        Session { args, batch, claims, known, journal, readers, ended, digest, is_ended: false };
+        Session { args, batch, list, claims, known, journal, readers, ended, digest, is_ended: false };
     session.run()
 }
 
 struct Session<'a> {
     args: &'a StampArgs,
     batch: Batch<'a>,
+    list: List,
     claims: Claims,
     /// Of each board of the batch, what was known when it began.
     known: Vec<Known>,
@@ -289,9 +272,16 @@ impl Session<'_> {
                     }
                 };
                 match self.consent(number, (&device, &medium), plan.as_ref())? {
+                    Consent::Yes if self.list.has_changed(board) => {
+                        let name = &board.hostname;
+                        say(&format!(
+                            "{name}: its line in boards.csv has changed; left out, the same command takes it in"
+                        ));
+                        self.batch.set(number, Progress::Elsewhere);
+                    }
                     Consent::Yes => {
                         if let Some(claim) = self.claim(number, held.is_some(), &device.info)? {
-                            self.begin(index, number, (medium, &device.info), claim, words)?;
+                            self.begin(index, number, (medium, &device.info, held.is_some()), claim, words)?;
                         }
                     }
                     Consent::No => self.readers[index].state = spent,
@@ -380,7 +370,7 @@ impl Session<'_> {
         &mut self,
         index: usize,
         number: usize,
-        (medium, info): (Medium, &DeviceInfo),
+        (medium, info, is_its_card): (Medium, &DeviceInfo, bool),
         claim: Box<Claim>,
         stamp: Vec<OsString>,
     ) -> Result<()> {
@@ -405,15 +395,21 @@ impl Session<'_> {
                 })
             }
         };
-        self.readers[index].state =
-            ReaderState::Working { board: number, medium, info: Box::new(info.clone()), claim, writer };
+        self.readers[index].state = ReaderState::Working {
+            board: number,
+            medium,
+            info: Box::new(info.clone()),
+            claim,
+            is_its_card,
+            writer,
+        };
         Ok(())
     }
 
     /// A card was written, or was not.
     fn done(&mut self, index: usize, sha256: &mut Option<String>) -> Result<()> {
         let waiting = ReaderState::Waiting { is_told: false };
-        let ReaderState::Working { board: number, medium, info, mut claim, writer } =
+        let ReaderState::Working { board: number, medium, info, mut claim, is_its_card, writer } =
             std::mem::replace(&mut self.readers[index].state, waiting)
         else {
             return Ok(());
@@ -447,24 +443,19 @@ impl Session<'_> {
             *sha256 = digest.join().unwrap_or_default();
         }
         // Before a person hears of it, and takes the card out.
-        self.note(number, &info, &answer, sha256.clone())?;
+        let written = noted::Written {
+            identity: &self.batch.board(number).identity()?,
+            info: &info,
+            answer: &answer.last,
+            image: self.args.flash.as_ref().map(|_| sha256.clone()),
+            before: self.known[number].done.as_ref(),
+            is_its_card,
+        };
+        self.journal.note(&written.events())?;
         self.claims.release(&mut claim);
         let message = Some(answer.said.as_str()).filter(|said| !said.is_empty());
         let event = if self.args.flash.is_some() { "flashed" } else { "stamped" };
         self.tell(event, Some(&name), index, message)
-    }
-
-    /// Notes what a card has now.
-    fn note(&self, number: usize, info: &DeviceInfo, answer: &Answer, sha256: Option<String>) -> Result<()> {
-        let identity = self.batch.board(number).identity()?;
-        let written = if self.args.flash.is_some() { &answer.last["identity"] } else { &answer.last };
-        let generation = written["generation"].as_i64();
-        let event = |kind| Event { generation, ..Event::written(kind, &identity, info) };
-        let mut events = vec![event(What::Stamped)];
-        if self.args.flash.is_some() {
-            events.push(Event { image: sha256, ..event(What::Flashed) });
-        }
-        self.journal.note(&events)
     }
 
     fn tell(

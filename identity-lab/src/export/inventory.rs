@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Lists of the boards: hosts(5), Ansible, CSV, JSON.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use identity_ui::Result;
 use serde_json::{Map, Value, json};
 
 use super::{Export, MADE, pretty};
+use crate::ansible_groups::{group, group_clash, names};
 use crate::boards::{Board, interface};
 use crate::cells;
 use crate::lab::Lab;
@@ -44,32 +45,20 @@ pub fn left_out(lab: &Lab, why: &str, is_left_out: impl Fn(&Board) -> bool) -> V
     }
 }
 
-/// A name as Ansible takes it for a group: letters, digits and underscores.
-fn group(kind: &str, name: &str) -> String {
-    let plain = |char: char| if char.is_ascii_alphanumeric() { char } else { '_' };
-    format!("{kind}_{}", name.chars().map(plain).collect::<String>())
-}
-
 /// What an inventory script prints for `--list`: groups by profile, location and tag, and each board's values.
 ///
 /// # Errors
 /// Exit 6 if two names become the same group.
 pub fn ansible(lab: &Lab) -> Result<String> {
-    let mut groups: BTreeMap<String, (String, Vec<&str>)> = BTreeMap::new();
+    if let Some((place, what)) = group_clash(lab) {
+        return Err(place.refused(what));
+    }
+    let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let mut values = Map::new();
     for board in lab.boards.sorted() {
-        let mut of = vec![("profile", board.profile.as_str())];
-        of.extend(board.location.as_deref().map(|location| ("location", location)));
-        of.extend(board.tags.iter().collect::<BTreeSet<_>>().into_iter().map(|tag| ("tag", tag.as_str())));
-        for (column, name) in of {
+        for (column, name) in names(board) {
             let key = group(column, name);
-            let (first, hosts) = groups.entry(key.clone()).or_insert_with(|| (name.to_owned(), Vec::new()));
-            if first != name {
-                return Err(board.place(if column == "tag" { "tags" } else { column }).refused(format!(
-                    "{column}: for Ansible \"{name}\" and \"{first}\" are the same group, {key}; change one of them"
-                )));
-            }
-            hosts.push(&board.hostname);
+            groups.entry(key).or_default().push(&board.hostname);
         }
         values.insert(board.hostname.clone(), host_values(board));
     }
@@ -79,7 +68,7 @@ pub fn ansible(lab: &Lab) -> Result<String> {
         "all".into(),
         json!({ "hosts": lab.boards.sorted().iter().map(|board| &board.hostname).collect::<Vec<_>>() }),
     );
-    list.extend(groups.into_iter().map(|(key, (_, hosts))| (key, json!({ "hosts": hosts }))));
+    list.extend(groups.into_iter().map(|(key, hosts)| (key, json!({ "hosts": hosts }))));
     Ok(pretty(&list))
 }
 

@@ -10,6 +10,7 @@ use super::{Export, MADE};
 use crate::boards::{Board, SSH_KEY};
 use crate::lab::Lab;
 use crate::place::{cannot, read_text};
+use crate::ssh_key::{self, key};
 
 /// `known_hosts`, one line a key; a board is known by its hostname and its address.
 ///
@@ -47,23 +48,8 @@ fn keys(lab: &Lab, board: &Board) -> Result<Vec<String>> {
             })?);
         }
     }
-    let cell = board.cell(SSH_KEY).filter(|cell| !cell.is_empty());
-    if let (true, Some(cell)) = (keys.is_empty(), cell) {
-        keys.push(key(&cell).ok_or_else(|| {
-            board
-                .place(SSH_KEY)
-                .unreadable(format!("{SSH_KEY}: this is no public key, like `ssh-ed25519 AAAA…`"))
-        })?);
+    if keys.is_empty() {
+        keys.extend(ssh_key::of_cell(board).map_err(|what| board.place(SSH_KEY).unreadable(what))?);
     }
     Ok(keys)
-}
-
-/// Type and key of one line, without the comment (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
-fn key(line: &str) -> Option<String> {
-    let mut words = line.split_ascii_whitespace();
-    let (kind, key) = (words.next()?, words.next()?);
-    let is_kind = kind.starts_with("ssh-") || kind.starts_with("ecdsa-") || kind.starts_with("sk-");
-    let is_base64 =
-        key.len() > 20 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
-    (is_kind && is_base64 && !line.contains('\n')).then(|| format!("{kind} {key}"))
 }

@@ -12,6 +12,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::QueryResult;
 use identity_ui::{Exit, Failure, Result, shell};
+use rustix::fs::Access;
 
 use super::event::{CardSeen, Claimed, Event, Kind};
 use super::place::JournalPlace;
@@ -87,7 +88,7 @@ impl Database {
     fn update_tables(&mut self) -> Result<()> {
         let shown = self.shown.clone();
         let known = on!(&mut self.connection, it => version!(it)).ok().flatten().unwrap_or(0);
-        let version = if known == schema::VERSION {
+        let version = if known >= schema::VERSION {
             known
         } else {
             // Two hosts may find an empty database at once.
@@ -204,6 +205,37 @@ impl Database {
         deleted.map(|_| ()).map_err(|error| self.failed("write", &error))
     }
 
+    /// Identities that were given to more than one card, with the events that say so: as often as none of them was erased since.
+    /// An update of a card has another generation.
+    ///
+    /// # Errors
+    /// Exit 7 if the database fails.
+    pub fn given_twice(&mut self) -> Result<Vec<(String, Vec<Event>)>> {
+        let stamped = identity_events::kind.eq(Kind::Stamped.name()).and(identity_events::state.eq("valid"));
+        let query = identity_events::table
+            .filter(stamped.and(identity_events::uuid.is_not_null()))
+            .group_by((identity_events::uuid, identity_events::generation))
+            .having(diesel::dsl::count_star().gt(1))
+            .select(identity_events::uuid);
+        let uuids: QueryResult<Vec<Option<String>>> = on!(&mut self.connection, it => query.load(it));
+        let mut uuids: Vec<_> =
+            uuids.map_err(|error| self.failed("read", &error))?.into_iter().flatten().collect();
+        uuids.dedup();
+        let mut twice = Vec::new();
+        for uuid in uuids {
+            let events = self.events_of(&uuid, &[Kind::Stamped, Kind::Erased], 100)?;
+            let given = events.into_iter().take_while(|event| event.kind == Kind::Stamped.name());
+            let mut given: Vec<_> = given.filter(|event| event.state.as_deref() == Some("valid")).collect();
+            let newest = given.first().map(|event| event.generation);
+            given.retain(|event| Some(event.generation) == newest);
+            if given.len() > 1 {
+                given.reverse();
+                twice.push((uuid, given));
+            }
+        }
+        Ok(twice)
+    }
+
     fn failed(&self, action: &str, error: &dyn std::fmt::Display) -> Failure {
         let error = one_line(&error.to_string());
         Failure::new(Exit::Device, format!("journal {}: cannot {action}: {error}", self.shown))
@@ -220,7 +252,10 @@ fn open_sqlite(path: &Path, lab_toml: &Path) -> Result<SqliteConnection> {
             shell::path(path)
         )));
     }
-    make_file(path, lab_toml)?;
+    let is_readable_only = path.exists() && rustix::fs::access(path, Access::WRITE_OK).is_err();
+    if !is_readable_only {
+        make_file(path, lab_toml)?;
+    }
     let failed = |error: &dyn std::fmt::Display| {
         let error = one_line(&error.to_string());
         Failure::new(Exit::Device, format!("journal {}: cannot open: {error}", shell::path(path)))
@@ -228,11 +263,22 @@ fn open_sqlite(path: &Path, lab_toml: &Path) -> Result<SqliteConnection> {
     // A name that begins like an address would be taken for one.
     let name = std::path::absolute(path).map_err(|error| cannot("find", path, &error, Exit::Device))?;
     let name = name.to_str().ok_or_else(|| failed(&"its name is no UTF-8"))?;
+    if is_readable_only {
+        return SqliteConnection::establish(&read_only(name)).map_err(|error| failed(&error));
+    }
     let mut connection = SqliteConnection::establish(name).map_err(|error| failed(&error))?;
     connection
         .batch_execute("PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
         .map_err(|error| failed(&error))?;
     Ok(connection)
+}
+
+/// The address of a file that may be read alone. SQLite makes files beside it, but where it is told that nobody writes; with
+/// events in such a file, somebody does. Source: "Uniform Resource Identifiers" and "Write-Ahead Logging" in SQLite's manual.
+fn read_only(name: &str) -> String {
+    let is_written = fs::metadata(format!("{name}-wal")).is_ok_and(|log| log.len() > 0);
+    let escaped = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("file:{escaped}?mode=ro{}", if is_written { "" } else { "&immutable=1" })
 }
 
 /// Makes an empty file that the lab's owner can write, also when root makes it.
