@@ -5,11 +5,11 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use identity_ui::output::say;
 use identity_ui::{Exit, Failure, Result};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, flock, syncfs};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use crate::place::cannot;
@@ -23,11 +23,17 @@ pub fn parent(path: &Path) -> &Path {
 }
 
 fn write_beside(path: &Path, bytes: &[u8], mode: u32) -> io::Result<NamedTempFile> {
+    let file = write_beside_soon(path, bytes, mode)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// The same, but not on the disk yet.
+fn write_beside_soon(path: &Path, bytes: &[u8], mode: u32) -> io::Result<NamedTempFile> {
     // As any new file: less the umask.
     let mut file =
         Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(mode)).tempfile_in(parent(path))?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
     Ok(file)
 }
 
@@ -51,6 +57,31 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         sync_directory(parent(path))
     });
     written.map_err(|error| failure("write", path, &error))
+}
+
+/// Writes many files of one directory, each of which may be there already; those that are the same are left. A power cut leaves
+/// each of them old or new.
+///
+/// # Errors
+/// As [`replace`]; some are written then.
+pub fn replace_all(directory: &Path, files: &[(PathBuf, String)]) -> Result<()> {
+    let mut made = Vec::new();
+    for (path, text) in
+        files.iter().filter(|(path, text)| fs::read(path).ok().as_deref() != Some(text.as_bytes()))
+    {
+        let file = write_beside_soon(path, text.as_bytes(), 0o666);
+        // Closed: there may be more of them than a program may have open.
+        made.push((path, file.map_err(|error| failure("write", path, &error))?.into_temp_path()));
+    }
+    if made.is_empty() {
+        return Ok(());
+    }
+    let sync = || -> io::Result<()> { Ok(syncfs(File::open(directory)?)?) };
+    sync().map_err(|error| failure("write", directory, &error))?;
+    for (path, file) in made {
+        file.persist(path).map_err(|error| failure("write", path, &error.error))?;
+    }
+    sync_directory(directory).map_err(|error| failure("write", directory, &error))
 }
 
 /// Writes a file that must not be there yet, with this mode less the umask.

@@ -188,3 +188,30 @@ fn what_exports_would_refuse_is_found() {
         lab.run(&["check"]).exits(5).shows(&["boards.csv:2:", "is no host's address"]);
     }
 }
+
+/// An interface without a column has a derived address all the same.
+#[test]
+fn an_assigned_address_that_another_board_derives_is_found() {
+    let derived = identity_tests::cli::Identity::new(format!("derive {UUID} --interfaces 3")).run().exits(0);
+    let macs: Vec<_> = derived.stdout.split_whitespace().filter(|word| word.len() == 17).collect();
+    for (index, mac) in macs.iter().enumerate().skip(1) {
+        let lab = Lab::new();
+        lab.write(
+            "boards.csv",
+            format!("hostname,profile,uuid,mac0\na,panda,{UUID},\nb,panda,{OTHER},{mac}\n"),
+        );
+        lab.run(&["check"])
+            .exits(5)
+            .shows(&[&format!("boards.csv:2: mac{index}: a has {mac}, and so has b in line 3")]);
+    }
+}
+
+/// Nobody guesses which of two is meant.
+#[test]
+fn two_lines_of_one_name_are_not_looked_up() {
+    let lab = Lab::new();
+    lab.write("boards.csv", format!("hostname,profile,uuid\na,panda,{UUID}\na,panda,{OTHER}\n"));
+    for verb in ["show", "where"] {
+        lab.run(&[verb, "a"]).exits(6).says(&["boards.csv:3:1", "that in line 2", "`identity-lab check`"]);
+    }
+}

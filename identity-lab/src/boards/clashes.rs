@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What two boards of a list share and no two may: a hostname, UUID, address, serial number.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 
 use identity_ui::Result;
 
 use super::{Board, Boards, interface};
 use crate::place::Place;
+
+/// So many interfaces of a board get an address, for all that a list without columns for them says.
+const DERIVED: u8 = 4;
 
 /// Two boards that share what no two boards may share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +30,7 @@ impl Boards {
     /// Boards that share a hostname, UUID, MAC address (derived ones included), IP address or serial number: the second
     /// one's place, and a sentence that names the first.
     pub fn clashes(&self) -> impl Iterator<Item = (Place, String)> {
-        self.pairs().map(|Clash { column, value, first, second }| {
+        self.pairs().chain(self.derived_pairs()).map(|Clash { column, value, first, second }| {
             let what = format!(
                 "{column}: {} has {value}, and so has {} in line {}; two boards never share one",
                 second.hostname, first.hostname, first.line
@@ -53,6 +56,24 @@ impl Boards {
                 }
             }
             found
+        })
+    }
+
+    /// Assigned addresses that another board derives for an interface without a column: its first ones are looked at.
+    fn derived_pairs(&self) -> impl Iterator<Item = Clash<'_>> {
+        let assigned = self.all.iter().flat_map(|board| board.macs.iter().map(move |(_, mac)| (*mac, board)));
+        let assigned: HashMap<_, _> = assigned.collect();
+        let columns = &self.source.0.header;
+        let has_column = |index: u8| columns.iter().any(|column| interface(column) == Some(index));
+        let indexes: Vec<u8> = (1..DERIVED).filter(|index| !has_column(*index)).collect();
+        let boards = if assigned.is_empty() { &[][..] } else { &self.all[..] };
+        boards.iter().flat_map(move |second| {
+            let found = indexes.iter().filter_map(|index| {
+                let mac = second.mac(*index);
+                let first = *assigned.get(&mac)?;
+                Some(Clash { column: format!("mac{index}"), value: mac.to_string(), first, second })
+            });
+            found.collect::<Vec<_>>()
         })
     }
 

@@ -42,8 +42,13 @@ impl Boards {
             if *name_of(line)? <= *hostname { low = at } else { high = at }
         }
         let text = block(&file, low)?;
-        let line =
-            text.split_inclusive('\n').find(|line| name_of(line).is_some_and(|name| name == hostname))?;
+        let mut lines =
+            text.split_inclusive('\n').filter(|line| name_of(line).is_some_and(|name| name == hostname));
+        let line = lines.next()?;
+        // Which of two is meant, whoever reads all of it says.
+        if lines.next().is_some() {
+            return None;
+        }
         Self::parse(path, format!("{}\n{line}", content(first))).ok()
     }
 }

@@ -63,9 +63,7 @@ fn fragments(lab: &Lab, args: &ExportArgs, board: Option<&str>) -> Result<Exit> 
         say(&format!("{} is removed: the list has no such board", file.display()));
     }
     fs::create_dir_all(directory).map_err(|error| replace::failure("make", directory, &error))?;
-    for (file, text) in &files {
-        replace::replace(file, text.as_bytes())?;
-    }
+    replace::replace_all(directory, &files)?;
     Ok(Exit::Done)
 }
 

@@ -49,10 +49,19 @@ pub fn run(dir: &Path, args: &ShowArgs) -> Result<Exit> {
 /// The board of a hostname, UUID or serial number; else the one whose identity a card had when it was seen last.
 ///
 /// # Errors
-/// Exit 2 if there is none.
+/// Exit 2 if there is none; 6 if there are two.
 pub fn find<'a>(lab: &'a Lab, journal: &mut Result<Option<Database>>, name: &str) -> Result<&'a Board> {
     if let Some(board) = lab.boards.find(name) {
-        return Ok(board);
+        let is_named = |other: &&Board| {
+            other.line != board.line && (other.hostname == board.hostname || other.uuid == board.uuid)
+        };
+        return match lab.boards.all.iter().find(is_named) {
+            Some(other) => Err(other.place("hostname").refused(format!(
+                "this board and that in line {} are both {name}; `identity-lab check` shows what they share",
+                board.line
+            ))),
+            None => Ok(board),
+        };
     }
     let uuid = match journal {
         Ok(Some(database)) => database.card(&name.to_ascii_lowercase())?.and_then(|card| card.uuid),
