@@ -18,6 +18,7 @@ use crate::batch::is_done;
 use crate::boards::Board;
 use crate::journal::{Claimed, Database, Event, Journal, Kind};
 use crate::replace;
+use crate::scan::{Held, difference};
 use crate::state;
 
 /// In this host's own memory alone: a card is written from now on, and what came of it is noted later.
@@ -141,7 +142,7 @@ impl Claims {
     pub fn done_since(&self, board: &Board, known: &Known) -> Option<Event> {
         let mut database = self.journal.open().ok().flatten();
         let done = self.done(database.as_mut(), &self.journal.given_here(), &board.uuid.to_string());
-        done.filter(|done| known.done.as_ref() != Some(done) && !is_doubtful(done))
+        done.filter(|done| known.done.as_ref() != Some(done) && !may_have(done))
     }
 
     /// Gives a claim back, when what came of it is noted.
@@ -180,16 +181,31 @@ impl Claims {
     }
 }
 
-/// Whether an event says no more than that a card may have the identity: it was begun, or not written to the end.
-pub fn is_doubtful(event: &Event) -> bool {
+/// Whether a board's card is not what it should be by this event: it was begun, or not written to the end, or the list has changed.
+pub fn is_doubtful(board: &Board, event: &Event) -> bool {
+    may_have(event) || changed(board, event).is_some()
+}
+
+/// Whether an event says no more than that a card may have the identity.
+pub fn may_have(event: &Event) -> bool {
     event.kind == BEGUN || event.state.as_deref().is_some_and(|state| state != State::Valid.name())
+}
+
+/// How the list differs from what a board's card got, if it does.
+fn changed(board: &Board, event: &Event) -> Option<String> {
+    let held = Held {
+        profile: event.profile.as_deref(),
+        hostname: event.hostname.as_deref(),
+        fields: event.fields.as_deref(),
+    };
+    difference(board, held).map(|(_, what)| what)
 }
 
 /// That a board has its card, or may have it, and what takes it in all the same.
 pub fn left_out(board: &Board, event: &Event) -> String {
     let Event { kind, at, host, person, reader, .. } = event;
     let hostname = &board.hostname;
-    if is_doubtful(event) {
+    if may_have(event) {
         let reader =
             reader.as_deref().map_or_else(String::new, |reader| format!(" in {}", lines::escaped(reader)));
         return format!(
@@ -197,7 +213,13 @@ pub fn left_out(board: &Board, event: &Event) -> String {
              again, or erase or destroy it, and --again writes another one; left out"
         );
     }
-    format!("{hostname}: {kind} {at} on {host} by {person}; left out, --again takes it in")
+    let way_out = match changed(board, event) {
+        Some(what) => format!(
+            "but the list has changed since ({what}): put that card in again, and it is written anew; left out"
+        ),
+        None => "left out, --again takes it in".to_owned(),
+    };
+    format!("{hostname}: {kind} {at} on {host} by {person}; {way_out}")
 }
 
 /// A file that this program has locked: the lock goes with the program, the file with the claim.

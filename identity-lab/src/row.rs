@@ -30,6 +30,10 @@ pub struct Row {
     pub tags: Vec<String>,
     /// Its variables, by key.
     pub variables: BTreeMap<String, String>,
+    /// What is noted of it.
+    pub note: Option<String>,
+    /// Its cells in columns of the lab's own, by their names.
+    pub others: BTreeMap<String, String>,
     /// Number of its line in boards.csv, from 1.
     pub line: usize,
 }
@@ -49,6 +53,8 @@ impl Row {
             location: board.location.clone(),
             tags: board.tags.clone(),
             variables: board.variables.iter().cloned().collect(),
+            note: board.cell("note").filter(|note| !note.is_empty()),
+            others: board.others(),
             line: board.line,
         }
     }

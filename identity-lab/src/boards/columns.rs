@@ -1,13 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which columns of the file are read, and which only look like it.
 
-use super::{Boards, VARIABLE, interface};
+use std::collections::BTreeMap;
+
+use super::{Board, Boards, VARIABLE, interface};
 use crate::cells;
 use crate::place::Place;
 
 /// Columns beside the interfaces' and the variables'.
 const KNOWN: [&str; 9] =
     ["hostname", "profile", "uuid", "serial", "ip", "location", "tags", "note", "sshkey"];
+
+impl Board {
+    /// Its cells in columns that nothing here reads, but the people of the lab; empty ones are left out.
+    pub fn others(&self) -> BTreeMap<String, String> {
+        let others = self.columns().iter().filter(|name| !is_read(name));
+        let cells = others.filter_map(|name| Some((name.clone(), self.cell(name)?)));
+        cells.filter(|(_, cell)| !cell.is_empty()).collect()
+    }
+}
+
+fn is_read(name: &str) -> bool {
+    KNOWN.contains(&name) || interface(name).is_some() || name.starts_with(VARIABLE)
+}
 
 impl Boards {
     /// Columns that nothing reads and whose names are nearly those of others: their place, name, and the other's.
@@ -26,9 +41,8 @@ impl Boards {
 
 /// The column that one with this name is taken for by a person, if it is none that is read.
 fn meant(name: &str) -> Option<String> {
-    let is_read = KNOWN.contains(&name) || interface(name).is_some() || name.starts_with(VARIABLE);
     let plain: String = name.to_lowercase().chars().filter(|char| char.is_ascii_alphanumeric()).collect();
     let plain = if plain == "mac" { "mac0".to_owned() } else { plain };
     let is_near = KNOWN.contains(&plain.as_str()) || interface(&plain).is_some();
-    (!is_read && is_near).then_some(plain)
+    (!is_read(name) && is_near).then_some(plain)
 }

@@ -20,7 +20,6 @@ const EVENTS: i64 = 10;
 struct Shown {
     #[serde(flatten)]
     row: Row,
-    note: Option<String>,
     events: Vec<Event>,
 }
 
@@ -37,8 +36,7 @@ pub fn run(dir: &Path, args: &ShowArgs) -> Result<Exit> {
         Ok(Some(database)) => database.events_of(&board.uuid.to_string(), &Kind::ALL, EVENTS)?,
         _ => Vec::new(),
     };
-    let note = board.cell("note").filter(|note| !note.is_empty());
-    let shown = Shown { row: Row::of(board), note, events };
+    let shown = Shown { row: Row::of(board), events };
     print(&match args.format {
         Format::Json => json(&shown),
         Format::Text => text(&shown),
@@ -73,7 +71,7 @@ pub fn find<'a>(lab: &'a Lab, journal: &mut Result<Option<Database>>, name: &str
 }
 
 fn text(shown: &Shown) -> String {
-    let Shown { row, note, events } = shown;
+    let Shown { row, events } = shown;
     let mut text = lines::Lines::default();
     text.add("hostname", &row.hostname);
     text.add("profile", &row.profile);
@@ -88,9 +86,12 @@ fn text(shown: &Shown) -> String {
     if !row.tags.is_empty() {
         text.add("tags", lines::escaped(&row.tags.join(" ")));
     }
-    text.add_some("note", note.as_ref());
+    text.add_some("note", row.note.as_ref());
     for (key, value) in &row.variables {
         text.add(format!("var.{key}"), lines::escaped(value));
+    }
+    for (name, cell) in &row.others {
+        text.add(name, lines::escaped(cell));
     }
     text.add("line", row.line.to_string());
     for event in events {

@@ -217,7 +217,7 @@ impl Session<'_> {
                 let verdict = self.batch.judge(&scan, words, self.args.flash.is_some());
                 if let Verdict::Whole(number) = verdict {
                     // Of a batch that was cut off, nobody has noted it.
-                    let is_new = self.known[number].done.as_ref().is_some_and(claims::is_doubtful);
+                    let is_new = self.known[number].done.as_ref().is_some_and(claims::may_have);
                     let kind = if is_new { What::Stamped } else { What::Scanned };
                     self.journal.note(&[Event::of_card(kind, &scan, &device.info)])?;
                 }
@@ -483,7 +483,7 @@ fn leave_out_done(batch: &mut Batch, known: &[Known]) {
     for (number, known) in known.iter().enumerate() {
         if let Some(event) = &known.done {
             say(&claims::left_out(batch.board(number), event));
-            let is_doubtful = claims::is_doubtful(event);
+            let is_doubtful = claims::is_doubtful(batch.board(number), event);
             batch.set(number, if is_doubtful { Progress::Doubtful } else { Progress::Done });
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::net::Ipv4Addr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use diesel::prelude::{AsChangeset, Insertable, Queryable};
 use identity_core::{Identity, Mac, State};
@@ -13,7 +14,7 @@ use identity_host::scan::Scan;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use super::schema::{identity_cards, identity_claims, identity_events};
 use crate::boards::Board;
@@ -142,7 +143,7 @@ impl Claimed {
 impl Event {
     /// Now, here, by whoever runs this.
     pub fn new(kind: Kind) -> Self {
-        let id = Uuid::now_v7();
+        let id = new_id();
         Self {
             id: id.to_string(),
             at: time_of(&id),
@@ -256,6 +257,14 @@ pub fn fields(identity: &Identity) -> Option<String> {
     }
     // A map of texts is always written.
     if fields.is_empty() { None } else { serde_json::to_string(&fields).ok() }
+}
+
+/// A UUID of version 7; a clock from before 1970 stands at its begin.
+fn new_id() -> Uuid {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(_) => Uuid::now_v7(),
+        Err(_) => Uuid::new_v7(Timestamp::from_unix(NoContext, 0, 0)),
+    }
 }
 
 /// The time in a UUID of version 7, which counts milliseconds.

@@ -301,3 +301,29 @@ fn a_line_that_has_changed_since_is_left_out() {
     slot.remove();
     assert_eq!(hostname(&one), "panda-02");
 }
+
+/// A board that has its card is left out, unless the list says something else of it by now.
+#[test]
+fn a_card_that_the_list_has_left_behind_is_named() {
+    if !is_privileged() {
+        return;
+    }
+    let (lab, slot) = (lab(1), Slot::new());
+    let one = card(&lab, "one.img", 8192);
+    slot.insert(&one);
+    lab.run(&["stamp", "--yes", slot.name()]).exits(0);
+    slot.remove();
+    lab.write("boards.csv", lab.read("boards.csv").replace("panda-01", "panda-44"));
+    let left = lab.run(&["stamp", "--yes", slot.name()]).exits(5);
+    left.says(&[
+        "panda-44: stamped",
+        "the list has changed since",
+        "the card \"panda-01\"",
+        "0 of 1 boards are done",
+    ]);
+    slot.insert(&one);
+    lab.run(&["stamp", "--yes", slot.name()]).exits(0).shows(&["stamped panda-44"]);
+    assert_eq!(hostname(&one), "panda-44");
+    lab.run(&["stamp", "--yes", slot.name()]).exits(0).says(&["the board is done"]);
+    slot.remove();
+}
