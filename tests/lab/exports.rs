@@ -141,6 +141,36 @@ fn kea_takes_its_configuration() {
     lab.run(&["export", "kea"]).exits(4).says(&["lab.toml", "[network]", "subnet"]);
 }
 
+/// Ten thousand hosts with addresses: nothing is found, and both servers take them.
+#[test]
+fn servers_take_ten_thousand_hosts() {
+    let lab = Lab::with_network("");
+    let toml =
+        lab.read("lab.toml").replace("192.168.7.1\"", "10.0.0.1\"").replace("192.168.7.0/24", "10.0.0.0/16");
+    lab.write("lab.toml", toml.replace("192.168.7.100-192.168.7.200", "10.0.200.0-10.0.250.0"));
+    lab.write("boards.csv", "hostname,profile,uuid,ip\n");
+    lab.run(&["add", "p-[00001-10000]", "--profile", "panda"]).exits(0);
+    let list = lab.read("boards.csv");
+    let with_ip = |(number, line): (usize, &str)| match number {
+        0 => format!("{line}\n"),
+        _ => format!("{line}10.0.{}.{}\n", 1 + number / 250, 1 + number % 250),
+    };
+    lab.write("boards.csv", list.lines().enumerate().map(with_ip).collect::<String>());
+    let checked = lab.run(&["check"]).exits(0);
+    assert_eq!((checked.stdout.as_str(), checked.stderr.as_str()), ("", ""));
+    lab.run(&["export", "dnsmasq", "--output", "boards.conf"]).exits(0);
+    assert_eq!(lab.read("boards.conf").matches("\ndhcp-host=").count(), 10_000);
+    let mut dnsmasq = tool("dnsmasq");
+    dnsmasq.arg("--test").arg(format!("--conf-file={}", lab.path("boards.conf").display()));
+    if run_where_installed(&mut dnsmasq).is_none() {
+        return;
+    }
+    lab.run(&["export", "kea", "--output", "kea.json"]).exits(0);
+    let mut kea = tool("kea-dhcp4");
+    kea.env("KEA_PIDFILE_DIR", lab.path("")).env("KEA_LOCKFILE_DIR", "none");
+    let _ = run_where_installed(kea.arg("-t").arg(lab.path("kea.json")));
+}
+
 #[test]
 fn ansible_takes_the_script_that_init_makes() {
     let lab = lab();
