@@ -86,7 +86,11 @@ pub fn run(words: &[OsString], show: impl Fn(&Value)) -> Result<Answer> {
     let status = child.wait().map_err(|error| failed(&error))?;
     let said = said.join().unwrap_or_default();
     let said: Vec<_> = said.lines().map(|line| line.strip_prefix("identity: ").unwrap_or(line)).collect();
-    Ok(Answer { status, last, said: said.join("; ") })
+    let said = match &said[..] {
+        [] if !status.success() => format!("the program identity ended without a word ({status})"),
+        said => said.join("; "),
+    };
+    Ok(Answer { status, last, said })
 }
 
 /// `stamp`: the board's identity onto a device; of what `held` has, the board's, everything that the list does not name goes.
@@ -124,10 +128,12 @@ pub fn stamp(board: &Board, device: &Path, held: Option<&Identity>) -> Vec<OsStr
     words
 }
 
-/// `flash`: an image onto a device, with the identity in the file `identity`.
-pub fn flash(image: &Path, identity: &Path, device: &Path) -> Vec<OsString> {
-    let mut words: Vec<OsString> =
-        ["flash", "--format", "json", "--yes", "--restore"].map(OsString::from).to_vec();
+/// `flash`: an image onto a device, with the identity in the file `identity`; `again` if a person has said that the card which had
+/// it has it no more.
+pub fn flash(image: &Path, identity: &Path, device: &Path, again: bool) -> Vec<OsString> {
+    let mut words: Vec<OsString> = ["flash", "--format", "json", "--yes"].map(OsString::from).to_vec();
+    words.extend(again.then(|| "--force".into()));
+    words.push("--restore".into());
     words.extend([identity.into(), image.into(), device.into()]);
     words
 }

@@ -105,8 +105,16 @@ impl Journal {
         if queue.events.is_empty() {
             return self.database(false);
         }
-        insert(self.database(true)?, &queue.events)?;
-        clear(&mut queue)?;
+        let database = self.database(true)?;
+        match insert(database, &queue.events) {
+            Ok(()) => clear(&mut queue)?,
+            // Whoever may only read it is told what it knows.
+            Err(failure) => say(&format!(
+                "{failure}; {} in {}",
+                counted(queue.events.len(), "event waits", "events wait"),
+                shell::path(path)
+            )),
+        }
         self.database(false)
     }
 

@@ -180,8 +180,10 @@ class Desk:
             raise Failed(f"identity-lab {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout
 
-    def serve(self):
-        """Starts dnsmasq and nbdkit."""
+    def serve(self, nbd="nbdkit"):
+        """Starts dnsmasq and nbdkit; or, for a comparison, nbd-server in its place, with a copy for each board."""
+        if nbd == "nbd-server":
+            self.serve_copies()
         log = open(self.path / "serve.log", "w")
         environment = dict(os.environ, XDG_STATE_HOME=str(self.path / "state"))
         environment["PATH"] += ":/usr/sbin:/sbin"
@@ -192,6 +194,20 @@ class Desk:
             if self.server.poll() is not None or time.monotonic() > deadline:
                 raise Failed((self.path / "serve.log").read_text())
             time.sleep(0.1)
+
+    def serve_copies(self):
+        """Starts nbd-server where the boards look for their root. What `serve` starts listens elsewhere then."""
+        toml = self.path / "lab.toml"
+        toml.write_text(toml.read_text().replace("[server]", "[server]\nnbd_port = 10811"))
+        text = "[generic]\nallowlist = true\nport = 10810\n"
+        for image in (self.path / "out/images").iterdir():
+            text += f"[{image.name}]\nexportname = {image}\ncopyonwrite = true\ncowdir = {self.path}\n"
+        config = self.path / "nbd-server.conf"
+        config.write_text(text)
+        # It goes into the background: with `-d` it ends after its first client.
+        done = subprocess.run(["nbd-server", "-C", config, "-p", self.path / "nbd-server.pid"], capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(f"nbd-server: {done.stderr}")
 
     def start(self, count):
         """Switches boards on."""
@@ -236,12 +252,18 @@ class Desk:
         return dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
 
     def memory(self, program):
-        """The most memory that a server has had so far, in KiB."""
-        for child in pathlib.Path(f"/proc/{self.server.pid}/task/{self.server.pid}/children").read_text().split():
-            status = pathlib.Path(f"/proc/{child}/status").read_text()
-            if re.search(rf"^Name:\t{program}$", status, re.M):
-                return int(re.search(r"^VmHWM:\s*(\d+) kB", status, re.M).group(1))
-        raise Failed(f"{program} does not run")
+        """The most memory that a server has had so far in all its processes, in KiB."""
+        here, sum_of = os.readlink("/proc/self/ns/net"), 0
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                status, network = (process / "status").read_text(), os.readlink(process / "ns/net")
+            except OSError:
+                continue
+            if network == here and re.search(rf"^Name:\t{program}$", status, re.M):
+                sum_of += int(re.search(r"^VmHWM:\s*(\d+) kB", status, re.M).group(1))
+        if not sum_of:
+            raise Failed(f"{program} does not run")
+        return sum_of
 
     def end(self):
         """Switches everything off."""
@@ -257,7 +279,11 @@ class Desk:
             self.end_server()
 
     def end_server(self):
-        """Ends dnsmasq and nbdkit."""
+        """Ends dnsmasq, nbdkit and nbd-server."""
+        copies = self.path / "nbd-server.pid"
+        if copies.exists():
+            os.kill(int(copies.read_text()), signal.SIGTERM)
+            copies.unlink()
         if self.server is not None and self.server.poll() is None:
             self.server.send_signal(signal.SIGTERM)
             self.server.wait()

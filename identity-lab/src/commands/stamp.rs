@@ -383,7 +383,8 @@ impl Session<'_> {
             None => thread::spawn(move || identity_program::run(&stamp, |_| ())),
             Some(image) => {
                 let identity = identity_program::document(&board.identity()?)?;
-                let words = identity_program::flash(image, identity.path(), &path);
+                let words =
+                    identity_program::flash(image, identity.path(), &path, self.args.again && !is_its_card);
                 thread::spawn(move || {
                     let answer = identity_program::run(&words, |line| {
                         if !is_quiet {

@@ -299,11 +299,14 @@ fn make_file(path: &Path, lab_toml: &Path) -> Result<()> {
 
 #[cfg(feature = "postgres")]
 fn open_postgres(address: &str) -> Result<Connection> {
-    let connection = PgConnection::establish(&patient(address));
-    connection.map(Connection::Postgres).map_err(|error| {
+    let failed = |error: &dyn std::fmt::Display| {
         let error = one_line(&error.to_string());
         Failure::new(Exit::Device, format!("journal {address}: cannot connect: {error}"))
-    })
+    };
+    let mut connection = PgConnection::establish(&patient(address)).map_err(|error| failed(&error))?;
+    // Nobody waits for ever for what another program has locked.
+    connection.batch_execute("SET lock_timeout = '10s'").map_err(|error| failed(&error))?;
+    Ok(Connection::Postgres(connection))
 }
 
 #[cfg(not(feature = "postgres"))]

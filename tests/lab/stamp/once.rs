@@ -122,14 +122,8 @@ fn a_claim_of_another_host_stands_until_a_person_says_otherwise() {
     slot.remove();
 }
 
-/// Killed when a card was written and nobody has noted it: no other card gets the identity.
-#[test]
-fn a_batch_that_was_killed_gives_no_identity_twice() {
-    if !is_privileged() {
-        return;
-    }
-    let (lab, slot) = (lab(2), Slot::new());
-    // The program that writes cards is the one beside it: this one takes its caller along.
+/// A directory with the program, and beside it one that writes cards and takes its caller along.
+fn killing() -> tempfile::TempDir {
     let bin = tempfile::tempdir().expect("room");
     identity_tests::copy_program(program(), &bin.path().join("identity-lab"));
     let kills = bin.path().join("identity");
@@ -137,9 +131,44 @@ fn a_batch_that_was_killed_gives_no_identity_twice() {
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in *--dry-run*) exec {real} \"$@\";; esac\n{real} \"$@\"\nkill -KILL $PPID\n"
     );
-    fs::write(&kills, script)
+    let written = fs::write(&kills, script);
+    written
         .and_then(|()| fs::set_permissions(&kills, fs::Permissions::from_mode(0o755)))
         .expect("own directory");
+    bin
+}
+
+/// The same with an image: `flash` remembers by itself which card has got an identity.
+#[test]
+fn a_batch_with_an_image_goes_on_by_a_persons_word() {
+    if !is_privileged() {
+        return;
+    }
+    let (lab, slot, bin) = (lab(1), Slot::new(), killing());
+    card(&lab, "os.img", 8192);
+    let words = ["stamp", "--yes", "--flash", "os.img", slot.name()];
+    slot.insert(&card(&lab, "first.img", 8192));
+    let mut killed = lab.command_of(bin.path().join("identity-lab"));
+    let status = killed.args(words).stdout(Stdio::null()).stderr(Stdio::null()).status().expect("it starts");
+    assert_eq!(status.code(), None);
+    slot.remove();
+    let other = card(&lab, "other.img", 8192);
+    slot.insert(&other);
+    lab.run(&words).exits(5).says(&["panda-01: its card was begun 20"]);
+    assert_eq!(read(&other)["state"], "blank");
+    lab.run(&[&words[..], &["--again"]].concat()).exits(0).shows(&["flashed panda-01"]);
+    assert_eq!(hostname(&other), "panda-01");
+    slot.remove();
+}
+
+/// Killed when a card was written and nobody has noted it: no other card gets the identity.
+#[test]
+fn a_batch_that_was_killed_gives_no_identity_twice() {
+    if !is_privileged() {
+        return;
+    }
+    let (lab, slot) = (lab(2), Slot::new());
+    let bin = killing();
     let first = card(&lab, "first.img", 8192);
     slot.insert(&first);
     let mut killed = lab.command_of(bin.path().join("identity-lab"));
