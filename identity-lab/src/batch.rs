@@ -95,9 +95,9 @@ impl<'a> Batch<'a> {
         self.boards.iter().position(|(_, progress)| *progress == Progress::Open)
     }
 
-    /// What is to be done with a card in the state that a scan has found. `flashes` says whether boards get an image, too: then
+    /// What is to be done with a card in the state that a scan has found; `device` as a command names it. `flashes` says whether boards get an image, too: then
     /// an identity alone is not all of it.
-    pub fn judge(&self, scan: &Scan, wording: Option<String>, flashes: bool) -> Verdict {
+    pub fn judge(&self, scan: &Scan, device: &str, wording: Option<String>, flashes: bool) -> Verdict {
         let next = || self.next().map_or(Verdict::NobodyLeft, Verdict::Stamp);
         match (scan.state(), scan.identity()) {
             (State::Blank, _) => next(),
@@ -121,7 +121,7 @@ impl<'a> Batch<'a> {
                         _ => Verdict::Stamp(number),
                     }
                 }
-                None => Verdict::Refused(self.stranger(identity.uuid(), identity.hostname())),
+                None => Verdict::Refused(self.stranger(identity.uuid(), identity.hostname(), device)),
             },
             _ => Verdict::Refused(wording.unwrap_or_else(|| format!("is {}", scan.state().name()))),
         }
@@ -131,11 +131,11 @@ impl<'a> Batch<'a> {
         self.boards.iter().position(|(board, _)| board.uuid == uuid)
     }
 
-    fn stranger(&self, uuid: Uuid, hostname: Option<&str>) -> String {
+    fn stranger(&self, uuid: Uuid, hostname: Option<&str>, device: &str) -> String {
         match self.all.iter().find(|board| board.uuid == uuid) {
             Some(board) => format!("has the identity of {}, which is not of this batch", board.hostname),
             None => format!(
-                "has the identity {uuid} ({}) of no board of this lab; `identity erase` takes it from the card",
+                "has the identity {uuid} ({}) of no board of this lab; `identity erase {device}` takes it from the card",
                 hostname.unwrap_or("without a hostname")
             ),
         }

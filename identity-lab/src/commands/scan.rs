@@ -213,7 +213,7 @@ fn name_doubles(cards: &mut [Card]) {
         if let Some(same) = same {
             let others: Vec<_> = same.iter().filter(|device| **device != card.device).cloned().collect();
             card.findings.push(format!(
-                "{}: has the identity of {}, too: one is a copy; `identity erase` takes it from that card, and `identity-lab stamp` gives that card to another board",
+                "{0}: has the identity of {1}, too: one is a copy; `identity erase {0}` takes it from that card, and `identity-lab stamp` gives that card to another board",
                 card.device,
                 others.join(", ")
             ));

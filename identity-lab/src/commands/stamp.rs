@@ -214,7 +214,7 @@ impl Session<'_> {
                 // Nothing may hold the device that is written next.
                 drop(target);
                 let words = wording::state(&scan, &path);
-                let verdict = self.batch.judge(&scan, words, self.args.flash.is_some());
+                let verdict = self.batch.judge(&scan, &shell::path(&path), words, self.args.flash.is_some());
                 if let Verdict::Whole(number) = verdict {
                     // Of a batch that was cut off, nobody has noted it.
                     let is_new = self.known[number].done.as_ref().is_some_and(claims::may_have);
