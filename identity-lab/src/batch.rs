@@ -5,7 +5,6 @@ use identity_core::{State, Uuid};
 use identity_host::scan::Scan;
 
 use crate::boards::Board;
-use crate::journal::Event;
 use crate::journal::event::fields;
 use crate::scan::{Held, difference};
 
@@ -140,9 +139,4 @@ impl<'a> Batch<'a> {
             ),
         }
     }
-}
-
-/// Whether an event says that a board has got its card: with an image, if the batch writes one.
-pub fn is_done(event: &Event, flashes: bool) -> bool {
-    event.kind == if flashes { "flashed" } else { "stamped" } || (!flashes && event.kind == "flashed")
 }

@@ -14,7 +14,6 @@ use identity_ui::{Exit, Result, lines};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use crate::batch::is_done;
 use crate::boards::Board;
 use crate::journal::{Claimed, Database, Event, Journal, Kind};
 use crate::replace;
@@ -175,15 +174,38 @@ impl Claims {
         let is_standing = |event: &&Event| event.kind != WITHDRAWN && !withdrawn.contains(&event.id);
         let mut events: Vec<Event> = mine().filter(is_standing).cloned().chain(noted).collect();
         events.sort_by(|one, other| other.id.cmp(&one.id));
-        let is_first_begun = events.first().is_some_and(|event| event.kind == BEGUN);
-        let mut since = events.into_iter().take_while(|event| event.kind != Kind::Erased.name());
-        if is_first_begun { since.next() } else { since.find(|event| is_done(event, self.flashes)) }
+        let since: Vec<_> =
+            events.into_iter().take_while(|event| event.kind != Kind::Erased.name()).collect();
+        let flashed = since.iter().find(|event| event.kind == Kind::Flashed.name());
+        match since.first() {
+            // Of a board that is to get an image, too, that is the event; without it, that it has a card.
+            Some(first) if first.kind != BEGUN && self.flashes => flashed.or(Some(first)).cloned(),
+            first => first.cloned(),
+        }
     }
 }
 
-/// Whether a board's card is not what it should be by this event: it was begun, or not written to the end, or the list has changed.
-pub fn is_doubtful(board: &Board, event: &Event) -> bool {
-    may_have(event) || changed(board, event).is_some()
+/// Why a board's card is not what it should be by this event, if so, and what makes it so.
+fn fault(board: &Board, event: &Event, flashes: bool) -> Option<String> {
+    if may_have(event) {
+        let what = if event.kind == BEGUN { "began to be written" } else { "was not written to the end" };
+        return Some(format!(
+            "its card {what}, and may have its identity: put that card in again, or erase or destroy it"
+        ));
+    }
+    if let Some(what) = changed(board, event) {
+        return Some(format!(
+            "but the list has changed since ({what}): put that card in again, and it is written anew"
+        ));
+    }
+    let is_without = flashes && event.kind == Kind::Stamped.name();
+    is_without.then(|| "without an image: put that card in again, and it gets one".to_owned())
+}
+
+/// Whether a board's card is not what it should be by this event: it was begun, or not written to the end, the list has changed, or
+/// it has no image.
+pub fn is_doubtful(board: &Board, event: &Event, flashes: bool) -> bool {
+    fault(board, event, flashes).is_some()
 }
 
 /// Whether an event says no more than that a card may have the identity.
@@ -202,24 +224,19 @@ fn changed(board: &Board, event: &Event) -> Option<String> {
 }
 
 /// That a board has its card, or may have it, and what takes it in all the same.
-pub fn left_out(board: &Board, event: &Event) -> String {
+pub fn left_out(board: &Board, event: &Event, flashes: bool) -> String {
     let Event { kind, at, host, person, reader, .. } = event;
+    let reader =
+        reader.as_deref().map_or_else(String::new, |reader| format!(" in {}", lines::escaped(reader)));
+    let when = format!("{at}{reader} on {host} by {person}");
     let hostname = &board.hostname;
-    if may_have(event) {
-        let reader =
-            reader.as_deref().map_or_else(String::new, |reader| format!(" in {}", lines::escaped(reader)));
-        return format!(
-            "{hostname}: its card was begun {at}{reader} on {host} by {person}, and may have its identity: put that card in \
-             again, or erase or destroy it, and --again writes another one; left out"
-        );
+    match fault(board, event, flashes) {
+        Some(fault) if may_have(event) => {
+            format!("{hostname}: {fault}; {when}; left out, --again writes another card")
+        }
+        Some(fault) => format!("{hostname}: {kind} {when}, {fault}; left out, --again writes another card"),
+        None => format!("{hostname}: {kind} {when}; left out, --again takes it in"),
     }
-    let way_out = match changed(board, event) {
-        Some(what) => format!(
-            "but the list has changed since ({what}): put that card in again, and it is written anew; left out"
-        ),
-        None => "left out, --again takes it in".to_owned(),
-    };
-    format!("{hostname}: {kind} {at} on {host} by {person}; {way_out}")
 }
 
 /// A file that this program has locked: the lock goes with the program, the file with the claim.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use identity_core::State;
 use identity_host::attached::{Content, Device};
 use identity_host::device::info::DeviceInfo;
 use identity_ui::confirm::{self, Reply};
@@ -73,7 +74,7 @@ pub fn run(dir: &Path, args: &StampArgs) -> Result<Exit> {
     let known = claims.known(&boards, args.alone || args.dry_run)?;
     let mut batch = Batch::new(boards, &lab.boards.all);
     if !args.again {
-        leave_out_done(&mut batch, &known);
+        leave_out_done(&mut batch, &known, args.flash.is_some());
     }
     if args.dry_run {
         let devices: Vec<_> = readers.iter().map(|reader| &*reader.path).collect();
@@ -200,7 +201,11 @@ impl Session<'_> {
         let Some(number) = self.batch.next() else { return };
         let name = &self.batch.board(number).hostname;
         let shown = shell::path(&self.readers[index].path);
-        say(&format!("board {} of {}: {name}; insert a card into {shown}", number + 1, self.batch.len()));
+        say(&format!(
+            "board {} of {}: {name}; insert a card into {shown}, or end with Ctrl-C",
+            number + 1,
+            self.batch.len()
+        ));
     }
 
     /// A card has come: whose is it?
@@ -319,7 +324,7 @@ impl Session<'_> {
     }
 
     fn leave_out(&mut self, number: usize, event: &Event) {
-        say(&claims::left_out(self.batch.board(number), event));
+        say(&claims::left_out(self.batch.board(number), event, self.args.flash.is_some()));
         self.batch.set(number, Progress::Done);
     }
 
@@ -422,22 +427,25 @@ impl Session<'_> {
         if answer.code() != 0 {
             let is_refused = answer.code() == Exit::Refused as i32;
             let state = may_have(&self.readers[index].path, self.batch.board(number).uuid, is_refused);
-            let mut said = answer.said;
             self.batch.set(number, if state.is_some() { Progress::Doubtful } else { Progress::Open });
-            if state.is_none() {
+            let Some(state) = state else {
                 self.claims.withdraw(&mut claim);
-            }
-            if let Some(state) = state {
-                let identity = self.batch.board(number).identity()?;
-                let state = Some(state.name().to_owned());
-                self.journal.note(&[Event { state, ..Event::written(What::Stamped, &identity, &info) }])?;
-                said += &format!(
-                    "; that card may have the identity of {name}: put it in again, or erase or destroy it; then `identity-lab \
-                     stamp --again {name}` writes another one"
-                );
-                self.claims.release(&mut claim);
-            }
-            return self.tell("failed", Some(&name), index, Some(&said));
+                return self.tell("failed", Some(&name), index, Some(&answer.said));
+            };
+            // Both copies are written before the image.
+            let state = if state == State::Valid { "unfinished" } else { state.name() };
+            let identity = self.batch.board(number).identity()?;
+            let event = Event::written(What::Stamped, &identity, &info);
+            self.journal.note(&[Event { state: Some(state.to_owned()), ..event }])?;
+            self.claims.release(&mut claim);
+            let put = "put it in again, and the same command goes on with it; if it is lost, --again writes another card";
+            let (event, message) = match answer.code() {
+                code if code == Exit::Interrupted as i32 => {
+                    ("interrupted", format!("the card may have its identity: {put}"))
+                }
+                _ => ("failed", format!("{}; the card may have the identity of {name}: {put}", answer.said)),
+            };
+            return self.tell(event, Some(&name), index, Some(&message));
         }
         self.batch.set(number, Progress::Done);
         if let Some(digest) = self.digest.take() {
@@ -480,11 +488,11 @@ enum Consent {
 }
 
 /// Boards that the journal, or this host's own memory, says are done.
-fn leave_out_done(batch: &mut Batch, known: &[Known]) {
+fn leave_out_done(batch: &mut Batch, known: &[Known], flashes: bool) {
     for (number, known) in known.iter().enumerate() {
         if let Some(event) = &known.done {
-            say(&claims::left_out(batch.board(number), event));
-            let is_doubtful = claims::is_doubtful(batch.board(number), event);
+            say(&claims::left_out(batch.board(number), event, flashes));
+            let is_doubtful = claims::is_doubtful(batch.board(number), event, flashes);
             batch.set(number, if is_doubtful { Progress::Doubtful } else { Progress::Done });
         }
     }

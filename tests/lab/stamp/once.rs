@@ -154,7 +154,7 @@ fn a_batch_with_an_image_goes_on_by_a_persons_word() {
     slot.remove();
     let other = card(&lab, "other.img", 8192);
     slot.insert(&other);
-    lab.run(&words).exits(5).says(&["panda-01: its card was begun 20"]);
+    lab.run(&words).exits(5).says(&["panda-01: its card began to be written"]);
     assert_eq!(read(&other)["state"], "blank");
     lab.run(&[&words[..], &["--again"]].concat()).exits(0).shows(&["flashed panda-01"]);
     assert_eq!(hostname(&other), "panda-01");
@@ -183,7 +183,7 @@ fn a_batch_that_was_killed_gives_no_identity_twice() {
     slot.insert(&other);
     let again = lab.run(&["stamp", "--yes", slot.name()]).exits(5);
     again.says(&[
-        "panda-01: its card was begun 20",
+        "panda-01: its card began to be written",
         "put that card in again",
         "1 of 2 boards are done, 1 left: panda-01",
     ]);
@@ -240,11 +240,11 @@ fn a_card_that_fails_in_the_middle_keeps_its_board() {
         command.env("LD_PRELOAD", identity_tests::cli::faults()).env("FAULT_WRITE", lba);
         crate::Answer::of(&mut command)
     };
-    fails("52").exits(5).shows(&["failed panda-01", "may have the identity of panda-01"]);
+    fails("52").exits(5).shows(&["failed panda-01", "the card may have the identity of panda-01"]);
     slot.remove();
     slot.insert(&other);
     let left = lab.run(&["stamp", "--yes", slot.name()]).exits(5);
-    left.says(&["panda-01: its card was begun 20", "left out"]);
+    left.says(&["panda-01: its card was not written to the end", "left out"]);
     assert_eq!(read(&other)["state"], "blank");
     slot.remove();
     // Its own card is completed.
@@ -354,5 +354,30 @@ fn a_card_that_the_list_has_left_behind_is_named() {
     lab.run(&["stamp", "--yes", slot.name()]).exits(0).shows(&["stamped panda-44"]);
     assert_eq!(hostname(&one), "panda-44");
     lab.run(&["stamp", "--yes", slot.name()]).exits(0).says(&["the board is done"]);
+    slot.remove();
+}
+
+/// A board that has a card gets no second one because the first has no image.
+#[test]
+fn an_image_goes_onto_the_card_that_the_board_has() {
+    if !is_privileged() {
+        return;
+    }
+    let (lab, slot) = (lab(1), Slot::new());
+    card(&lab, "os.img", 8192);
+    let (first, other) = (card(&lab, "first.img", 8192), card(&lab, "other.img", 8192));
+    slot.insert(&first);
+    lab.run(&["stamp", "--yes", slot.name()]).exits(0);
+    slot.remove();
+    slot.insert(&other);
+    let words = ["stamp", "--yes", "--flash", "os.img", slot.name()];
+    lab.run(&words).exits(5).says(&["panda-01: stamped 20", "without an image: put that card in again"]);
+    assert_eq!(read(&other)["state"], "blank");
+    slot.remove();
+    slot.insert(&first);
+    lab.run(&words).exits(0).shows(&["flashed panda-01"]);
+    assert_eq!(events(&lab, "panda-01"), ["flashed", "stamped"]);
+    lab.run(&["check"]).exits(0);
+    lab.run(&words).exits(0).says(&["panda-01: flashed 20", "the board is done"]);
     slot.remove();
 }
