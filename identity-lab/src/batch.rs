@@ -75,6 +75,12 @@ impl<'a> Batch<'a> {
         left.map(|(board, _)| *board).collect()
     }
 
+    /// The boards that nobody has a card for.
+    pub fn open(&self) -> Vec<&'a Board> {
+        let open = self.boards.iter().filter(|(_, progress)| *progress == Progress::Open);
+        open.map(|(board, _)| *board).collect()
+    }
+
     /// Whether no board waits for a card here.
     pub fn is_over(&self) -> bool {
         self.boards.iter().all(|(_, progress)| {
@@ -89,15 +95,34 @@ impl<'a> Batch<'a> {
         (0..self.boards.len()).filter(is_in_doubt).collect()
     }
 
-    /// The number of the next board without a card.
-    pub fn next(&self) -> Option<usize> {
-        self.boards.iter().position(|(_, progress)| *progress == Progress::Open)
+    /// The number of the next board without a card, but for `others`, if there is one.
+    pub fn next(&self, others: &[usize]) -> Option<usize> {
+        let mut open = (0..self.boards.len()).filter(|number| self.boards[*number].1 == Progress::Open);
+        let first = open.clone().next();
+        open.find(|number| !others.contains(number)).or(first)
     }
 
-    /// What is to be done with a card in the state that a scan has found; `device` as a command names it. `flashes` says whether boards get an image, too: then
+    /// Whether this board has no card yet, and nobody writes one.
+    pub fn is_open(&self, number: usize) -> bool {
+        self.boards[number].1 == Progress::Open
+    }
+
+    /// The first board whose card may have been written, and is awaited.
+    pub fn doubtful(&self) -> Option<usize> {
+        self.boards.iter().position(|(_, progress)| *progress == Progress::Doubtful)
+    }
+
+    /// What is to be done with a card in the state that a scan has found; `device` as a command names it; `next` is the board that a blank one is for. `flashes` says whether boards get an image, too: then
     /// an identity alone is not all of it.
-    pub fn judge(&self, scan: &Scan, device: &str, wording: Option<String>, flashes: bool) -> Verdict {
-        let next = || self.next().map_or(Verdict::NobodyLeft, Verdict::Stamp);
+    pub fn judge(
+        &self,
+        scan: &Scan,
+        device: &str,
+        wording: Option<String>,
+        next: Option<usize>,
+        flashes: bool,
+    ) -> Verdict {
+        let next = || next.map_or(Verdict::NobodyLeft, Verdict::Stamp);
         match (scan.state(), scan.identity()) {
             (State::Blank, _) => next(),
             (State::Valid | State::Degraded, Some(identity)) => match self.number_of(identity.uuid()) {
@@ -134,7 +159,7 @@ impl<'a> Batch<'a> {
         match self.all.iter().find(|board| board.uuid == uuid) {
             Some(board) => format!("has the identity of {}, which is not of this batch", board.hostname),
             None => format!(
-                "has the identity {uuid} ({}) of no board of this lab; `identity erase {device}` takes it from the card",
+                "has the identity {uuid} ({}) of no board of this lab; if nobody needs it, `identity erase {device}` takes it from the card",
                 hostname.unwrap_or("without a hostname")
             ),
         }

@@ -25,6 +25,9 @@ const BEGUN: &str = "begun";
 /// Likewise: of the note whose id is in `fields`, nothing came; the card is as it was.
 const WITHDRAWN: &str = "withdrawn";
 
+/// Of a board whose card another program of this host writes.
+pub const BUSY: &str = "another identity-lab of this host writes its card now";
+
 /// The claims of one batch.
 pub struct Claims {
     journal: Journal,
@@ -41,6 +44,8 @@ pub struct Known {
     pub done: Option<Event>,
     /// The claim of another program.
     claimed: Option<Claimed>,
+    /// Whether another program of this host writes its card now.
+    pub is_busy: bool,
 }
 
 /// The right to write a board's card.
@@ -93,9 +98,16 @@ impl Claims {
         for board in boards {
             let uuid = board.uuid.to_string();
             let claimed = database.as_mut().and_then(|database| database.claimed(&uuid).ok().flatten());
-            known.push(Known { done: self.done(database.as_mut(), &here, &uuid), claimed });
+            let done = self.done(database.as_mut(), &here, &uuid);
+            let is_busy = done.as_ref().is_some_and(may_have) && self.is_busy(&uuid);
+            known.push(Known { done, claimed, is_busy });
         }
         Ok(known)
+    }
+
+    /// Whether a program of this host writes this board's card.
+    fn is_busy(&self, uuid: &str) -> bool {
+        self.here.as_ref().is_some_and(|here| matches!(Lock::take(&here.join(uuid)), Ok(None)))
     }
 
     /// Claims a board, and notes that the card in this reader is begun. With `again` it gets a card although it had one, or one
@@ -107,7 +119,7 @@ impl Claims {
         let uuid = board.uuid.to_string();
         self.journal.check()?;
         let Some(lock) = Lock::take(&state::made(self.here.as_deref())?.join(&uuid))? else {
-            return Ok(Outcome::Elsewhere("another identity-lab of this host writes its card now".into()));
+            return Ok(Outcome::Elsewhere(BUSY.into()));
         };
         // That it cannot be reached is said when the card is noted; this host's own claims hold.
         let mut database = self.journal.open_or_make().ok();
@@ -116,8 +128,8 @@ impl Claims {
             let is_over = |other: &Claimed| again && known.claimed.as_ref() == Some(other);
             if let Some(other) = database.claim(&mine, &is_over)? {
                 return Ok(Outcome::Elsewhere(format!(
-                    "{} began to write its card on {} at {}; if that was cut off, erase or destroy that card, and \
-                     `identity-lab stamp --again {}` writes another one",
+                    "{} began to write its card on {} at {}; if that was cut off, put that card in, or erase or destroy it and \
+                     write another one with `identity-lab stamp --again {}`",
                     other.person, other.host, other.at, board.hostname
                 )));
             }
@@ -152,6 +164,14 @@ impl Claims {
         }
     }
 
+    /// Ends what was claimed by a batch that was cut off: its card was seen, and is whole.
+    pub fn settle(&self, board: &Board) {
+        if let Ok(Some(mut database)) = self.journal.open() {
+            // One that stays asks for a person's word, no more.
+            let _ = database.release_all(&board.uuid.to_string());
+        }
+    }
+
     /// Gives a claim back: nothing was written to the card.
     pub fn withdraw(&self, claim: &mut Claim) {
         let fields = Some(claim.begun.id.clone());
@@ -165,9 +185,13 @@ impl Claims {
     /// The event that says that an identity is on its card, unless that was erased since; or that its card was begun last, and
     /// nothing came of it that was noted.
     fn done(&self, database: Option<&mut Database>, here: &[Event], uuid: &str) -> Option<Event> {
-        let kinds = [Kind::Stamped, Kind::Flashed, Kind::Erased];
-        let noted =
-            database.and_then(|database| database.events_of(uuid, &kinds, 4).ok()).unwrap_or_default();
+        let given = [Kind::Stamped, Kind::Flashed, Kind::Erased];
+        let noted = database.map_or_else(Vec::new, |database| {
+            let mut events = database.events_of(uuid, &given, 8).unwrap_or_default();
+            // However often it was seen since.
+            events.extend(database.events_of(uuid, &[Kind::Scanned, Kind::Bound], 1).unwrap_or_default());
+            events
+        });
         let mine = || here.iter().filter(|event| event.uuid.as_deref() == Some(uuid));
         let withdrawn: Vec<_> =
             mine().filter(|event| event.kind == WITHDRAWN).filter_map(|event| event.fields.clone()).collect();
@@ -177,11 +201,14 @@ impl Claims {
         let since: Vec<_> =
             events.into_iter().take_while(|event| event.kind != Kind::Erased.name()).collect();
         let flashed = since.iter().find(|event| event.kind == Kind::Flashed.name());
-        match since.first() {
-            // Of a board that is to get an image, too, that is the event; without it, that it has a card.
-            Some(first) if first.kind != BEGUN && self.flashes => flashed.or(Some(first)).cloned(),
-            first => first.cloned(),
-        }
+        let first = since.first()?;
+        let seen = [Kind::Scanned, Kind::Bound].map(Kind::name);
+        // That it was written says more than that it was seen; but what was seen whole is no longer in doubt.
+        let given = since.iter().find(|event| !seen.contains(&&*event.kind));
+        let given = given.filter(|given| !may_have(given) || may_have(first)).unwrap_or(first);
+        // Of a board that is to get an image, too, that is the event; without it, that it has a card.
+        let is_flash = self.flashes && !may_have(given);
+        Some(flashed.filter(|_| is_flash).unwrap_or(given).clone())
     }
 }
 
@@ -198,7 +225,7 @@ fn fault(board: &Board, event: &Event, flashes: bool) -> Option<String> {
             "but the list has changed since ({what}): put that card in again, and it is written anew"
         ));
     }
-    let is_without = flashes && event.kind == Kind::Stamped.name();
+    let is_without = flashes && event.kind != Kind::Flashed.name();
     is_without.then(|| "without an image: put that card in again, and it gets one".to_owned())
 }
 

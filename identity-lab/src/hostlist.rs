@@ -81,6 +81,17 @@ fn numbers(ranges: &str) -> Result<Vec<String>, String> {
     Ok(all)
 }
 
+/// So many names are shown.
+const SHOWN: usize = 8;
+
+/// Names in a sentence: all of a few, else the first ones, and how many more there are.
+pub fn some(names: &[&str]) -> String {
+    match names.get(..SHOWN).filter(|_| names.len() > SHOWN + 1) {
+        Some(first) => format!("{} and {} more", first.join(", "), names.len() - SHOWN),
+        None => names.join(", "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::expand;

@@ -2,6 +2,7 @@
 //! The journal: what was done to cards, and who was seen. A database of events, and a queue on this host while it cannot be
 //! reached; nothing is lost, and nothing is there twice.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use identity_ui::output::say;
@@ -93,11 +94,26 @@ impl Journal {
         Queue::open(state::made(self.queue.as_deref())?, &self.lab).map(|_| ())
     }
 
+    /// What waits under another name that this lab had, if that can go into the database.
+    fn take_strays(&self) -> Result<()> {
+        let Some(own) = &self.queue else { return Ok(()) };
+        for path in beside(own, "queue").iter().filter(|path| *path != own) {
+            let mut queue = Queue::open_stray(path, &self.lab)?;
+            if !queue.events.is_empty() {
+                insert(self.database(true)?, &queue.events)?;
+                clear(&mut queue)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The database for reading, with what has waited in it; `None` where nothing was ever noted.
     ///
     /// # Errors
     /// Exit 4 for a queue that cannot be read; 7 if the database cannot be reached.
     pub fn open(&self) -> Result<Option<Database>> {
+        // What is another lab's is no reason not to read this one's.
+        let _ = self.take_strays();
         let Some(path) = self.queue.as_deref().filter(|path| path.exists()) else {
             return self.database(false);
         };
@@ -133,7 +149,9 @@ impl Journal {
 
     /// What this host has done to cards, whether the journal knows of it or not.
     pub fn given_here(&self) -> Vec<Event> {
-        self.given.as_deref().map_or_else(Vec::new, |path| queue::read_lines(path).0)
+        // Of every lab: whoever renames one has given its cards already.
+        let files = self.given.as_deref().map_or_else(Vec::new, |path| beside(path, "given"));
+        files.iter().flat_map(|path| queue::read_lines(path).0).collect()
     }
 
     /// Says which lines of that cannot be read.
@@ -148,6 +166,15 @@ impl Journal {
     fn database(&self, make: bool) -> Result<Option<Database>> {
         Database::open(&self.place, make)
     }
+}
+
+/// The files of this host with this end, those of other labs too, by name.
+fn beside(own: &Path, end: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(crate::replace::parent(own)).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|own| own == end));
+    files.sort();
+    files
 }
 
 fn insert(database: Option<Database>, events: &[Event]) -> Result<()> {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity-lab stamp`: a batch of boards, each with its card, one after another or in several readers at once.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,24 +10,29 @@ use std::time::{Duration, Instant};
 use identity_core::State;
 use identity_host::attached::{Content, Device};
 use identity_host::device::info::DeviceInfo;
-use identity_ui::confirm::{self, Reply};
+use identity_ui::confirm;
 use identity_ui::output::say;
 use identity_ui::{Exit, Failure, Result, shell, wording};
 use serde_json::Value;
 
 use super::selected;
+use consent::Consent;
 use reader::{Reader, ReaderState};
 use told::Line;
+use work::Work;
 
+mod consent;
 mod noted;
 mod reader;
 mod told;
+mod work;
 
 use crate::args::{Format, StampArgs};
 use crate::batch::{Batch, Progress, Verdict};
 use crate::boards::List;
 use crate::claims::{self, Claim, Claims, Known, Outcome};
 use crate::digest;
+use crate::hostlist;
 use crate::identity_program;
 use crate::journal::{Event, Journal, Kind as What};
 use crate::lab::Lab;
@@ -61,7 +65,7 @@ pub fn run(dir: &Path, args: &StampArgs) -> Result<Exit> {
     if boards.is_empty() {
         return Err(Failure::usage("the lab has no board; `identity-lab add` adds some"));
     }
-    let reader = |path| Reader { path, state: ReaderState::Waiting { is_told: false } };
+    let reader = |path| Reader { path, wanted: None, state: ReaderState::Waiting { is_told: false } };
     let readers: Vec<_> = chosen(&named)?.into_iter().map(reader).collect();
     let is_asked = !args.yes && !args.dry_run;
     if is_asked && !confirm::can_ask() {
@@ -78,7 +82,7 @@ pub fn run(dir: &Path, args: &StampArgs) -> Result<Exit> {
     }
     if args.dry_run {
         let devices: Vec<_> = readers.iter().map(|reader| &*reader.path).collect();
-        return told::planned(&batch.left(), &devices, args.format);
+        return told::planned(&batch.open(), &devices, args.format);
     }
     let digest = args.flash.as_deref().map(digest::begin).transpose()?;
     let ended = signals::ended()?;
@@ -118,7 +122,7 @@ impl Session<'_> {
                 let is_ended = self.is_ended || self.ended.load(Ordering::Relaxed);
                 self.look_at(index, is_ended, &mut sha256)?;
             }
-            let is_over = self.is_ended || self.ended.load(Ordering::Relaxed) || self.batch.is_over();
+            let is_over = self.is_ended || self.ended.load(Ordering::Relaxed) || self.is_over();
             let is_working =
                 self.readers.iter().any(|reader| matches!(reader.state, ReaderState::Working { .. }));
             if is_over && !is_working {
@@ -129,9 +133,23 @@ impl Session<'_> {
         self.finish()
     }
 
+    /// Whether nothing is awaited: a person can put a card in again that may have its identity, a script does not.
+    fn is_over(&self) -> bool {
+        self.batch.is_over() && (self.args.yes || self.batch.doubtful().is_none())
+    }
+
+    /// The board that a blank card in this reader is for: the one that a person was asked for, else one that no other reader
+    /// waits for.
+    fn next_for(&self, index: usize) -> Option<usize> {
+        let others = self.readers.iter().enumerate().filter(|(other, _)| *other != index);
+        let others: Vec<_> = others.filter_map(|(_, reader)| reader.wanted).collect();
+        let next = self.batch.next(&others)?;
+        self.readers[index].wanted.filter(|wanted| self.batch.is_open(*wanted)).or(Some(next))
+    }
+
     /// What other batches have done since is not waited for.
     fn leave_out_done_elsewhere(&mut self) {
-        while let Some(number) = self.batch.next() {
+        while let Some(number) = self.batch.next(&[]) {
             let Some(event) = self.claims.done_since(self.batch.board(number), &self.known[number]) else {
                 return;
             };
@@ -152,22 +170,19 @@ impl Session<'_> {
         }
         let left = self.batch.left();
         let total = self.batch.len();
-        let (Some(first), Some(last)) = (left.first(), left.last()) else {
+        if left.is_empty() {
             say(&format!(
                 "{} done",
                 if total == 1 { "the board is".to_owned() } else { format!("all {total} boards are") }
             ));
             return Ok(Exit::Done);
-        };
-        let names = if left.len() == 1 {
-            first.hostname.clone()
-        } else {
-            format!("{} to {}", first.hostname, last.hostname)
-        };
+        }
+        let names: Vec<_> = left.iter().map(|board| board.hostname.as_str()).collect();
         say(&format!(
-            "{} of {total} boards are done, {} left: {names}; the same command goes on",
+            "{} of {total} boards are done, {} left: {}; the same command goes on",
             total - left.len(),
-            left.len()
+            left.len(),
+            hostlist::some(&names)
         ));
         Ok(if self.ended.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Doubtful })
     }
@@ -197,15 +212,22 @@ impl Session<'_> {
         }
     }
 
-    fn ask_for_card(&self, index: usize) {
-        let Some(number) = self.batch.next() else { return };
-        let name = &self.batch.board(number).hostname;
+    fn ask_for_card(&mut self, index: usize) {
+        let next = self.next_for(index);
+        self.readers[index].wanted = next;
         let shown = shell::path(&self.readers[index].path);
-        say(&format!(
-            "board {} of {}: {name}; insert a card into {shown}, or end with Ctrl-C",
-            number + 1,
-            self.batch.len()
-        ));
+        let ask = |number: usize, what: &str| {
+            let name = &self.batch.board(number).hostname;
+            let (number, total) = (number + 1, self.batch.len());
+            say(&format!(
+                "board {number} of {total}: {name}; insert {what} into {shown}, or end with Ctrl-C"
+            ));
+        };
+        match (next, self.batch.doubtful()) {
+            (Some(number), _) => ask(number, "a card"),
+            (None, Some(number)) => ask(number, "the card that it has"),
+            (None, None) => (),
+        }
     }
 
     /// A card has come: whose is it?
@@ -219,19 +241,33 @@ impl Session<'_> {
                 // Nothing may hold the device that is written next.
                 drop(target);
                 let words = wording::state(&scan, &path);
-                let verdict = self.batch.judge(&scan, &shell::path(&path), words, self.args.flash.is_some());
+                let verdict = self.batch.judge(
+                    &scan,
+                    &shell::path(&path),
+                    words,
+                    self.next_for(index),
+                    self.args.flash.is_some(),
+                );
                 if let Verdict::Whole(number) = verdict {
                     // Of a batch that was cut off, nobody has noted it.
                     let is_new = self.known[number].done.as_ref().is_some_and(claims::may_have);
                     let kind = if is_new { What::Stamped } else { What::Scanned };
                     self.journal.note(&[Event::of_card(kind, &scan, &device.info)])?;
+                    self.claims.settle(self.batch.board(number));
                 }
                 (verdict, scan.identity().cloned())
             }
         };
         let spent = ReaderState::Spent(medium.clone());
         match verdict {
-            Verdict::NobodyLeft => self.readers[index].state = spent,
+            Verdict::NobodyLeft => {
+                if let Some(number) = self.batch.doubtful() {
+                    let name = &self.batch.board(number).hostname;
+                    let what = "has no identity, and the board may have a card: put that one in, or give it this one by --again";
+                    self.tell("refused", Some(name), index, Some(&format!("{} {what}", shell::path(&path))))?;
+                }
+                self.readers[index].state = spent;
+            }
             Verdict::Refused(what) => {
                 let what = if what.starts_with("has ") || what.starts_with("is ") {
                     format!("{} {what}", shell::path(&path))
@@ -285,8 +321,16 @@ impl Session<'_> {
                         self.batch.set(number, Progress::Elsewhere);
                     }
                     Consent::Yes => {
+                        // What could fail comes before the note that the card is begun.
+                        let image = self.args.flash.as_deref();
+                        let again = self.args.again && held.is_none();
+                        let is_quiet = self.args.format == Format::Json || self.readers.len() > 1;
+                        let work = match image {
+                            Some(image) => work::flash(board, image, &path, again, is_quiet)?,
+                            None => work::stamp(words),
+                        };
                         if let Some(claim) = self.claim(number, held.is_some(), &device.info)? {
-                            self.begin(index, number, (medium, &device.info, held.is_some()), claim, words)?;
+                            self.begin(index, number, (medium, &device.info, held.is_some()), claim, work);
                         }
                     }
                     Consent::No => self.readers[index].state = spent,
@@ -354,62 +398,25 @@ impl Session<'_> {
             number + 1,
             self.batch.len()
         );
-        let is_gone = || readers::medium(&device.path) != *medium;
-        loop {
-            let is_over = || self.ended.load(Ordering::Relaxed) || is_gone();
-            return Ok(match confirm::ask_line(&question, &is_over)? {
-                Reply::Line(line) if line == "q" => Consent::End,
-                _ if self.ended.load(Ordering::Relaxed) => Consent::End,
-                // Whatever was answered: another card was not asked for.
-                _ if is_gone() => Consent::Gone,
-                Reply::Line(line) if line.is_empty() => Consent::Yes,
-                Reply::Line(line) if line == "s" => Consent::No,
-                Reply::Line(_) => continue,
-                Reply::End => Consent::End,
-            });
-        }
+        consent::ask(&question, &|| self.ended.load(Ordering::Relaxed), &|| {
+            readers::medium(&device.path) != *medium
+        })
     }
 
     /// Begins to write a card.
     fn begin(
         &mut self,
         index: usize,
-        number: usize,
+        board: usize,
         (medium, info, is_its_card): (Medium, &DeviceInfo, bool),
         claim: Box<Claim>,
-        stamp: Vec<OsString>,
-    ) -> Result<()> {
-        let board = self.batch.board(number);
-        let path = self.readers[index].path.clone();
-        self.batch.set(number, Progress::Working);
-        let is_quiet = self.args.format == Format::Json || self.readers.len() > 1;
-        let name = board.hostname.clone();
-        let writer = match &self.args.flash {
-            None => thread::spawn(move || identity_program::run(&stamp, |_| ())),
-            Some(image) => {
-                let identity = identity_program::document(&board.identity()?)?;
-                let words =
-                    identity_program::flash(image, identity.path(), &path, self.args.again && !is_its_card);
-                thread::spawn(move || {
-                    let answer = identity_program::run(&words, |line| {
-                        if !is_quiet {
-                            told::show_progress(&name, line);
-                        }
-                    });
-                    drop(identity);
-                    answer
-                })
-            }
-        };
-        self.readers[index].state = ReaderState::Working {
-            board: number,
-            medium,
-            info: Box::new(info.clone()),
-            claim,
-            is_its_card,
-            writer,
-        };
-        Ok(())
+        work: Work,
+    ) {
+        self.batch.set(board, Progress::Working);
+        let (info, writer) = (Box::new(info.clone()), thread::spawn(work));
+        let reader = &mut self.readers[index];
+        reader.wanted = None;
+        reader.state = ReaderState::Working { board, medium, info, claim, is_its_card, writer };
     }
 
     /// A card was written, or was not.
@@ -478,19 +485,13 @@ impl Session<'_> {
     }
 }
 
-/// What a person says to a card.
-enum Consent {
-    Yes,
-    No,
-    End,
-    /// Another card is in the reader by now, or none.
-    Gone,
-}
-
 /// Boards that the journal, or this host's own memory, says are done.
 fn leave_out_done(batch: &mut Batch, known: &[Known], flashes: bool) {
     for (number, known) in known.iter().enumerate() {
-        if let Some(event) = &known.done {
+        if known.is_busy {
+            say(&format!("{}: {}; left out", batch.board(number).hostname, claims::BUSY));
+            batch.set(number, Progress::Elsewhere);
+        } else if let Some(event) = &known.done {
             say(&claims::left_out(batch.board(number), event, flashes));
             let is_doubtful = claims::is_doubtful(batch.board(number), event, flashes);
             batch.set(number, if is_doubtful { Progress::Doubtful } else { Progress::Done });

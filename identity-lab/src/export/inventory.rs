@@ -10,6 +10,7 @@ use super::{Export, MADE, pretty};
 use crate::ansible_groups::{group, group_clash, names};
 use crate::boards::{Board, interface};
 use crate::cells;
+use crate::hostlist;
 use crate::lab::Lab;
 use crate::row::Row;
 
@@ -39,9 +40,7 @@ pub fn left_out(lab: &Lab, why: &str, is_left_out: impl Fn(&Board) -> bool) -> V
     match names[..] {
         [] => Vec::new(),
         [name] => vec![format!("{name} is left out: {why}")],
-        [first, .., last] => {
-            vec![format!("{} boards are left out, {first} to {last}: {why}", names.len())]
-        }
+        _ => vec![format!("{} boards are left out, {}: {why}", names.len(), hostlist::some(&names))],
     }
 }
 

@@ -14,7 +14,7 @@ use diesel::result::QueryResult;
 use identity_ui::{Exit, Failure, Result, shell};
 use rustix::fs::Access;
 
-use super::event::{CardSeen, Claimed, Event, Kind};
+use super::event::{self, CardSeen, Claimed, Event, Kind};
 use super::place::JournalPlace;
 use super::schema::{self, identity_cards, identity_claims, identity_events, identity_schema};
 use crate::place::cannot;
@@ -206,7 +206,6 @@ impl Database {
     }
 
     /// Identities that were given to more than one card, with the events that say so: as often as none of them was erased since.
-    /// An update of a card has another generation.
     ///
     /// # Errors
     /// Exit 7 if the database fails.
@@ -214,26 +213,30 @@ impl Database {
         let stamped = identity_events::kind.eq(Kind::Stamped.name()).and(identity_events::state.eq("valid"));
         let query = identity_events::table
             .filter(stamped.and(identity_events::uuid.is_not_null()))
-            .group_by((identity_events::uuid, identity_events::generation))
+            .group_by(identity_events::uuid)
             .having(diesel::dsl::count_star().gt(1))
             .select(identity_events::uuid);
         let uuids: QueryResult<Vec<Option<String>>> = on!(&mut self.connection, it => query.load(it));
-        let mut uuids: Vec<_> =
-            uuids.map_err(|error| self.failed("read", &error))?.into_iter().flatten().collect();
-        uuids.dedup();
         let mut twice = Vec::new();
-        for uuid in uuids {
-            let events = self.events_of(&uuid, &[Kind::Stamped, Kind::Erased], 100)?;
-            let given = events.into_iter().take_while(|event| event.kind == Kind::Stamped.name());
-            let mut given: Vec<_> = given.filter(|event| event.state.as_deref() == Some("valid")).collect();
-            let newest = given.first().map(|event| event.generation);
-            given.retain(|event| Some(event.generation) == newest);
+        for uuid in uuids.map_err(|error| self.failed("read", &error))?.into_iter().flatten() {
+            let mut events = self.events_of(&uuid, &[Kind::Stamped, Kind::Flashed, Kind::Erased], 100)?;
+            events.reverse();
+            let given = event::given(&events);
             if given.len() > 1 {
-                given.reverse();
                 twice.push((uuid, given));
             }
         }
         Ok(twice)
+    }
+
+    /// Gives every claim of a board back.
+    ///
+    /// # Errors
+    /// Exit 7 if the database fails.
+    pub fn release_all(&mut self, uuid: &str) -> Result<()> {
+        let row = diesel::delete(identity_claims::table.find(uuid));
+        let deleted = on!(&mut self.connection, it => row.execute(it));
+        deleted.map(|_| ()).map_err(|error| self.failed("write", &error))
     }
 
     fn failed(&self, action: &str, error: &dyn std::fmt::Display) -> Failure {

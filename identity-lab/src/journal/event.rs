@@ -242,6 +242,34 @@ impl Event {
     }
 }
 
+/// The milliseconds of Unix time in a UUID of version 7.
+fn millis(id: &str) -> u64 {
+    let digits: String = id.chars().filter(|char| *char != '-').take(12).collect();
+    u64::from_str_radix(&digits, 16).unwrap_or(0)
+}
+
+/// Of an identity's events, the oldest first: those by which it got a new card, since it was erased last. An update of its card has
+/// a later generation; one that got an image and the identity at once is followed by the event of the image.
+pub fn given(events: &[Event]) -> Vec<Event> {
+    let mut given = Vec::new();
+    for (number, event) in events.iter().enumerate() {
+        let is_new = || {
+            let next = events.get(number + 1);
+            let is_flashed = next.is_some_and(|next| {
+                let is_at_once = millis(&next.id).saturating_sub(millis(&event.id)) < 100;
+                next.kind == Kind::Flashed.name() && next.host == event.host && is_at_once
+            });
+            event.generation == Some(1) || is_flashed
+        };
+        if event.kind == Kind::Erased.name() {
+            given.clear();
+        } else if event.kind == Kind::Stamped.name() && event.state.as_deref() == Some("valid") && is_new() {
+            given.push(event.clone());
+        }
+    }
+    given
+}
+
 /// Serial number, assigned MAC addresses and variables of an identity, as JSON with sorted keys; without any, none. What is the
 /// same here is the same on the card.
 pub fn fields(identity: &Identity) -> Option<String> {

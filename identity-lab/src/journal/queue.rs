@@ -46,6 +46,18 @@ impl Queue {
     /// # Errors
     /// Exit 4 with the line that is no event; 7 if the disk fails.
     pub fn open(path: &Path, lab: &Path) -> Result<Self> {
+        Self::read(path, lab, true)
+    }
+
+    /// Opens the queue of another name: only what says that it is this lab's, is.
+    ///
+    /// # Errors
+    /// As [`Queue::open`].
+    pub fn open_stray(path: &Path, lab: &Path) -> Result<Self> {
+        Self::read(path, lab, false)
+    }
+
+    fn read(path: &Path, lab: &Path, is_own: bool) -> Result<Self> {
         let mut file = locked(path)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(|error| replace::failure("open", path, &error))?;
@@ -68,8 +80,11 @@ impl Queue {
                     )));
                 }
             };
-            let is_other = |of: &PathBuf| *of != lab && of.join(LAB_TOML).exists();
-            if waiting.lab.as_ref().is_some_and(is_other) {
+            let is_other = match &waiting.lab {
+                Some(of) => *of != lab && (!is_own || of.join(LAB_TOML).exists()),
+                None => !is_own,
+            };
+            if is_other {
                 others.extend_from_slice(line);
             } else {
                 events.push(waiting.event);

@@ -72,7 +72,7 @@ const STEPS: [&str; 2] = [
      CREATE INDEX identity_cards_uuid ON identity_cards (uuid);",
     "CREATE TABLE identity_claims (
         uuid TEXT NOT NULL PRIMARY KEY, id TEXT NOT NULL, at TEXT NOT NULL, host TEXT NOT NULL, person TEXT NOT NULL);
-     CREATE INDEX identity_events_stamped ON identity_events (uuid, generation) WHERE kind = 'stamped' AND state = 'valid';",
+     CREATE INDEX identity_events_stamped ON identity_events (uuid) WHERE kind = 'stamped' AND state = 'valid';",
 ];
 
 /// The version of the tables that this program knows.

@@ -381,3 +381,45 @@ fn an_image_goes_onto_the_card_that_the_board_has() {
     lab.run(&words).exits(0).says(&["panda-01: flashed 20", "the board is done"]);
     slot.remove();
 }
+
+/// A card that was seen is a card, whoever has made it.
+#[test]
+fn a_board_whose_card_was_scanned_gets_no_other_one() {
+    if !is_privileged() {
+        return;
+    }
+    let (lab, slot) = (lab(2), Slot::new());
+    lab.run(&["card", "panda-01", "-o", "one.img"]).exits(0);
+    slot.insert(&lab.path("one.img"));
+    lab.run(&["scan", slot.name()]).exits(0);
+    slot.remove();
+    let other = card(&lab, "other.img", 8192);
+    slot.insert(&other);
+    let dry = lab.run(&["stamp", "--dry-run", slot.name()]).exits(0).says(&["panda-01: scanned 20"]);
+    assert!(!dry.stdout.contains("panda-01"), "{}", dry.stdout);
+    lab.run(&["stamp", "--yes", slot.name()]).exits(0).says(&["panda-01: scanned 20", "left out"]);
+    assert_eq!(hostname(&other), "panda-02");
+    slot.remove();
+}
+
+/// The host remembers boards and not names of labs.
+#[test]
+fn a_lab_with_another_name_gives_no_board_two_cards() {
+    if !is_privileged() {
+        return;
+    }
+    let (lab, slot) = (lab(1), Slot::new());
+    slot.insert(&card(&lab, "one.img", 8192));
+    // The journal is away, so its event waits.
+    lab.write("lab.toml", "name = \"desk\"\njournal = \"sqlite:away/journal.db\"\n");
+    lab.run(&["stamp", "--yes", "--alone", slot.name()]).exits(0).says(&["1 event waits"]);
+    slot.remove();
+    lab.write("lab.toml", "name = \"bench\"\n");
+    lab.run(&["where", "panda-01"]).exits(0).shows(&["card      stamped 20"]);
+    fs::remove_file(lab.path("journal.db")).expect("it was made");
+    let other = card(&lab, "other.img", 8192);
+    slot.insert(&other);
+    lab.run(&["stamp", "--yes", slot.name()]).exits(0).says(&["panda-01: stamped 20", "left out"]);
+    assert_eq!(read(&other)["state"], "blank");
+    slot.remove();
+}

@@ -15,6 +15,8 @@ use crate::readers::Medium;
 pub struct Reader {
     /// Its device.
     pub path: PathBuf,
+    /// The board whose card a person was asked for.
+    pub wanted: Option<usize>,
     /// What goes on in it.
     pub state: ReaderState,
 }
