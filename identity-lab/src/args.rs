@@ -144,6 +144,7 @@ const LABEL_EXAMPLES: &str = "\
 Examples:
   identity-lab label panda-03 -o panda-03.svg
   identity-lab label 'panda-[01-20]' --sheet 3666 -o labels.pdf
+  identity-lab label --sheet 3666 -o all.pdf
   identity-lab label 'panda-[01-20]' --size 50x12 -o labels.zpl
   identity-lab label panda-03 --size 50x12 --format zpl | nc printer 9100
 
@@ -324,8 +325,8 @@ pub enum ExportFormat {
 /// `identity-lab label`.
 #[derive(Debug, Args)]
 pub struct LabelArgs {
-    /// Boards by hostname, with ranges in brackets, or by UUID
-    #[arg(required = true, value_name = "BOARD")]
+    /// Boards by hostname, with ranges in brackets, or by UUID [default: all]
+    #[arg(value_name = "BOARD")]
     pub boards: Vec<String>,
     /// Size of a label in millimetres, width and height
     #[arg(long, value_name = "WxH", default_value = "50x25", conflicts_with = "sheet")]

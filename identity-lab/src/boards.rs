@@ -228,11 +228,24 @@ impl Boards {
         self.source.0.header.iter().any(|column| column == name)
     }
 
-    /// The board of a hostname or a UUID; else of a serial number.
+    /// The board of a hostname or a UUID; else of a serial number, or an address of one of its first interfaces.
     pub fn find(&self, name: &str) -> Option<&Board> {
         let uuid = Uuid::try_parse(name).ok();
         let named = self.all.iter().find(|board| board.hostname == name || Some(board.uuid) == uuid);
-        named.or_else(|| self.all.iter().find(|board| board.serial.as_deref() == Some(name)))
+        named
+            .or_else(|| self.all.iter().find(|board| board.serial.as_deref() == Some(name)))
+            .or_else(|| self.find_address(name))
+    }
+
+    fn find_address(&self, address: &str) -> Option<&Board> {
+        if let Ok(ip) = address.parse() {
+            return self.all.iter().find(|board| board.ip == Some(ip));
+        }
+        let mac = plain("mac0", address).ok()?.parse().ok()?;
+        let has = |board: &&Board| {
+            (0..4).any(|index| board.mac(index) == mac) || board.macs.iter().any(|(_, own)| *own == mac)
+        };
+        self.all.iter().find(has)
     }
 
     /// Whether the lines are in the order of their hostnames, byte by byte.
@@ -360,6 +373,11 @@ fn board(
         Place::column(path, number, column).unreadable(format!("{name}{what}"))
     };
     let cells = cells.map_err(|fault| fail(fault.column, fault.cell, fault.what.to_owned()))?;
+    if NEEDED.iter().all(|name| cells.iter().any(|cell| cell.text == *name)) {
+        let what = "a second header, as git leaves it where two people have changed the columns; bring the lines below it under \
+                    the first one, and remove it";
+        return Err(fail(1, header.len(), what.into()));
+    }
     if cells.len() != header.len() {
         let at = cells.get(header.len()).or(cells.last()).map_or(1, |cell| cell.column);
         let first = cells.first().map_or("", |cell| cell.text.as_str());

@@ -96,6 +96,9 @@ pub struct Settings {
     pub journal: JournalPlace,
 }
 
+/// The profile that `init` makes.
+pub const EXAMPLE: &str = "example";
+
 /// A lab that was read.
 #[derive(Debug)]
 pub struct Lab {
@@ -167,6 +170,21 @@ impl Lab {
         self.profile(&board.profile).ok_or_else(|| {
             board.place("profile").unreadable(format!("profile: {}", self.no_profile(&board.profile)))
         })
+    }
+
+    /// Leaves out the example that `init` has made, if no board has it and its files are not there; returns a sentence then.
+    pub fn leave_out_example(&mut self) -> Option<String> {
+        let is_used = self.boards.all.iter().any(|board| board.profile == EXAMPLE)
+            || self.settings.default_profile.as_deref() == Some(EXAMPLE);
+        let example = self.profiles.iter().position(|profile| profile.name == EXAMPLE);
+        let example = example.filter(|index| {
+            let lacks = |path: &&LabPath| !self.dir.join(&path.value).exists();
+            !is_used && self.profiles[*index].network_files().iter().any(lacks)
+        });
+        self.profiles.remove(example?);
+        Some(format!(
+            "{PROFILES}/{EXAMPLE}.toml is left out: no board has it, and a file that it names is not there"
+        ))
     }
 
     /// That there is no such profile, and how to make it.

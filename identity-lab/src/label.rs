@@ -121,12 +121,14 @@ pub fn label(board: &Board, size: Size, dpi: u32) -> Result<Label> {
     // The profile only where there is room for three lines.
     let count = if height >= dots(180) { 3 } else { 2 };
     let row = height / count;
-    let mut lines = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
     for (number, text) in (0..count).zip(texts) {
         let columns = CHARACTER.0 * u32::try_from(text.len()).unwrap_or(u32::MAX).max(1);
         // Lines do not touch, and the hostname is the largest.
         let most = if number == 0 { row * 3 / 4 } else { row / 2 };
         let unit = (room / columns).min(most / CHARACTER.1);
+        // What all labels of a batch have is no larger than what tells them apart.
+        let unit = if number == 2 { lines.iter().fold(unit, |unit, line| unit.min(line.unit)) } else { unit };
         if unit * CHARACTER.1 < dots(LETTER_MIN) || unit == 0 {
             return Err(too_small(format!("\"{text}\" beside the QR code would be too small to read")));
         }

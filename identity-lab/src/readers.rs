@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Card readers, and the cards that come and go in them.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use identity_core::{State, Uuid};
 use identity_host::attached::{self, Content, Device};
 use identity_host::device::sysfs::{Host, Kind};
+use identity_host::error::Error;
 use identity_ui::{Exit, Failure, Result, lines, shell, size::Size};
 
 use crate::place::cannot;
@@ -93,4 +95,9 @@ pub fn may_have(path: &Path, uuid: Uuid, is_refused: bool) -> Option<State> {
         }
         _ => (!is_refused).then_some(State::Unreadable),
     }
+}
+
+/// Whether a reader may not be opened: any other card in it would fare likewise.
+pub fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::Io { error, .. } if error.kind() == ErrorKind::PermissionDenied)
 }

@@ -25,6 +25,11 @@ fn a_new_lab_is_read_as_it_is_and_made_only_once() {
     assert_eq!(lab.read("other/boards.csv"), "precious");
     assert!(!lab.path("other/lab.toml").exists());
     lab.run(&["list"]).exits(2).says(&["no lab", "identity-lab init"]);
+    // The example names files that are not there: it is in nobody's way as long as no board has it.
+    let example = "profiles/example.toml is left out: no board has it";
+    lab.run(&["netboot", "--lab", "desk", "--dry-run", "out"]).exits(0).says(&[example]);
+    lab.run(&["add", "--lab", "desk", "a", "--profile", "example"]).exits(0);
+    lab.run(&["netboot", "--lab", "desk", "--dry-run", "out"]).exits(4).says(&["profiles/example.toml:5"]);
     // A fresh clone: git's files are completed, and complete them once.
     lab.write("clone/.gitignore", "mine\n*.tmp");
     lab.write("clone/.gitattributes", lab.read("desk/.gitattributes"));

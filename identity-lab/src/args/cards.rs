@@ -26,7 +26,7 @@ Examples:
   identity-lab show 9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5
   identity-lab show --format json panda-03
 
-BOARD is a hostname, UUID or serial number of the list, or the CID of a card that was scanned.";
+BOARD is a hostname, UUID, serial number, MAC or IPv4 address of the list, or the CID of a card that was scanned.";
 
 /// Examples of `scan`.
 pub const SCAN_EXAMPLES: &str = "\
@@ -80,7 +80,7 @@ impl StampArgs {
 /// `identity-lab show` and `identity-lab where`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// Hostname, UUID or serial number of a board, or its card's CID
+    /// Hostname, UUID, serial number or address of a board, or its card's CID
     pub board: String,
     /// Output format
     #[arg(long, default_value = "text")]

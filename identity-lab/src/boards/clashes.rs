@@ -30,12 +30,22 @@ impl Boards {
     /// Boards that share a hostname, UUID, MAC address (derived ones included), IP address or serial number: the second
     /// one's place, and a sentence that names the first.
     pub fn clashes(&self) -> impl Iterator<Item = (Place, String)> {
-        self.pairs().chain(self.derived_pairs()).map(|Clash { column, value, first, second }| {
-            let what = format!(
-                "{column}: {} has {value}, and so has {} in line {}; two boards never share one",
-                second.hostname, first.hostname, first.line
-            );
-            (second.place(&column), what)
+        self.pairs().chain(self.derived_pairs()).filter_map(|Clash { column, value, first, second }| {
+            let is_one = first.line != second.line && first.hostname == second.hostname && first.uuid == second.uuid;
+            let what = match (is_one, &*column) {
+                (true, "hostname") => format!(
+                    "hostname: {} is in line {} too; git keeps both where two people have changed it: remove the line that is not \
+                     right",
+                    second.hostname, first.line
+                ),
+                // That is one board twice, and was said.
+                (true, _) => return None,
+                (false, _) => format!(
+                    "{column}: {} has {value}, and so has {} in line {}; two boards never share one",
+                    second.hostname, first.hostname, first.line
+                ),
+            };
+            Some((second.place(&column), what))
         })
     }
 

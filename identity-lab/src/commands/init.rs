@@ -16,10 +16,13 @@ use crate::place::read_text;
 use crate::replace;
 
 /// The files of a new lab. `lab.toml` comes last: before it, the directory is no lab.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 9] = [
     (".gitattributes", include_str!("init/gitattributes")),
     (".gitignore", include_str!("init/gitignore")),
     ("profiles/example.toml", include_str!("init/example.toml")),
+    ("overlays/common/.gitkeep", ""),
+    ("overlays/profile/.gitkeep", ""),
+    ("overlays/board/.gitkeep", ""),
     (INVENTORY, include_str!("init/inventory")),
     (BOARDS_CSV, ""),
     (LAB_TOML, include_str!("init/lab.toml")),

@@ -28,10 +28,9 @@ pub fn run(dir: &Path, args: &LabelArgs) -> Result<Exit> {
     let size = sheet.map_or(args.size, |sheet| sheet.label);
     let format = format(args)?;
     let dpi = args.dpi.unwrap_or(if format == LabelFormat::Zpl { DPI_ZPL } else { DPI_PAPER });
-    let labels: Vec<Label> = selected(&lab, &args.boards)?
-        .into_iter()
-        .map(|board| label(board, size, dpi))
-        .collect::<Result<_>>()?;
+    let boards = if args.boards.is_empty() { lab.boards.sorted() } else { selected(&lab, &args.boards)? };
+    let labels: Vec<Label> =
+        boards.into_iter().map(|board| label(board, size, dpi)).collect::<Result<_>>()?;
     let bytes = match format {
         LabelFormat::Zpl if sheet.is_some() => {
             return Err(Failure::usage("--sheet is for paper; a ZPL printer has one label after the other"));

@@ -34,8 +34,10 @@ struct Shown<'a> {
 /// # Errors
 /// Exit 4 with file and line of what cannot be read; 6 if the directory is not ours, or cannot be exchanged.
 pub fn run(lab: &Path, args: &NetbootArgs) -> Result<Exit> {
-    let lab = Lab::read(lab)?;
-    let tree = plan::plan(&lab, &Sources::read(&lab, args.secrets)?)?;
+    let mut lab = Lab::read(lab)?;
+    let example = lab.leave_out_example();
+    let mut tree = plan::plan(&lab, &Sources::read(&lab, args.secrets)?)?;
+    tree.notes.extend(example);
     let writes = !args.check && !args.dry_run;
     let difference =
         if writes { write(&args.dir, &tree, args.prune)? } else { compare(&args.dir, &tree, args.prune)? };

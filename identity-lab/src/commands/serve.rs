@@ -26,7 +26,8 @@ struct Line<'a> {
 /// # Errors
 /// As [`serve::run`].
 pub fn run(lab: &Path, args: &ServeArgs) -> Result<Exit> {
-    let lab = Lab::read(lab)?;
+    let mut lab = Lab::read(lab)?;
+    lab.leave_out_example();
     let server = &lab.settings.server;
     let dir = serve::tree(&args.dir)?;
     say_stale(&lab, &dir);

@@ -36,7 +36,7 @@ use crate::hostlist;
 use crate::identity_program;
 use crate::journal::{Event, Journal, Kind as What};
 use crate::lab::Lab;
-use crate::readers::{self, Medium, chosen, device, facts, may_have, medium};
+use crate::readers::{self, Medium, chosen, device, may_have, medium};
 use crate::signals;
 
 /// How often a reader is looked at. The kernel knows of a card after about a second.
@@ -236,6 +236,8 @@ impl Session<'_> {
         let Some(device) = device(&path) else { return Ok(()) };
         let (verdict, held) = match device.look(None) {
             Content::Empty => return Ok(()),
+            // Another card would change nothing.
+            Content::Failed(error) if readers::is_denied(&error) => return Err(error.into()),
             Content::Failed(error) => (Verdict::Refused(wording::error(&error)), None),
             Content::Seen(target, scan) => {
                 // Nothing may hold the device that is written next.
@@ -380,21 +382,12 @@ impl Session<'_> {
         plan: Option<&Value>,
     ) -> Result<Consent> {
         let name = &self.batch.board(number).hostname;
-        let mut facts = facts(device);
-        if let Some(plan) = plan {
-            let lbas = plan["copies"].as_array().into_iter().flatten();
-            let lbas: Vec<_> =
-                lbas.filter_map(|copy| copy["lba"].as_u64()).map(|lba| lba.to_string()).collect();
-            facts += &format!("; copies go to LBA {}", lbas.join(" and "));
-        }
-        if let Some(image) = &self.args.flash {
-            facts += &format!("; everything on it is overwritten by {}", shell::path(image));
-        }
         if self.args.yes {
             return Ok(Consent::Yes);
         }
         let question = format!(
-            "{facts}\nboard {} of {}: {name}; Enter writes its card, s leaves this card alone, q ends: ",
+            "{}\nboard {} of {}: {name}; Enter writes its card, s leaves this card alone, q ends: ",
+            consent::facts(device, plan, self.args.flash.as_deref()),
             number + 1,
             self.batch.len()
         );

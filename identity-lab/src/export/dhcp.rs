@@ -55,7 +55,7 @@ pub fn kea(lab: &Lab) -> Result<String> {
     let shares = boards.iter().any(|board| board.ip.is_some() && macs(board).len() > 1);
     let mut dhcp4 = json!({
         "user-context": { "comment": format!("Boards of the lab {}. {MADE}", lab.settings.name) },
-        "interfaces-config": { "interfaces": ["*"] },
+        "interfaces-config": { "interfaces": [network.interface.as_deref().unwrap_or("*")] },
         "lease-database": { "type": "memfile" },
         "valid-lifetime": 43200,
         "host-reservation-identifiers": ["hw-address"],

@@ -182,7 +182,7 @@ fn code(board: &Board) -> String {
 fn summary(boards: usize, findings: usize) -> String {
     let boards = counted(boards, "board");
     match findings {
-        0 => format!("{boards}, <span class=\"fine\">no findings</span>"),
+        0 => format!("{boards}, <span class=\"fine\">no findings in the list</span>"),
         _ => format!("{boards}, <a href=\"#findings\">{}</a>", counted(findings, "finding")),
     }
 }
