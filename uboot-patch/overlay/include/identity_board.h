@@ -232,6 +232,8 @@ int identity_apply(int devnum);
  */
 const struct identity_card *identity_applied(void);
 
+void identity_is_called_by_nobody(void);
+
 /* netboot.c: starting by the identity */
 
 /**
