@@ -113,20 +113,13 @@ static int do_identity(identity_cmd_tbl cmdtp, int flag, int argc,
 	return CMD_RET_USAGE;
 }
 
-#ifdef CONFIG_IDENTITY_NETBOOT
-#define NETBOOT_HELP \
-	"identity netboot            - start what the network has for this board\n"
-#else
-#define NETBOOT_HELP
-#endif
-
 U_BOOT_CMD(identity, 4, 0, do_identity,
 	   "board identity on the SD card",
 	   "read [mmc] [dev]   - show the identity\n"
 	   "identity verify [mmc] [dev] - show each place for a copy, and the bindings\n"
 	   "identity env [mmc] [dev]    - set ethaddr, identity_profile ... from it\n"
 	   "identity list               - show what each MMC device holds\n"
-	   NETBOOT_HELP
+	   IDENTITY_NETBOOT_HELP
 	   "    dev: number of the MMC device, default the one that the board\n"
 	   "    starts from\n"
 	   "    The result is true if there is a valid identity; for read, env and\n"

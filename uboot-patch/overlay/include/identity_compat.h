@@ -14,36 +14,36 @@
 #define __IDENTITY_COMPAT_H
 
 /* Headers of older releases take it for granted */
-#if __has_include(<common.h>)
+#if __has_include("common.h")
 #include <common.h>
 #endif
 #include <command.h>
-#include <dm.h>
+#include <dm/device.h>
 #include <linux/types.h>
 
-#if __has_include(<env.h>)
+#if __has_include("env.h")
 #include <env.h>
 #endif
-#if __has_include(<env_internal.h>)
+#if __has_include("env_internal.h")
 #include <env_internal.h>
 #else
 #include <environment.h>
 #endif
-#if __has_include(<stdio.h>)
+#if __has_include("stdio.h")
 #include <stdio.h>
 #endif
-#if __has_include(<init.h>)
+#if __has_include("init.h")
 #include <init.h>
 #endif
-#if __has_include(<dm/read.h>)
+#if __has_include("dm/read.h")
 #include <dm/read.h>
 #endif
-#if __has_include(<linux/libfdt.h>)
+#if __has_include("linux/libfdt.h")
 #include <linux/libfdt.h>
 #else
 #include <libfdt.h>
 #endif
-#if __has_include(<linux/delay.h>)
+#if __has_include("linux/delay.h")
 #include <linux/delay.h>
 #endif
 
@@ -54,7 +54,7 @@
 #endif
 
 /* The type of a command's first argument, struct cmd_tbl * or cmd_tbl_t * */
-typedef __typeof__(find_cmd("")) identity_cmd_tbl;
+#define identity_cmd_tbl	__typeof__(find_cmd(""))
 
 #ifdef IDENTITY_HAVE_OLD_ENV_NAMES
 #define env_get			getenv
@@ -77,14 +77,25 @@ typedef __typeof__(find_cmd("")) identity_cmd_tbl;
  * identity_mmc_blk() - the block device of an MMC device, ready to be read
  * identity_mmc_uncache() - forget what was read from it before
  */
-#if !__has_include(<blk.h>)
+#if !__has_include("blk.h")
+#include <part.h>
 #define blk_desc		block_dev_desc
-#define blk_dread(desc, start, count, buffer) \
-	((desc)->block_read(desc, start, count, buffer))
-#define blk_dselect_hwpart(desc, number) \
-	((desc)->hwpart == (number) ? 0 : mmc_select_hwpart((desc)->dev, number))
 #define identity_mmc_blk(devnum)	mmc_get_dev(devnum)
 #define identity_mmc_uncache(devnum)
+
+static inline unsigned long blk_dread(struct blk_desc *desc, lbaint_t start,
+				      lbaint_t count, void *buffer)
+{
+	return desc->block_read(desc, start, count, buffer);
+}
+
+static inline int blk_dselect_hwpart(struct blk_desc *desc, int hwpart)
+{
+	if (desc->hwpart == hwpart)
+		return 0;
+
+	return mmc_select_hwpart(desc->dev, hwpart);
+}
 #else
 #include <blk.h>
 #ifdef IDENTITY_HAVE_BLK_UCLASS
@@ -116,6 +127,13 @@ typedef __typeof__(find_cmd("")) identity_cmd_tbl;
 #define IDENTITY_DEFAULT_BOOTCMD	CONFIG_BOOTCOMMAND
 #else
 #define IDENTITY_DEFAULT_BOOTCMD	""
+#endif
+
+/* IDENTITY_ENV_DEV - the MMC device with the environment, if it is in MMC */
+#ifdef CONFIG_SYS_MMC_ENV_DEV
+#define IDENTITY_ENV_DEV	CONFIG_SYS_MMC_ENV_DEV
+#else
+#define IDENTITY_ENV_DEV	0
 #endif
 
 /*

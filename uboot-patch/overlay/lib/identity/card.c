@@ -21,11 +21,7 @@
 /* Else it is there only if the environment is in MMC; the same as there */
 __weak int mmc_get_env_dev(void)
 {
-#ifdef CONFIG_SYS_MMC_ENV_DEV
-	return CONFIG_SYS_MMC_ENV_DEV;
-#else
-	return 0;
-#endif
+	return IDENTITY_ENV_DEV;
 }
 #endif
 
