@@ -20,7 +20,31 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// A release without events, patched, beside a directory to build it in.
+fn script(name: &str) -> Command {
+    Command::new(workspace().join(name))
+}
+
+/// A release without events, and the cache that it lies in.
+fn published() -> (PathBuf, PathBuf) {
+    let published = run(script("tests/lib/uboot-source").arg("2021.01"));
+    let published = PathBuf::from(published.trim_end());
+    let cache = published.parent().and_then(Path::parent).expect("the cache").to_owned();
+    (published, cache)
+}
+
+/// As `tests/lib/uboot-build` does, so that the compiler's cache has it.
+fn builds<'a>(command: &'a mut Command, cache: &Path) -> &'a mut Command {
+    let path = std::env::var("PATH").expect("PATH");
+    command
+        .env("PATH", format!("/usr/lib/ccache:/usr/bin:/bin:{path}"))
+        .env("CCACHE_DIR", std::env::var_os("CCACHE_DIR").unwrap_or_else(|| cache.join("ccache").into()))
+        .env("CCACHE_BASEDIR", cache)
+        .env("CCACHE_NOHASHDIR", "true")
+        .env("CROSS_COMPILE", "arm-linux-gnueabi-")
+        .env("SOURCE_DATE_EPOCH", "1700000000")
+}
+
+/// That release, patched, beside a directory to build it in.
 struct Tree {
     dir: TempDir,
     cache: PathBuf,
@@ -28,13 +52,10 @@ struct Tree {
 
 impl Tree {
     fn new() -> Self {
-        let script = |name: &str| Command::new(workspace().join(name));
-        let published = run(script("tests/lib/uboot-source").arg("2021.01"));
-        let published = Path::new(published.trim_end());
+        let (published, cache) = published();
         // On the same disk, for links.
-        let cache = published.parent().and_then(Path::parent).expect("the cache").to_owned();
         let tree = Self { dir: TempDir::new_in(&cache).expect("a directory"), cache };
-        run(Command::new("cp").arg("-al").arg(published).arg(tree.source()));
+        run(Command::new("cp").arg("-al").arg(&published).arg(tree.source()));
         fs::create_dir(tree.build()).expect("own directory");
         let object = tree.dir.path().join("object");
         run(script("uboot-patch/build-object").arg("arm-thumb").arg(&object));
@@ -67,25 +88,11 @@ impl Tree {
         fs::write(&path, text).expect("own directory");
     }
 
-    /// As `tests/lib/uboot-build` does, so that the compiler's cache has it.
     fn make(&self, goal: &str) -> Output {
-        let path = std::env::var("PATH").expect("PATH");
-        Command::new("make")
-            .arg("-C")
-            .arg(self.source())
-            .arg(format!("O={}", self.build().display()))
-            .args(["-j2", goal])
-            .env("PATH", format!("/usr/lib/ccache:/usr/bin:/bin:{path}"))
-            .env(
-                "CCACHE_DIR",
-                std::env::var_os("CCACHE_DIR").unwrap_or_else(|| self.cache.join("ccache").into()),
-            )
-            .env("CCACHE_BASEDIR", &self.cache)
-            .env("CCACHE_NOHASHDIR", "true")
-            .env("CROSS_COMPILE", "arm-linux-gnueabi-")
-            .env("SOURCE_DATE_EPOCH", "1700000000")
-            .output()
-            .expect("make")
+        let build = format!("O={}", self.build().display());
+        let mut make = Command::new("make");
+        make.arg("-C").arg(self.source()).arg(build).args(["-j2", goal]);
+        builds(&mut make, &self.cache).output().expect("make")
     }
 
     #[track_caller]
@@ -129,6 +136,45 @@ fn a_build_in_which_nothing_calls_identity_boot_fails() {
     // Or only seems to: nobody calls that code.
     tree.write(BOARD, &format!("{hooks}{board}\nvoid not_called(void)\n{{\n\tidentity_boot();\n}}\n"));
     tree.fails();
+}
+
+#[test]
+fn try_says_of_a_tree_whether_it_fits_and_leaves_it_as_it_is() {
+    let (published, cache) = published();
+    let dir = TempDir::new_in(&cache).expect("a directory");
+    let tree = dir.path().join("tree");
+    run(Command::new("cp").arg("-al").arg(&published).arg(&tree));
+    let try_it = || {
+        let mut command = script("uboot-patch/try");
+        command
+            .args(["--name", "u-boot"])
+            .arg(&tree)
+            .arg("vexpress_ca9x4_defconfig")
+            .env("TMPDIR", dir.path());
+        let output = builds(&mut command, &cache).output().expect("bash");
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+
+    let (status, said) = try_it();
+    assert_eq!(status, Some(0), "{said}");
+    let cells: Vec<_> = said.lines().last().expect("a row").split('|').map(str::trim).collect();
+    let expected = ["", "u-boot", "2021.01", "vexpress_ca9x4", "yes", "yes", "yes", "yes"];
+    assert_eq!(cells.get(..expected.len()), Some(&expected[..]), "{said}");
+    let bytes = cells.get(expected.len()).and_then(|cell| cell.parse::<u32>().ok());
+    assert!(bytes.is_some_and(|bytes| (8_000..20_000).contains(&bytes)), "{said}");
+    assert_eq!(cells.get(expected.len() + 1), Some(&"nothing"), "{said}");
+    run(Command::new("diff").args(["-r", "--no-dereference"]).arg(&published).arg(&tree));
+
+    // What the tree lacks is below the table.
+    let file = tree.join("common/image-fdt.c");
+    let text = fs::read_to_string(&file).expect("text");
+    fs::remove_file(&file).expect("own directory");
+    let changed = text.replace("\tfdt_fixup_ethernet(blob);", "\tvendor_fixup(blob);");
+    fs::write(&file, changed).expect("own directory");
+    let (status, said) = try_it();
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("| no | yes | -- | -- | -- | see below (1) |"), "{said}");
+    assert!(said.contains("\n    common/image-fdt.c: has no line like"), "{said}");
 }
 
 /// The check itself, on images of programs.
