@@ -169,7 +169,7 @@ fn try_says_of_a_tree_whether_it_fits_and_leaves_it_as_it_is() {
     let file = tree.join("common/image-fdt.c");
     let text = fs::read_to_string(&file).expect("text");
     fs::remove_file(&file).expect("own directory");
-    let changed = text.replace("\tfdt_fixup_ethernet(blob);", "\tvendor_fixup(blob);");
+    let changed = text.replace("\tfdt_fixup_ethernet(blob);", "\tfdt_fixup_ethernet((blob));");
     fs::write(&file, changed).expect("own directory");
     let (status, said) = try_it();
     assert_eq!(status, Some(1), "{said}");
