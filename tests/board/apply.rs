@@ -259,6 +259,13 @@ fn a_board_that_calls_us_needs_no_place_in_the_list_of_steps() {
     fs::write(tree.path().join("board/vendor/board.c"), "\tidentity_boot();\n").expect("own directory");
     let output = apply(tree.path());
     assert!(output.status.success(), "{output:?}");
+
+    // Removing ours does not touch a person's.
+    let output = apply_with(tree.path(), &["--remove"]);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let still = said.lines().find(|line| line.contains("STILL CALLS IT"));
+    assert!(still.is_some_and(|line| line.contains("board/vendor/board.c")), "{said}");
 }
 
 #[test]
