@@ -3,7 +3,7 @@
 //! nobody has tried, this has the places that it looks for and nothing else.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use identity_tests::workspace;
@@ -11,7 +11,10 @@ use tempfile::TempDir;
 
 /// File and text; the last is where a tree without events is hooked.
 const PLACES: [(&str, &str); 10] = [
-    ("Makefile", "VERSION = 2031\nPATCHLEVEL = 04\nSUBLEVEL =\n"),
+    (
+        "Makefile",
+        "VERSION = 2031\nPATCHLEVEL = 04\nSUBLEVEL =\n$(sort $(u-boot-init) $(u-boot-main)): $(u-boot-dirs) ;\n",
+    ),
     ("include/configs/board.h", "\n"),
     ("lib/Makefile", "obj-$(CONFIG_EFI_LOADER) += efi_loader/\n"),
     ("lib/Kconfig", "source \"lib/optee/Kconfig\"\n"),
@@ -20,7 +23,10 @@ const PLACES: [(&str, &str); 10] = [
     ("env/common.c", "#include <log.h>\n\tlen = hexport_r(&env_htab, '\\0', 0, &res, ENV_SIZE, 0, NULL);\n"),
     ("boot/image-fdt.c", "#include <image.h>\n\tfdt_fixup_ethernet(blob);\n"),
     ("library.o", "an object"),
-    ("common/board_r.c", "#include <ide.h>\n\tinitr_env,\n"),
+    (
+        "common/board_r.c",
+        "#include <ide.h>\nstatic init_fnc_t init_sequence_r[] = {\n\tinitr_mmc,\n\tinitr_env,\n\tinitr_net,\n};\n",
+    ),
 ];
 
 fn tree() -> TempDir {
@@ -34,9 +40,36 @@ fn tree() -> TempDir {
 }
 
 fn apply(tree: &Path) -> Output {
+    apply_with(tree, &[])
+}
+
+fn apply_with(tree: &Path, options: &[&str]) -> Output {
     let object = format!("arm={}", tree.join("library.o").display());
     let mut apply = Command::new(workspace().join("uboot-patch/apply"));
-    apply.arg(tree).args(["--object", &object]).output().expect("bash")
+    apply.arg(tree).args(["--object", &object]).args(options).output().expect("bash")
+}
+
+/// Everything below a directory, with its contents.
+fn files(directory: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+    let mut all = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            let contents = if path.is_dir() { None } else { Some(fs::read(&path).expect("a file")) };
+            if contents.is_none() {
+                directories.push(path.clone());
+            }
+            all.push((path, contents));
+        }
+    }
+    all.sort();
+    all
+}
+
+/// `common/board_r.c` with these steps.
+fn steps(steps: &str) -> String {
+    format!("#include <ide.h>\nstatic init_fnc_t init_sequence_r[] = {{\n{steps}}};\n")
 }
 
 fn texts(tree: &Path) -> Vec<String> {
@@ -51,7 +84,8 @@ fn a_release_that_nobody_has_tried_is_searched_for_the_places() {
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("U-Boot 2031.04, which has not been tried"), "{said}");
     let board = fs::read_to_string(tree.path().join("common/board_r.c")).expect("text");
-    assert_eq!(board, "#include <ide.h>\n#include <identity_hooks.h>\n\tinitr_env,\n\tidentity_boot,\n");
+    assert!(board.starts_with("#include <ide.h>\n#include <identity_hooks.h>\n"), "{board}");
+    assert!(board.contains("\tinitr_env,\n\tidentity_boot,\n\tinitr_net,\n"), "{board}");
     assert_eq!(
         fs::read(tree.path().join("lib/identity/identity-arm.o_shipped")).ok(),
         Some(b"an object".into())
@@ -66,7 +100,8 @@ fn a_release_that_nobody_has_tried_is_searched_for_the_places() {
 fn what_has_no_place_is_said_with_what_belongs_there() {
     let tree = tree();
     let board = tree.path().join("common/board_r.c");
-    fs::write(&board, "#include <ide.h>\n\tvendor_env,\n").expect("own directory");
+    fs::write(&board, "#include <ide.h>\nstatic init_fnc_t vendor_steps[] = {\n\tvendor_env,\n};\n")
+        .expect("own directory");
     let output = apply(tree.path());
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{complaint}");
@@ -130,11 +165,201 @@ fn lines_of_an_older_version_in_u_boots_own_files_are_refused_with_what_belongs_
         let output = apply(tree.path());
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{file}: {complaint}");
-        assert!(complaint.contains(&format!("{file} has another version of this")), "{complaint}");
+        let line =
+            complaint.lines().find(|line| line.contains("has another version of this; put there instead:"));
+        assert!(line.is_some_and(|line| line.contains(&format!("{file}:"))), "{complaint}");
         assert!(complaint.contains(now.trim_end()), "{now} in {complaint}");
 
         // As it says.
         fs::write(&path, text).expect("own directory");
         assert!(apply(tree.path()).status.success(), "{file}");
+    }
+}
+
+#[test]
+fn what_old_and_vendors_trees_have_is_found() {
+    let tree = tree();
+    let tree = tree.path();
+    for (file, text) in [
+        // Up to 2017.05
+        (
+            "common/env_common.c",
+            "#include <command.h>\n\tlen = hexport_r(&env_htab, '\\0', 0, &res, ENV_SIZE, 0, NULL);\n",
+        ),
+        // Up to 2018.03
+        ("lib/Kconfig", "menu \"Library routines\"\n\nmenu \"Hash\"\nendmenu\n\nendmenu\n"),
+        ("lib/Makefile", "obj-$(CONFIG_LZMA) += lzma/\n"),
+        // Up to 2020.01
+        ("cmd/Kconfig", "config CMD_GPIO\n"),
+        // It was in there as long as the command was
+        (
+            "common/board_r.c",
+            &steps("\tinitr_mmc,\n\tinitr_env,\n").replace(
+                "#include <ide.h>\n",
+                "#include <fdtdec.h>\n#ifdef CONFIG_CMD_IDE\n#include <ide.h>\n#endif\n",
+            ),
+        ),
+        // Nobody's board needs these
+        ("include/test/cmd.h", "\n"),
+        ("test/cmd/Makefile", "\n"),
+        ("doc/usage/cmd/other.rst", "\n"),
+        ("doc/usage/index.rst", "\n"),
+    ] {
+        fs::create_dir_all(tree.join(file).parent().expect("a directory")).expect("own directory");
+        fs::write(tree.join(file), text).expect("own directory");
+    }
+    fs::remove_dir_all(tree.join("env")).expect("own directory");
+    let output = apply(tree);
+    assert!(output.status.success(), "{output:?}");
+    let text = |file: &str| fs::read_to_string(tree.join(file)).expect("text");
+    assert!(
+        text("common/env_common.c")
+            .contains("#include <command.h>\n#include <identity_hooks.h>\n\tlen = identity_env_export")
+    );
+    assert!(text("lib/Kconfig").ends_with("source \"lib/identity/Kconfig\"\n\nendmenu\n"));
+    assert!(text("common/board_r.c").starts_with("#include <fdtdec.h>\n#include <identity_hooks.h>\n#ifdef"));
+}
+
+#[test]
+fn the_call_comes_behind_card_and_environment_and_outside_of_every_if() {
+    let rockchip = "#ifndef CONFIG_USING_KERNEL_DTB\n\tinitr_env,\n#endif\n#ifdef CONFIG_MMC\n\tinitr_mmc,\n#endif\n\tother,\n\
+        \tinitr_ethaddr,\n#ifdef CONFIG_BOARD_LATE_INIT\n\tboard_late_init,\n#endif\n#ifdef CONFIG_CMD_NET\n\tinitr_net,\n#endif\n";
+    let upstream =
+        "#ifdef CONFIG_MMC\n\tinitr_mmc,\n#endif\n\tinitr_env,\n\tother,\n\tboard_late_init,\n\tinitr_net,\n";
+    let after = |text: &str, place: &str| text.replacen(place, &format!("{place}\tidentity_boot,\n"), 1);
+    let at_board = "arch/arm/mach-rockchip/board.c";
+    for (before, sets_address, expected) in [
+        (upstream, false, after(upstream, "\tinitr_env,\n")),
+        (rockchip, false, after(rockchip, "\tinitr_mmc,\n#endif\n")),
+        // What its board_late_init() does to $ethaddr does not count
+        (rockchip, true, after(rockchip, "\tboard_late_init,\n#endif\n")),
+    ] {
+        let tree = tree();
+        let board = tree.path().join("common/board_r.c");
+        fs::write(&board, steps(before)).expect("own directory");
+        if sets_address {
+            fs::create_dir_all(tree.path().join(at_board).parent().expect("a directory"))
+                .expect("own directory");
+            fs::write(tree.path().join(at_board), "static int rockchip_set_ethaddr(void)\n")
+                .expect("own directory");
+        }
+        assert!(apply(tree.path()).status.success());
+        let expected = steps(&expected).replacen("<ide.h>\n", "<ide.h>\n#include <identity_hooks.h>\n", 1);
+        assert_eq!(fs::read_to_string(&board).expect("text"), expected);
+    }
+}
+
+#[test]
+fn a_board_that_calls_us_needs_no_place_in_the_list_of_steps() {
+    let tree = tree();
+    fs::write(tree.path().join("common/board_r.c"), "#include <ide.h>\nvendor_steps\n")
+        .expect("own directory");
+    fs::create_dir_all(tree.path().join("board/vendor")).expect("own directory");
+    assert_eq!(apply(tree.path()).status.code(), Some(1));
+    fs::write(tree.path().join("board/vendor/board.c"), "\tidentity_boot();\n").expect("own directory");
+    let output = apply(tree.path());
+    assert!(output.status.success(), "{output:?}");
+
+    // Removing ours does not touch a person's.
+    let output = apply_with(tree.path(), &["--remove"]);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let still = said.lines().find(|line| line.contains("STILL CALLS IT"));
+    assert!(still.is_some_and(|line| line.contains("board/vendor/board.c")), "{said}");
+}
+
+#[test]
+fn trees_that_are_too_old_or_none_are_told_apart() {
+    let tree = tree();
+    let makefile = tree.path().join("Makefile");
+    fs::write(&makefile, "VERSION = 2015\nPATCHLEVEL = 10\nSUBLEVEL =\n").expect("own directory");
+    fs::remove_file(tree.path().join("cmd/Kconfig")).expect("own directory");
+    let complaint = |output: Output| {
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let old = complaint(apply(tree.path()));
+    assert!(
+        old.contains("is U-Boot 2015.10, which is too old: the identity needs 2016.03 or newer"),
+        "{old}"
+    );
+    let other = TempDir::new().expect("a directory");
+    fs::write(other.path().join("library.o"), "").expect("own directory");
+    assert!(complaint(apply(other.path())).contains("is no U-Boot source tree"));
+}
+
+#[test]
+fn what_is_missing_can_be_pasted() {
+    let tree = tree();
+    fs::write(tree.path().join("boot/image-fdt.c"), "#include <image.h>\n\tvendor_fixup(blob);\n")
+        .expect("own directory");
+    let output = apply(tree.path());
+    let complaint = String::from_utf8(output.stderr).expect("text");
+    let file = tree.path().join("boot/image-fdt.c");
+    let expected = format!(
+        "{}: has no line like '\tfdt_fixup_ethernet(blob);' to tell the place; insert after such a line:\n\tidentity_fdt_fixup(blob);\n",
+        file.display()
+    );
+    assert!(complaint.contains(&expected), "{complaint}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).matches("NO PLACE").count(), 1);
+}
+
+#[test]
+fn a_dry_run_shows_all_and_writes_nothing() {
+    let tree = tree();
+    let before = files(tree.path());
+    let output = apply_with(tree.path(), &["--dry-run"]);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).expect("text");
+    for line in ["--- a/common/board_r.c", "+\tidentity_boot,", "+++ b/Makefile"] {
+        assert!(said.lines().any(|said| said == line), "{line} in {said}");
+    }
+    assert_eq!(files(tree.path()), before);
+    // What it shows is what it does.
+    assert!(apply(tree.path()).status.success());
+    let applied = files(tree.path());
+    assert_ne!(applied, before);
+    assert!(apply_with(tree.path(), &["--dry-run", "--remove"]).status.success());
+    assert_eq!(files(tree.path()), applied);
+}
+
+#[test]
+fn removed_it_leaves_a_tree_as_it_was() {
+    let tree = tree();
+    // A last line without an end, and one like ours.
+    fs::write(tree.path().join("lib/Kconfig"), "source \"lib/optee/Kconfig\"\n\n# end")
+        .expect("own directory");
+    let before = files(tree.path());
+    assert!(apply(tree.path()).status.success());
+    let output = apply_with(tree.path(), &["--remove"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(files(tree.path()), before);
+    // Also where there is nothing to remove.
+    assert!(apply_with(tree.path(), &["--remove"]).status.success());
+    assert_eq!(files(tree.path()), before);
+}
+
+#[test]
+fn removed_it_leaves_each_published_release_as_it_was() {
+    for release in ["2021.01", "2023.01", "2025.01"] {
+        let source = Command::new(workspace().join("tests/lib/uboot-source")).arg(release).output();
+        let source = String::from_utf8(source.expect("bash").stdout).expect("text");
+        let source = Path::new(source.trim_end());
+        let cache = source.parent().and_then(Path::parent).expect("the cache");
+        // On the same disk, for links.
+        let dir = TempDir::new_in(cache).expect("a directory");
+        let tree = dir.path().join("tree");
+        let succeeds = |command: &mut Command| {
+            let output = command.output().expect("coreutils");
+            assert!(output.status.success(), "{release}: {output:?}");
+        };
+        succeeds(Command::new("cp").arg("-al").arg(source).arg(&tree));
+        let object = workspace().join("Cargo.toml");
+        let object = format!("arm={}", object.display());
+        let apply = workspace().join("uboot-patch/apply");
+        succeeds(Command::new(&apply).arg(&tree).args(["--object", &object]));
+        assert!(tree.join("lib/identity/identity-arm.o_shipped").exists());
+        succeeds(Command::new(&apply).arg(&tree).arg("--remove"));
+        succeeds(Command::new("diff").args(["-r", "--no-dereference"]).arg(source).arg(&tree));
     }
 }

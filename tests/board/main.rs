@@ -3,6 +3,7 @@
 
 mod apply;
 mod behaviour;
+mod called;
 #[path = "../referee/card.rs"]
 mod card;
 mod debian_13;

@@ -3,11 +3,10 @@
  * Board identity on the SD card: the command "identity"
  */
 
-#include <command.h>
+#include <identity_compat.h>
 #include <identity_board.h>
 #include <malloc.h>
 #include <mmc.h>
-#include <stdio.h>
 #include <vsprintf.h>
 #include <linux/string.h>
 
@@ -78,7 +77,7 @@ static int do_env(int devnum)
 	return result(identity_apply(devnum));
 }
 
-static int do_identity(struct cmd_tbl *cmdtp, int flag, int argc,
+static int do_identity(identity_cmd_tbl cmdtp, int flag, int argc,
 		       char *const argv[])
 {
 	const char *verb;
@@ -114,16 +113,13 @@ static int do_identity(struct cmd_tbl *cmdtp, int flag, int argc,
 	return CMD_RET_USAGE;
 }
 
-#define NETBOOT_HELP CONFIG_IS_ENABLED(IDENTITY_NETBOOT, \
-	("identity netboot            - start what the network has for this board\n"), ())
-
 U_BOOT_CMD(identity, 4, 0, do_identity,
 	   "board identity on the SD card",
 	   "read [mmc] [dev]   - show the identity\n"
 	   "identity verify [mmc] [dev] - show each place for a copy, and the bindings\n"
 	   "identity env [mmc] [dev]    - set ethaddr, identity_profile ... from it\n"
 	   "identity list               - show what each MMC device holds\n"
-	   NETBOOT_HELP
+	   IDENTITY_NETBOOT_HELP
 	   "    dev: number of the MMC device, default the one that the board\n"
 	   "    starts from\n"
 	   "    The result is true if there is a valid identity; for read, env and\n"

@@ -232,7 +232,16 @@ int identity_apply(int devnum);
  */
 const struct identity_card *identity_applied(void);
 
+void identity_is_called_by_nobody(void);
+
 /* netboot.c: starting by the identity */
+
+#ifdef CONFIG_IDENTITY_NETBOOT
+#define IDENTITY_NETBOOT_HELP \
+	"identity netboot            - start what the network has for this board\n"
+#else
+#define IDENTITY_NETBOOT_HELP
+#endif
 
 /**
  * identity_netboot_prepare() - make "identity netboot" what the board starts with

@@ -3,13 +3,11 @@
  * Board identity on the SD card: reading it
  */
 
-#include <blk.h>
+#include <identity_compat.h>
 #include <errno.h>
 #include <identity_board.h>
-#include <identity_compat.h>
 #include <malloc.h>
 #include <mmc.h>
-#include <stdio.h>
 #include <vsprintf.h>
 #include <asm/byteorder.h>
 #include <asm/cache.h>
@@ -19,12 +17,40 @@
 /* The only sector size for which the slots are defined */
 #define SECTOR_LEN	512
 
+#ifndef IDENTITY_HAVE_MMC_ENV_DEV
+/* Else it is there only if the environment is in MMC; the same as there */
+__weak int mmc_get_env_dev(void)
+{
+	return IDENTITY_ENV_DEV;
+}
+#endif
+
+#ifdef IDENTITY_HAVE_ROCKCHIP_BOOTDEV
+#include <boot_rkimg.h>
+
+/* Rockchip's trees find out from which device they have started */
+static int booted_device(void)
+{
+	const struct blk_desc *desc = rockchip_get_bootdev();
+
+	if (desc && desc->if_type == IF_TYPE_MMC)
+		return desc->devnum;
+
+	return mmc_get_env_dev();
+}
+#else
+static int booted_device(void)
+{
+	return mmc_get_env_dev();
+}
+#endif
+
 __weak int identity_mmc_device(void)
 {
 	if (CONFIG_IDENTITY_MMC_DEV >= 0)
 		return CONFIG_IDENTITY_MMC_DEV;
 
-	return mmc_get_env_dev();
+	return booted_device();
 }
 
 bool identity_usable(int state)

@@ -7,21 +7,20 @@
  * been there.
  */
 
+#include <identity_compat.h>
 #include <dm.h>
-#include <env.h>
-#include <env_internal.h>
 #include <errno.h>
 #include <identity_board.h>
-#include <identity_compat.h>
 #include <identity_hooks.h>
 #include <malloc.h>
 #include <search.h>
-#include <stdio.h>
-#include <dm/read.h>
+#include <asm/global_data.h>
 #include <dm/uclass.h>
 #include <linux/kernel.h>
 #include <linux/list.h>
 #include <linux/string.h>
+
+DECLARE_GLOBAL_DATA_PTR;
 
 /* Names that begin so are the identity's alone */
 #define PREFIX		"identity_"
@@ -232,6 +231,25 @@ static int set_mac(const struct identity_record *record, u32 index,
 
 	return set(name, identity_mac(record, index, mac, NULL), precedence);
 }
+
+#ifndef IDENTITY_HAVE_ALIAS_HIGHEST_ID
+/* The most that CONFIG_IDENTITY_INTERFACES may be */
+#define MAX_INTERFACES	32
+
+static int dev_read_alias_highest_id(const char *stem)
+{
+	char name[sizeof("ethernet31")];
+	int id;
+
+	for (id = MAX_INTERFACES - 1; id >= 0; id--) {
+		snprintf(name, sizeof(name), "%s%d", stem, id);
+		if (fdt_get_alias(gd->fdt_blob, name))
+			break;
+	}
+
+	return id;
+}
+#endif
 
 int identity_interfaces(void)
 {

@@ -3,12 +3,10 @@
  * Board identity on the SD card: the operating system's device tree
  */
 
-#include <env.h>
+#include <identity_compat.h>
 #include <identity_board.h>
 #include <identity_hooks.h>
 #include <net.h>
-#include <stdio.h>
-#include <linux/libfdt.h>
 #include <linux/string.h>
 
 static int set_texts(void *blob, int node, const struct identity_record *record)

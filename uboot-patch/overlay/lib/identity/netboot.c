@@ -7,16 +7,12 @@
  * board and unattended.
  */
 
-#include <command.h>
-#include <console.h>
-#include <env.h>
-#include <identity_board.h>
 #include <identity_compat.h>
+#include <console.h>
+#include <identity_board.h>
 #include <image.h>
-#include <stdio.h>
 #include <vsprintf.h>
 #include <asm/global_data.h>
-#include <linux/delay.h>
 #include <linux/kernel.h>
 #include <linux/sizes.h>
 #include <linux/string.h>

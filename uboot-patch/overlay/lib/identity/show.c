@@ -3,8 +3,8 @@
  * Board identity on the SD card: what the command "identity" prints
  */
 
+#include <identity_compat.h>
 #include <identity_board.h>
-#include <stdio.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
 
