@@ -134,7 +134,7 @@ fn given_twice(board: &Board, given: &[Event]) -> Finding {
     };
     let given: Vec<_> = given.iter().map(one).collect();
     let what = format!(
-        "uuid: {0} was given to {1} cards ({2}): erase them, and `identity-lab stamp --again {0}` gives it one",
+        "uuid: {0} was given to {1} cards ({2}): erase all but one, and say which by `identity-lab stamp --again {0}` with that one in the reader",
         board.hostname,
         given.len(),
         given.join("; ")
@@ -157,14 +157,21 @@ fn check_group(
         let given = database.events_of(uuid, &[Kind::Stamped], 1)?.pop();
         cards.retain(|card| given.as_ref().is_none_or(|given| card.event >= given.id));
     }
-    let seen = |card: &CardSeen| format!("card {} ({} on {}, {})", card.card, card.kind, card.host, card.at);
+    // What was seen without a CID may be any of them, and counts as long as nothing was seen later.
+    let newest = cards.iter().map(|card| card.event.as_str()).max().unwrap_or_default().to_owned();
+    cards.retain(|card| card.has_cid() || card.event == newest);
+    let seen = |card: &CardSeen| {
+        let which = if card.has_cid() { format!("card {}", card.card) } else { "its card".to_owned() };
+        format!("{which} ({} on {}, {})", card.kind, card.host, card.at)
+    };
     let board = boards.get(uuid);
     let line = |column: &str| match board {
         Some(board) => board.place(column),
         None => Place::line(&lab.dir.join(BOARDS_CSV), 1),
     };
-    if let [_, _, ..] = cards[..] {
-        let shown: Vec<_> = cards.iter().map(|card| seen(card)).collect();
+    let known: Vec<_> = cards.iter().filter(|card| card.has_cid()).collect();
+    if let [_, _, ..] = known[..] {
+        let shown: Vec<_> = known.iter().map(|card| seen(card)).collect();
         let what = format!("uuid: {uuid} is on several cards, one is a copy: {}", shown.join(", "));
         findings.push(Finding { place: line("uuid"), what });
     }

@@ -206,9 +206,10 @@ impl Claims {
         // That it was written says more than that it was seen; but what was seen whole is no longer in doubt.
         let given = since.iter().find(|event| !seen.contains(&&*event.kind));
         let given = given.filter(|given| !may_have(given) || may_have(first)).unwrap_or(first);
-        // Of a board that is to get an image, too, that is the event; without it, that it has a card.
-        let is_flash = self.flashes && !may_have(given);
-        Some(flashed.filter(|_| is_flash).unwrap_or(given).clone())
+        // Of a board that is to get an image, too, it counts that it got one; what it has is what it got last.
+        let is_flashed = self.flashes && !may_have(given) && flashed.is_some();
+        let kind = if is_flashed { Kind::Flashed.name().to_owned() } else { given.kind.clone() };
+        Some(Event { kind, ..given.clone() })
     }
 }
 

@@ -180,7 +180,7 @@ fn judged(lab: &Lab, device: &Device, scan: &Scan) -> Card {
         let shown = &card.device;
         match lab.boards.all.iter().find(|board| board.uuid == identity.uuid()) {
             None => card.findings.push(format!(
-                "{shown}: no board of the lab has the UUID {}; `identity-lab import` takes it in",
+                "{shown}: no board of the lab has the UUID {}; `identity read --format json {shown} | identity-lab import -` takes it in",
                 identity.uuid()
             )),
             Some(board) => {

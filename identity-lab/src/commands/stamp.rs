@@ -253,8 +253,13 @@ impl Session<'_> {
                 if let Verdict::Whole(number) = verdict {
                     // Of a batch that was cut off, nobody has noted it.
                     let is_new = self.known[number].done.as_ref().is_some_and(claims::may_have);
+                    // A person says that it is the only one.
+                    let is_new = is_new || self.args.again;
                     let kind = if is_new { What::Stamped } else { What::Scanned };
-                    self.journal.note(&[Event::of_card(kind, &scan, &device.info)])?;
+                    let seen = || Event::of_card(kind, &scan, &device.info);
+                    let others =
+                        self.args.again.then(|| Event { kind: What::Erased.name().into(), ..seen() });
+                    self.journal.note(&others.into_iter().chain([seen()]).collect::<Vec<_>>())?;
                     self.claims.settle(self.batch.board(number));
                 }
                 (verdict, scan.identity().cloned())
@@ -324,11 +329,13 @@ impl Session<'_> {
                     }
                     Consent::Yes => {
                         // What could fail comes before the note that the card is begun.
-                        let image = self.args.flash.as_deref();
                         let again = self.args.again && held.is_none();
                         let is_quiet = self.args.format == Format::Json || self.readers.len() > 1;
-                        let work = match image {
-                            Some(image) => work::flash(board, image, &path, again, is_quiet)?,
+                        let work = match &self.args.flash {
+                            Some(image) => {
+                                let then = work::change(board, held.as_ref(), words);
+                                work::flash(board, image, &path, (again, then), is_quiet)?
+                            }
                             None => work::stamp(words),
                         };
                         if let Some(claim) = self.claim(number, held.is_some(), &device.info)? {

@@ -96,7 +96,7 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Insertable, Queryable, AsChangeset)]
 #[diesel(table_name = identity_cards, treat_none_as_null = true)]
 pub struct CardSeen {
-    /// Its CID.
+    /// Its CID; of a reader that shows none, see [`CardSeen::has_cid`].
     pub card: String,
     /// The event.
     pub event: String,
@@ -137,6 +137,16 @@ impl Claimed {
     pub fn new(uuid: &str) -> Self {
         let Event { id, at, host, person, .. } = Event::new(Kind::Stamped);
         Self { uuid: uuid.to_owned(), id, at, host, person }
+    }
+}
+
+/// How the name begins under which a card is known whose reader shows no CID: its identity's UUID follows.
+const WITHOUT: char = '?';
+
+impl CardSeen {
+    /// Whether it is known which card it was.
+    pub fn has_cid(&self) -> bool {
+        !self.card.starts_with(WITHOUT)
     }
 }
 
@@ -223,13 +233,14 @@ impl Event {
         }
     }
 
-    /// What it says of the card that it names, if it names one: an erasure does not say what the card has now.
+    /// What it says of the card that it names, if it names one: an erasure does not say what the card has now, and a lease nothing.
     pub fn card_seen(&self) -> Option<CardSeen> {
-        if self.kind == Kind::Erased.name() {
+        if [Kind::Erased, Kind::Seen].map(Kind::name).contains(&&*self.kind) {
             return None;
         }
+        let without = || Some(format!("{WITHOUT}{}", self.uuid.as_ref()?));
         Some(CardSeen {
-            card: self.card.clone()?,
+            card: self.card.clone().or_else(without)?,
             event: self.id.clone(),
             at: self.at.clone(),
             kind: self.kind.clone(),

@@ -423,3 +423,33 @@ fn a_lab_with_another_name_gives_no_board_two_cards() {
     assert_eq!(read(&other)["state"], "blank");
     slot.remove();
 }
+
+/// What the list says by now is on the card, also where an image is written.
+#[test]
+fn a_card_gets_its_image_and_what_the_list_says() {
+    if !is_privileged() {
+        return;
+    }
+    let (lab, slot) = (lab(1), Slot::new());
+    card(&lab, "os.img", 8192);
+    let one = card(&lab, "one.img", 8192);
+    slot.insert(&one);
+    lab.run(&["stamp", "--yes", slot.name()]).exits(0);
+    let list = lab.read("boards.csv");
+    let (head, line) = list.trim_end().split_once('\n').expect("two lines");
+    let changed = line.replacen(",,", ",SER1,", 1);
+    lab.write("boards.csv", format!("{head}\n{changed}\n"));
+    let words = ["stamp", "--yes", "--flash", "os.img", slot.name()];
+    lab.run(&words).exits(0).shows(&["flashed panda-01"]);
+    assert_eq!((&read(&one)["serial"], &read(&one)["state"]), (&"SER1".into(), &"valid".into()));
+    lab.run(&["scan", slot.name()]).exits(0);
+    lab.run(&words).exits(0).says(&["panda-01: flashed 20", "the board is done"]);
+    // Where no reader shows a CID, too, the card is held against the list as it was seen last.
+    lab.write("boards.csv", format!("{head}\n{}\n", line.replacen(",,", ",SER2,", 1)));
+    lab.run(&["check"])
+        .exits(5)
+        .shows(&["boards.csv:2:", "the list has \"SER2\", the card \"SER1\": its card"]);
+    lab.run(&["stamp", "--yes", slot.name()]).exits(0).shows(&["stamped panda-01"]);
+    lab.run(&["check"]).exits(0);
+    slot.remove();
+}
