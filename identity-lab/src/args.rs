@@ -183,9 +183,15 @@ the suite's own date, makes the bytes the same each time. Without root it works 
 const SERVE_EXAMPLES: &str = "\
 Examples:
   identity-lab serve /srv/netboot
-  unshare -Urn sh -c 'ip link …; identity-lab serve out'   without root
+  unshare -Urn sh -c '. ./bridge; identity-lab serve /srv/netboot'
 
-Without root it works in a network namespace of its own: DHCP and TFTP have ports below 1024. Ctrl-C ends both servers.";
+Without root it works in a network namespace of its own, for boards in QEMU there: DHCP and TFTP have ports below 1024. \
+With `interface = \"server\"` in lab.toml, [network], the file bridge is:
+  ip link add server type bridge
+  ip addr add 192.168.7.1/24 dev server
+  ip link set server up
+
+Ctrl-C ends both servers.";
 
 /// `identity-lab init`.
 #[derive(Debug, Args)]

@@ -134,6 +134,10 @@ impl<'a> Batch<'a> {
                         fields: held.as_deref(),
                     };
                     let (board, progress) = &self.boards[number];
+                    // A loader that was copied takes a copy along; only where a card was not written to the end, one alone is its.
+                    if scan.lone_copy().is_some() && *progress != Progress::Doubtful {
+                        return Verdict::Refused(wording.unwrap_or_default());
+                    }
                     let is_whole = scan.state() == State::Valid && difference(board, held).is_none();
                     match progress {
                         Progress::Working | Progress::Elsewhere => Verdict::Refused(format!(

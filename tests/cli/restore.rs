@@ -476,3 +476,14 @@ fn who_gets_an_identity_is_noted_before_the_card_has_it() {
     host.restore("", &file, next.path()).exits(6).says(&["was given to"]);
     next.run("read").exits(3);
 }
+
+/// A binding names the old card: that it is not given back is said, for the next copy would not be noticed.
+#[test]
+fn a_binding_that_is_not_given_back_is_named() {
+    let (host, card) = (Host::new(), card());
+    card.run("bind --board=SN7").exits(0);
+    let record = host.record_of(&card);
+    host.restore("", &record, card.path()).exits(0).says(&["was bound", "`identity bind "]);
+    let bindings = &card.run("read --format json").exits(0).json()["bindings"];
+    assert_eq!(bindings["board"], Value::Null);
+}

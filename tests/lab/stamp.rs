@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::{Lab, OTHER};
 
+mod cards;
 mod once;
 
 /// A card reader: a loop device with a number of its own, which nobody else is given.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use identity_core::Identity;
+use identity_core::field::kind;
 use identity_host::device::Target;
 use identity_host::device::safety::InUse;
 use identity_host::document::Document;
@@ -80,6 +81,9 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     }
     report(&args, &after, plan)?;
     writing::say_hidden(&args.at, &args.target);
+    if let Some(kept) = kept.as_ref().filter(|_| !args.bind) {
+        say_unbound(&kept.identity, &args.target);
+    }
     if prepared.effect == Effect::Replacement {
         warn_unreadable(&after, &args.target);
     }
@@ -141,6 +145,17 @@ fn half_done(error: Error, prepared: &Prepared, target: &Target, path: &Path) ->
             )
         }
         _ => error.into(),
+    }
+}
+
+/// Says of an identity that was bound that it is not bound any more: another card would else be taken for a copy.
+fn say_unbound(identity: &Identity, path: &Path) {
+    let fields = identity.fields();
+    if fields.card().is_some() || fields.text(kind::BOARD).is_some() {
+        let shown = shell::path(path);
+        say(&format!(
+            "the identity was bound, and is not given back so; bind it to this card, or this board, with `identity bind {shown}`"
+        ));
     }
 }
 

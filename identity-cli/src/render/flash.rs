@@ -116,9 +116,10 @@ fn list(lbas: &[u32]) -> String {
 /// For people, instead of doing it.
 pub fn plan(known: &FlashSummary<'_>) -> String {
     let mut text = facts(known);
-    text.push_str(
-        "would write, in this order:\n  the record of the identity on this host, if there is one\n",
-    );
+    text.push_str("would write, in this order:\n");
+    if known.plan.identity.is_some() {
+        text.push_str("  a record of the identity on this host\n");
+    }
     text.push_str("  LBA 0      the mark of an unfinished card\n");
     for step in &known.plan.copies.steps {
         text.push_str(&text::step(step));

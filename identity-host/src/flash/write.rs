@@ -153,7 +153,10 @@ pub fn run(mut job: Job<'_>) -> Result<Summary> {
                     writer.write(card, part.start / SECTOR_LEN as u64, bytes)?;
                 }
                 let done = writer.written_len + writer.zero_len;
-                job.progress.at(done, mapped_len.or_else(|| pipeline.total(end)));
+                // An estimate by what is unpacked so far; a longer image than the card is refused.
+                let card_len = card.sectors() * SECTOR_LEN as u64;
+                let total = mapped_len.or_else(|| pipeline.total(end).map(|total| total.min(card_len)));
+                job.progress.at(done, total);
                 pipeline.reuse(chunk.buffer);
             }
         }

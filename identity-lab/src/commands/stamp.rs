@@ -22,6 +22,7 @@ use told::Line;
 use work::Work;
 
 mod consent;
+mod finish;
 mod noted;
 mod reader;
 mod told;
@@ -32,7 +33,6 @@ use crate::batch::{Batch, Progress, Verdict};
 use crate::boards::List;
 use crate::claims::{self, Claim, Claims, Known, Outcome};
 use crate::digest;
-use crate::hostlist;
 use crate::identity_program;
 use crate::journal::{Event, Journal, Kind as What};
 use crate::lab::Lab;
@@ -65,7 +65,8 @@ pub fn run(dir: &Path, args: &StampArgs) -> Result<Exit> {
     if boards.is_empty() {
         return Err(Failure::usage("the lab has no board; `identity-lab add` adds some"));
     }
-    let reader = |path| Reader { path, wanted: None, state: ReaderState::Waiting { is_told: false } };
+    let reader =
+        |path| Reader { path, wanted: None, holds: None, state: ReaderState::Waiting { is_told: false } };
     let readers: Vec<_> = chosen(&named)?.into_iter().map(reader).collect();
     let is_asked = !args.yes && !args.dry_run;
     if is_asked && !confirm::can_ask() {
@@ -162,31 +163,6 @@ impl Session<'_> {
         }
     }
 
-    fn finish(&mut self) -> Result<Exit> {
-        for number in self.batch.in_doubt() {
-            if self.claims.done_since(self.batch.board(number), &self.known[number]).is_some() {
-                self.batch.set(number, Progress::Done);
-            }
-        }
-        let left = self.batch.left();
-        let total = self.batch.len();
-        if left.is_empty() {
-            say(&format!(
-                "{} done",
-                if total == 1 { "the board is".to_owned() } else { format!("all {total} boards are") }
-            ));
-            return Ok(Exit::Done);
-        }
-        let names: Vec<_> = left.iter().map(|board| board.hostname.as_str()).collect();
-        say(&format!(
-            "{} of {total} boards are done, {} left: {}; the same command goes on",
-            total - left.len(),
-            left.len(),
-            hostlist::some(&names)
-        ));
-        Ok(if self.ended.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Doubtful })
-    }
-
     fn look_at(&mut self, index: usize, is_ended: bool, sha256: &mut Option<String>) -> Result<()> {
         let reader = &mut self.readers[index];
         let medium = medium(&reader.path);
@@ -195,6 +171,7 @@ impl Session<'_> {
             ReaderState::Working { .. } => Ok(()),
             ReaderState::Spent(before) => {
                 if *before != medium {
+                    reader.holds = None;
                     reader.state = ReaderState::Waiting { is_told: false };
                 }
                 Ok(())
@@ -285,6 +262,15 @@ impl Session<'_> {
                 self.readers[index].state = spent;
             }
             Verdict::Whole(number) => {
+                if self.is_elsewhere(number, index) {
+                    let what =
+                        "has the identity of a board whose card is in another reader: one of them is a copy";
+                    let name = &self.batch.board(number).hostname;
+                    self.tell("refused", Some(name), index, Some(&format!("{} {what}", shell::path(&path))))?;
+                    self.readers[index].state = spent;
+                    return Ok(());
+                }
+                self.readers[index].holds = Some(number);
                 self.batch.set(number, Progress::Done);
                 let name = &self.batch.board(number).hostname;
                 self.tell("done", Some(name), index, Some("this is its card already"))?;
@@ -338,7 +324,12 @@ impl Session<'_> {
                             }
                             None => work::stamp(words),
                         };
-                        if let Some(claim) = self.claim(number, held.is_some(), &device.info)? {
+                        if let Some(mut claim) = self.claim(number, held.is_some(), &device.info)? {
+                            // To claim it may have taken a while.
+                            if readers::medium(&path) != medium {
+                                self.claims.withdraw(&mut claim);
+                                return Ok(());
+                            }
                             self.begin(index, number, (medium, &device.info, held.is_some()), claim, work);
                         }
                     }
@@ -455,6 +446,7 @@ impl Session<'_> {
             return self.tell(event, Some(&name), index, Some(&message));
         }
         self.batch.set(number, Progress::Done);
+        self.readers[index].holds = Some(number);
         if let Some(digest) = self.digest.take() {
             *sha256 = digest.join().unwrap_or_default();
         }

@@ -17,6 +17,8 @@ pub struct Reader {
     pub path: PathBuf,
     /// The board whose card a person was asked for.
     pub wanted: Option<usize>,
+    /// The board whose card is in it, where that is known.
+    pub holds: Option<usize>,
     /// What goes on in it.
     pub state: ReaderState,
 }
