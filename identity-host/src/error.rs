@@ -63,7 +63,7 @@ pub enum Error {
         /// What is on it.
         scan: Box<Scan>,
     },
-    /// The card is blank, and could not be stamped as it is.
+    /// The card is blank, or has an identity that nobody has asked to replace, and could not be stamped as it is.
     NotReady {
         /// Device or image file of the card.
         path: PathBuf,

@@ -246,10 +246,14 @@ fn decide(
         (State::Unreadable, _) => Err(Error::State { path: path.to_owned(), scan: Box::new(scan.clone()) }),
         _ if request.force => fresh(Effect::Replacement),
         // Where even a change would be refused, that is what a person has to know first.
-        (State::Valid, _) => {
-            card.choose(&request.at, false, path)?;
-            Err(present())
-        }
+        (State::Valid, _) => match card.choose(&request.at, false, path) {
+            Ok(_) => Err(present()),
+            Err(why) => Err(Error::NotReady {
+                path: path.to_owned(),
+                scan: Box::new(scan.clone()),
+                why: Box::new(why),
+            }),
+        },
         _ => Err(present()),
     }
 }

@@ -96,7 +96,9 @@ impl Exit {
             | Error::Step { .. }
             | Error::NotProved { .. }
             | Error::UnreadablePlace { .. } => Self::Device,
-            Error::State { scan, .. } | Error::NotReady { scan, .. } => Self::of_verified(scan.state()),
+            Error::State { scan, .. } => Self::of_verified(scan.state()),
+            Error::NotReady { scan, .. } if scan.state() == State::Blank => Self::Blank,
+            Error::NotReady { .. } => Self::Refused,
             Error::NewerCopy { .. } => Self::Corrupt,
             Error::NothingToKeep { .. } => Self::Usage,
             Error::Value(_) | Error::SameMac { .. } | Error::NoProfile | Error::Places(_) => Self::Usage,

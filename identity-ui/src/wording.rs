@@ -370,8 +370,11 @@ pub fn blank_and_not_ready(scan: &Scan, path: &Path, why: &NotReady<'_>) -> Stri
     }
 }
 
-/// That a card is blank, and the error that a stamp would end with.
+/// That a card is blank, or has an identity, and the error that a stamp would end with.
 fn not_ready(scan: &Scan, path: &Path, why: &Error) -> String {
+    if let Some(identity) = scan.latest() {
+        return format!("{}; {}", has(path, identity), error(why));
+    }
     match why {
         Error::NoSlots { verdicts, .. } => blank_and_not_ready(scan, path, &NotReady::NoSlots(verdicts)),
         why => format!("{}; {}", blank(scan, path), error(why)),

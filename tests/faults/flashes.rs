@@ -67,7 +67,8 @@ impl Host {
     /// retired before.
     fn record(&self, case: &Case) -> Option<PathBuf> {
         let records = self.dir.path().join("record");
-        let faults = Faults { write_error: Some(0), ..Faults::default() };
+        // Behind the mark: where nothing was written, no record is left.
+        let faults = Faults { write_error: Some(1), ..Faults::default() };
         let mut card = FaultyCard::new(case.before.bytes()).failing(faults);
         let failed = self.flash(&mut card, &records, case.options.clone());
         assert_eq!(failed.unwrap_err().exit(), Exit::Device);
