@@ -67,7 +67,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let _ = tool("losetup").arg("--detach").arg(&self.0).stderr(Stdio::null()).status();
-        // The kernel keeps the device, and whoever looks for cards looks at each. LOOP_CTL_REMOVE, of linux/loop.h.
+        // The kernel keeps the device, and whoever looks for cards looks at each. This is LOOP_CTL_REMOVE of loop(4).
         let script = "import fcntl, sys; fcntl.ioctl(open('/dev/loop-control'), 0x4C81, int(sys.argv[1]))";
         let number = self.name().trim_start_matches("/dev/loop");
         let _ = tool("python3").args(["-c", script, number]).stderr(Stdio::null()).status();
