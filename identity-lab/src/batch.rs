@@ -112,8 +112,8 @@ impl<'a> Batch<'a> {
         self.boards.iter().position(|(_, progress)| *progress == Progress::Doubtful)
     }
 
-    /// What is to be done with a card in the state that a scan has found; `device` as a command names it; `next` is the board that a blank one is for. `flashes` says whether boards get an image, too: then
-    /// an identity alone is not all of it.
+    /// What is to be done with a card in the state that a scan has found. `device` is its reader as a command names it, `next` the
+    /// board that a blank one is for. `flashes` says whether boards get an image, too: then an identity alone is not all of it.
     pub fn judge(
         &self,
         scan: &Scan,

@@ -3,16 +3,13 @@
 //! written, and whoever has claimed it looks once more whether it has its card already. A claim is noted, here and in the journal:
 //! of a batch that was cut off, a card may have the identity, and no other card gets it before a person says so.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use identity_core::State;
 use identity_host::device::info::DeviceInfo;
 use identity_ui::output::say;
 use identity_ui::{Exit, Result, lines};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use crate::boards::Board;
 use crate::journal::{Claimed, Database, Event, Journal, Kind};
@@ -277,20 +274,9 @@ struct Lock {
 impl Lock {
     /// `None` if another program has it.
     fn take(path: &Path) -> Result<Option<Self>> {
-        let failed = |error: &io::Error| replace::failure("claim", path, error);
         state::made(Some(path))?;
-        loop {
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-            let file = file.map_err(|error| failed(&error))?;
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Err(Errno::WOULDBLOCK) => return Ok(None),
-                locked => locked.map_err(|error| failed(&error.into()))?,
-            }
-            // Who had it has removed it meanwhile.
-            if replace::is_named(&file, path).map_err(|error| failed(&error))? {
-                return Ok(Some(Self { _held: file, path: path.to_owned() }));
-            }
-        }
+        let held = replace::locked(path, false).map_err(|error| replace::failure("claim", path, &error))?;
+        Ok(held.map(|held| Self { _held: held, path: path.to_owned() }))
     }
 }
 

@@ -68,11 +68,7 @@ impl Journal {
             Ok(()) => clear(&mut queue)?,
             Err(failure) => {
                 queue.append(events)?;
-                say(&format!(
-                    "{failure}; {} in {} until the journal can be reached",
-                    counted(queue.events.len(), "event waits", "events wait"),
-                    shell::path(queue.path())
-                ));
+                say_waiting(&failure, &queue);
             }
         }
         here
@@ -125,11 +121,7 @@ impl Journal {
         match insert(database, &queue.events) {
             Ok(()) => clear(&mut queue)?,
             // Whoever may only read it is told what it knows.
-            Err(failure) => say(&format!(
-                "{failure}; {} in {}",
-                counted(queue.events.len(), "event waits", "events wait"),
-                shell::path(path)
-            )),
+            Err(failure) => say_waiting(&failure, &queue),
         }
         self.database(false)
     }
@@ -179,6 +171,15 @@ fn beside(own: &Path, end: &str) -> Vec<PathBuf> {
 
 fn insert(database: Option<Database>, events: &[Event]) -> Result<()> {
     database.map_or(Ok(()), |mut database| database.insert(events))
+}
+
+/// Says why events are not in the journal, and where they wait.
+fn say_waiting(failure: &Failure, queue: &Queue) {
+    say(&format!(
+        "{failure}; {} in {} until the journal can be reached",
+        counted(queue.events.len(), "event waits", "events wait"),
+        shell::path(queue.path())
+    ));
 }
 
 fn clear(queue: &mut Queue) -> Result<()> {

@@ -2,7 +2,7 @@
 //! Files are replaced whole: a temporary name, everything on the disk, then the name. Whoever reads, or a power cut, finds the
 //! old file or the new one.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use identity_ui::output::say;
 use identity_ui::{Exit, Failure, Result};
 use rustix::fs::{FlockOperation, flock, syncfs};
+use rustix::io::Errno;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use crate::place::cannot;
@@ -116,13 +117,29 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Whether an open file is the one that has this name.
-///
-/// # Errors
-/// What the system says of the open file.
-pub fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     let named = fs::symlink_metadata(path).map(id).ok();
     Ok(named == Some(id(file.metadata()?)))
+}
+
+/// The file of this name, made if it is not there, when nobody else has it locked; `None` if somebody has, and `waits` is not set.
+/// Who had it may have removed it, or put another file in its place: then that one is taken.
+///
+/// # Errors
+/// What the system says.
+pub fn locked(path: &Path, waits: bool) -> io::Result<Option<File>> {
+    let how = if waits { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
+    loop {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        match flock(&file, how) {
+            Err(Errno::WOULDBLOCK) if !waits => return Ok(None),
+            locked => locked?,
+        }
+        if is_named(&file, path)? {
+            return Ok(Some(file));
+        }
+    }
 }
 
 /// Holds a directory against others that write in it, until the file is dropped. Waits for them.

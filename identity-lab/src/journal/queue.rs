@@ -58,9 +58,12 @@ impl Queue {
     }
 
     fn read(path: &Path, lab: &Path, is_own: bool) -> Result<Self> {
-        let mut file = locked(path)?;
+        let failed = |error: &io::Error| replace::failure("open", path, error);
+        // Another program that has it is waited for.
+        let file = replace::locked(path, true).map_err(|error| failed(&error))?;
+        let mut file = file.ok_or_else(|| failed(&io::ErrorKind::WouldBlock.into()))?;
         let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(|error| replace::failure("open", path, &error))?;
+        file.read_to_end(&mut text).map_err(|error| failed(&error))?;
         let lab = fs::canonicalize(lab).unwrap_or_else(|_| lab.to_owned());
         let (mut len, mut is_open_ended) = (0, false);
         let (mut events, mut others) = (Vec::new(), Vec::new());
@@ -142,20 +145,6 @@ impl Queue {
         done.map_err(|error| cannot("write", &self.path, &error, Exit::Device))?;
         self.len = 0;
         Ok(())
-    }
-}
-
-/// The file of this name, when nobody else has it.
-fn locked(path: &Path) -> Result<File> {
-    let failed = |error: &io::Error| replace::failure("open", path, error);
-    loop {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|error| failed(&error))?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|error| failed(&error.into()))?;
-        // Who had it may have put another file in its place.
-        if replace::is_named(&file, path).map_err(|error| failed(&error))? {
-            return Ok(file);
-        }
     }
 }
 
