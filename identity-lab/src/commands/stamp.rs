@@ -10,24 +10,13 @@ use std::time::{Duration, Instant};
 use identity_core::State;
 use identity_host::attached::{Content, Device};
 use identity_host::device::info::DeviceInfo;
+use identity_host::scan::Scan;
 use identity_ui::confirm;
 use identity_ui::output::say;
 use identity_ui::{Exit, Failure, Result, shell, wording};
 use serde_json::Value;
 
 use super::selected;
-use consent::Consent;
-use reader::{Reader, ReaderState};
-use told::Line;
-use work::Work;
-
-mod consent;
-mod finish;
-mod noted;
-mod reader;
-mod told;
-mod work;
-
 use crate::args::{Format, StampArgs};
 use crate::batch::{Batch, Progress, Verdict};
 use crate::boards::List;
@@ -38,6 +27,18 @@ use crate::journal::{Event, Journal, Kind as What};
 use crate::lab::Lab;
 use crate::readers::{self, Medium, chosen, device, may_have, medium};
 use crate::signals;
+
+mod consent;
+mod finish;
+mod noted;
+mod reader;
+mod told;
+mod work;
+
+use consent::Consent;
+use reader::{Reader, ReaderState};
+use told::Line;
+use work::Work;
 
 /// How often a reader is looked at. The kernel knows of a card after about a second.
 const TICK: Duration = Duration::from_millis(200);
@@ -211,7 +212,7 @@ impl Session<'_> {
     fn judge(&mut self, index: usize, medium: Medium) -> Result<()> {
         let path = self.readers[index].path.clone();
         let Some(device) = device(&path) else { return Ok(()) };
-        let (verdict, held) = match device.look(None) {
+        let (verdict, scan) = match device.look(None) {
             Content::Empty => return Ok(()),
             // Another card would change nothing.
             Content::Failed(error) if readers::is_denied(&error) => return Err(error.into()),
@@ -227,19 +228,7 @@ impl Session<'_> {
                     self.next_for(index),
                     self.args.flash.is_some(),
                 );
-                if let Verdict::Whole(number) = verdict {
-                    // Of a batch that was cut off, nobody has noted it.
-                    let is_new = self.known[number].done.as_ref().is_some_and(claims::may_have);
-                    // A person says that it is the only one.
-                    let is_new = is_new || self.args.again;
-                    let kind = if is_new { What::Stamped } else { What::Scanned };
-                    let seen = || Event::of_card(kind, &scan, &device.info);
-                    let others =
-                        self.args.again.then(|| Event { kind: What::Erased.name().into(), ..seen() });
-                    self.journal.note(&others.into_iter().chain([seen()]).collect::<Vec<_>>())?;
-                    self.claims.settle(self.batch.board(number));
-                }
-                (verdict, scan.identity().cloned())
+                (verdict, Some(scan))
             }
         };
         let spent = ReaderState::Spent(medium.clone());
@@ -270,6 +259,9 @@ impl Session<'_> {
                     self.readers[index].state = spent;
                     return Ok(());
                 }
+                if let Some(scan) = &scan {
+                    self.note_seen(number, scan, &device.info)?;
+                }
                 self.readers[index].holds = Some(number);
                 self.batch.set(number, Progress::Done);
                 let name = &self.batch.board(number).hostname;
@@ -278,7 +270,8 @@ impl Session<'_> {
             }
             Verdict::Stamp(number) => {
                 let board = self.batch.board(number);
-                let held = held.filter(|identity| identity.uuid() == board.uuid);
+                let held =
+                    scan.as_deref().and_then(Scan::identity).filter(|identity| identity.uuid() == board.uuid);
                 // Another batch may have given it one meanwhile: then this card is the next board's.
                 if held.is_none()
                     && let Some(event) = self.claims.done_since(board, &self.known[number])
@@ -286,7 +279,7 @@ impl Session<'_> {
                     self.leave_out(number, &event);
                     return Ok(());
                 }
-                let words = identity_program::stamp(board, &path, held.as_ref());
+                let words = identity_program::stamp(board, &path, held);
                 let plan = match self.args.flash {
                     // Whether it can be written is seen when it is: the image decides where the copies go.
                     Some(_) => None,
@@ -319,7 +312,7 @@ impl Session<'_> {
                         let is_quiet = self.args.format == Format::Json || self.readers.len() > 1;
                         let work = match &self.args.flash {
                             Some(image) => {
-                                let then = work::change(board, held.as_ref(), words);
+                                let then = work::change(board, held, words);
                                 work::flash(board, image, &path, (again, then), is_quiet)?
                             }
                             None => work::stamp(words),

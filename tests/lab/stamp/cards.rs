@@ -146,6 +146,11 @@ fn a_copy_in_another_reader_is_not_its_card() {
     let devices = format!("{},{}", slots[0].name(), slots[1].name());
     let answer = lab.run(&["stamp", "--yes", "--again", "--devices", &devices]).exits(0);
     answer.shows(&["done panda-01", "refused panda-01", "one of them is a copy"]);
+    assert_eq!(
+        events(&lab, "panda-01"),
+        ["stamped", "erased", "stamped"],
+        "the copy is not noted as its card"
+    );
     for slot in &slots {
         slot.remove();
     }

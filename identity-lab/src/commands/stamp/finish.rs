@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a batch has come to, and which cards are in its readers.
+//! What a batch has come to, and what is known of the cards in its readers.
 
 use std::sync::atomic::Ordering;
 
+use identity_host::device::info::DeviceInfo;
+use identity_host::scan::Scan;
 use identity_ui::output::say;
 use identity_ui::{Exit, Result};
 
 use super::Session;
 use super::reader::ReaderState;
 use crate::batch::Progress;
+use crate::claims;
 use crate::hostlist;
+use crate::journal::{Event, Kind};
 use crate::readers::medium;
 
 impl Session<'_> {
@@ -49,5 +53,20 @@ impl Session<'_> {
             matches!(&other.state, ReaderState::Spent(before) if *before == medium(&other.path))
                 && other.holds == Some(number)
         })
+    }
+
+    /// Notes that a board's card was seen, and is whole.
+    ///
+    /// # Errors
+    /// As [`crate::journal::Journal::note`].
+    pub fn note_seen(&self, number: usize, scan: &Scan, info: &DeviceInfo) -> Result<()> {
+        // Of a batch that was cut off, nobody has noted it; by --again, a person says that it is the only one.
+        let is_new = self.args.again || self.known[number].done.as_ref().is_some_and(claims::may_have);
+        let kind = if is_new { Kind::Stamped } else { Kind::Scanned };
+        let seen = || Event::of_card(kind, scan, info);
+        let others = self.args.again.then(|| Event { kind: Kind::Erased.name().into(), ..seen() });
+        self.journal.note(&others.into_iter().chain([seen()]).collect::<Vec<_>>())?;
+        self.claims.settle(self.batch.board(number));
+        Ok(())
     }
 }
