@@ -7,6 +7,8 @@ mod called;
 #[path = "../referee/card.rs"]
 mod card;
 mod debian_13;
+mod efi;
+mod handover;
 mod linked;
 mod linux_debian;
 mod linux_initramfs;

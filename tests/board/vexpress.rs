@@ -4,8 +4,8 @@
 
 use std::fs;
 
-use identity_tests::bench::{Bench, mac_of};
-use identity_tests::board::{Model, artifact};
+use identity_tests::bench::{BOOT_LINUX, Bench, mac_of};
+use identity_tests::board::Model;
 use identity_tests::workspace;
 use serde_json::Value;
 
@@ -105,21 +105,9 @@ fn linux_on_the_board_reads_the_same() {
     bench.stamp(&["--hostname", "panda-3", "--mac", "1=02:00:00:00:00:11", "--set", "rack=b4 – grün"]);
     let workstation: Value = bench.image.run("read --format json").exits(0).json();
 
-    let linux = artifact("IDENTITY_TEST_LINUX");
-    for file in ["zImage", "vexpress-v2p-ca9.dtb"] {
-        fs::copy(linux.join(file), bench.path(file)).expect("a part of Linux");
-    }
-    fs::copy(artifact("IDENTITY_TEST_INITRAMFS"), bench.path("initramfs")).expect("the initramfs");
-
     let (mut board, _) = bench.boot();
-    board.run("setenv autoload no; dhcp");
-    for (address, file) in
-        [("62000000", "zImage"), ("63f00000", "vexpress-v2p-ca9.dtb"), ("64000000", "initramfs")]
-    {
-        let said = board.run(&format!("tftpboot {address} {file}"));
-        assert!(said.contains("Bytes transferred"), "{said}");
-    }
-    board.send("setenv bootargs console=ttyAMA0 quiet; bootz 62000000 64000000:$filesize 63f00000\n");
+    bench.load_linux(&mut board);
+    board.send(&format!("setenv bootargs console=ttyAMA0 quiet; {BOOT_LINUX}\n"));
     board.expect("BEGIN identity read");
     let said = board.expect("END exit 0");
     let on_the_board: Value = serde_json::from_str(said.trim_end_matches("END exit 0")).expect("JSON");

@@ -301,6 +301,7 @@ fn uboot_output_has_the_variables_of_the_contract() {
         ("identity_profile", "panda"),
         ("identity_hostname", "h"),
         ("identity_serial", "S"),
+        ("identity_machine_id", "6e1d70a56f8e5583897607b199c862c6"),
         ("identity_var_a", "1"),
         ("pxeuuid", UUID),
         ("serial#", "S"),

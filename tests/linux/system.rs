@@ -206,6 +206,47 @@ fn a_card_that_has_lost_what_was_read_is_said_with_a_way_back() {
 }
 
 #[test]
+fn what_a_system_has_by_its_own_settings_is_said() {
+    let image = stamped("--mac 0=02:00:00:00:00:01");
+    let Some(card) = Loop::attach(image.path(), &[]) else { return };
+    // The machine-id is that of the machine that runs the tests.
+    const SCRIPT: &str = r#"
+        differences() { $apply differences 2>&1 | grep -v machine-id; }
+        mkdir -p /sys/class/net/eth0/device; echo 1 >/sys/class/net/eth0/type
+        echo 02:00:00:00:00:01 >/sys/class/net/eth0/address
+        ln -s /sys/firmware/devicetree/base/soc/ethernet@8 /sys/class/net/eth0/of_node
+        $apply 2>/dev/null; echo same; differences; echo others
+        echo mine >/proc/sys/kernel/hostname; echo 52:54:00:12:34:56 >/sys/class/net/eth0/address; differences"#;
+    let tree: &[(&str, &[u8])] = &[("aliases/ethernet0", b"/soc/ethernet@8\0"), ("soc/ethernet@8/reg", b"")];
+    for shell in each_shell() {
+        let expected = "same\nothers\n\
+             <5>the hostname is mine by this system's own settings, the card says panda-1\n\
+             <5>eth0, ethernet0, is 52:54:00:12:34:56 by this system's own settings, the card says 02:00:00:00:00:01\n";
+        assert_eq!(said(&card, shell, tree, SCRIPT), expected, "{shell}");
+    }
+}
+
+/// From the kernel's arguments, which our U-Boot adds to; another init does not know them.
+#[test]
+fn a_machine_id_that_systemd_will_take_is_not_called_lost() {
+    let image = stamped("");
+    let Some(card) = Loop::attach(image.path(), &[]) else { return };
+    let script = format!(
+        r#"$apply 2>/dev/null; root=/run/root; mkdir -p $root/etc $root/lib/systemd
+        echo 11111111111111111111111111111111 >$root/etc/machine-id; : >$root/lib/systemd/systemd
+        echo "quiet systemd.machine_id={MACHINE_ID}" >/run/line; mount --bind /run/line /proc/cmdline
+        $apply root $root 2>&1; echo systemd; rm $root/lib/systemd/systemd; $apply root $root 2>&1
+        : >$root/lib/systemd/systemd; echo quiet >/run/line; $apply root $root 2>&1; :"#
+    );
+    for shell in each_shell() {
+        let all = said(&card, shell, &[], &script);
+        let keeps = "<3>machine-id: the system keeps its own, 11111111111111111111111111111111; empty \
+                     /etc/machine-id for the card's\n";
+        assert_eq!(all, format!("systemd\n{keeps}{keeps}"), "{shell}");
+    }
+}
+
+#[test]
 fn ssh_host_keys_are_made_for_an_identity_once() {
     let image = stamped("");
     let Some(card) = Loop::attach(image.path(), &[]) else { return };

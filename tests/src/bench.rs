@@ -6,12 +6,15 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::board::{Board, Model};
+use crate::board::{Board, Model, artifact};
 use crate::capture::dhcp_requests;
 use crate::image::Image;
 
 /// Where Allwinner's boot ROM looks for a loader: 8 KiB.
 const ALLWINNER_LOADER_LBA: u32 = 16;
+
+/// U-Boot's command for what `Bench::load_linux` has loaded, at the end of a line: `$filesize` is the last file's.
+pub const BOOT_LINUX: &str = "bootz 62000000 64000000:$filesize 63f00000";
 
 /// A board and a card for it.
 #[derive(Debug)]
@@ -87,6 +90,23 @@ impl Bench {
         let mut board = self.start();
         let said = board.stop_autoboot();
         (board, said)
+    }
+
+    /// Has U-Boot on `vexpress_ca9x4` load Debian's kernel, its device tree, and an initramfs whose first process is
+    /// `tests/board/init`.
+    pub fn load_linux(&self, board: &mut Board) {
+        let linux = artifact("IDENTITY_TEST_LINUX");
+        for file in ["zImage", "vexpress-v2p-ca9.dtb"] {
+            fs::copy(linux.join(file), self.path(file)).expect("a part of Linux");
+        }
+        fs::copy(artifact("IDENTITY_TEST_INITRAMFS"), self.path("initramfs")).expect("the initramfs");
+        board.run("setenv autoload no; dhcp");
+        for (address, file) in
+            [("62000000", "zImage"), ("63f00000", "vexpress-v2p-ca9.dtb"), ("64000000", "initramfs")]
+        {
+            let said = board.run(&format!("tftpboot {address} {file}"));
+            assert!(said.contains("Bytes transferred"), "{said}");
+        }
     }
 
     fn capture(&self, interface: usize) -> PathBuf {

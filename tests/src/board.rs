@@ -81,7 +81,7 @@ impl Model {
         let mut command = match self {
             Self::Vexpress => qemu("arm", &["-M", "vexpress-a9", "-m", "512", "-drive", &sd]),
             Self::OrangePi => qemu("arm", &["-M", "orangepi-pc", "-drive", &sd]),
-            Self::Arm64 => qemu("aarch64", &["-M", "virt", "-cpu", "cortex-a53"]),
+            Self::Arm64 => qemu("aarch64", &["-M", "virt", "-cpu", "cortex-a53", "-m", "1024"]),
             Self::Riscv64 => qemu("riscv64", &["-M", "virt"]),
             Self::Sandbox => Command::new(build.join("u-boot")),
         };

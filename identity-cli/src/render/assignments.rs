@@ -58,6 +58,7 @@ pub fn uboot(document: &Document) -> String {
     add("identity_profile", document.profile.as_deref());
     add("identity_hostname", document.hostname.as_deref());
     add("identity_serial", document.serial.as_deref());
+    add("identity_machine_id", document.machine_id.as_deref());
     for (key, value) in &document.variables {
         add(&format!("identity_var_{key}"), Some(value));
     }

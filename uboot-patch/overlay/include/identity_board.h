@@ -50,9 +50,8 @@ struct identity_name {
 
 /* card.c: reading */
 
-/** How many texts have a name, and how many of the first are variables */
+/** How many texts have a name */
 #define IDENTITY_TEXTS		5
-#define IDENTITY_VARIABLES	4
 
 /** The texts that have a name, in the order in which they are shown */
 extern const struct identity_name identity_texts[IDENTITY_TEXTS];
@@ -190,6 +189,38 @@ int identity_env_apply(const struct identity_card *card);
  * Return: 0, or -ENOMEM
  */
 int identity_env_set(const char *name, const char *value);
+
+/* bootargs.c: kernel arguments */
+
+/**
+ * identity_bootargs_words() - what the identity adds to kernel arguments
+ *
+ * CONFIG_IDENTITY_BOOTARGS with its values. A word is left out, and a line says
+ * so, if there is another value for it, or if Linux would not read as far.
+ *
+ * @line: The arguments, which may be empty
+ * Return: the words, valid until the next call, "" if there are none
+ */
+const char *identity_bootargs_words(const char *line);
+
+/**
+ * identity_bootargs() - kernel arguments with those of the identity
+ *
+ * identity_bootargs_words() are added at the end, or in front of a word "--".
+ *
+ * @line: The arguments; nothing is added if it is NULL or empty
+ * @words: Set to what was added, "" if nothing
+ * Return: the arguments, valid until the next call, or @line if nothing is added
+ */
+const char *identity_bootargs(const char *line, const char **words);
+
+/**
+ * identity_bootargs_cut() - take out what was added before
+ *
+ * @line: The arguments
+ * @words: What was added
+ */
+void identity_bootargs_cut(char *line, const char *words);
 
 /* show.c: what the command prints */
 

@@ -74,6 +74,18 @@
 #endif
 
 /*
+ * identity_expand() - put the values of variables into a text, which may be cut
+ * off at the size; before 2021.07, that is CONFIG_SYS_CBSIZE
+ */
+#if defined(IDENTITY_HAVE_NO_MACROS)
+#define identity_expand(from, to, size)	(*(to) = '\0')
+#elif defined(IDENTITY_HAVE_OLD_MACROS)
+#define identity_expand(from, to, size)	cli_simple_process_macros(from, to)
+#else
+#define identity_expand(from, to, size)	cli_simple_process_macros(from, to, size)
+#endif
+
+/*
  * identity_mmc_blk() - the block device of an MMC device, ready to be read
  * identity_mmc_uncache() - forget what was read from it before
  */

@@ -323,11 +323,16 @@ static void remove_strangers(void)
 static int set_texts(const struct identity_record *record)
 {
 	char name[sizeof(PREFIX) + sizeof(identity_texts[0].name)];
+	char *dash;
 	int ret = 0, i;
 
-	for (i = 0; !ret && i < IDENTITY_VARIABLES; i++) {
+	for (i = 0; !ret && i < IDENTITY_TEXTS; i++) {
 		snprintf(name, sizeof(name), PREFIX "%s",
 			 identity_texts[i].name);
+		/* A shell's variable has none */
+		dash = strchr(name, '-');
+		if (dash)
+			*dash = '_';
 		ret = set_text(record, identity_texts[i].what, name, CARD_WINS);
 	}
 

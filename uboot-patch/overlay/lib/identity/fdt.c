@@ -6,6 +6,7 @@
 #include <identity_compat.h>
 #include <identity_board.h>
 #include <identity_hooks.h>
+#include <malloc.h>
 #include <net.h>
 #include <linux/string.h>
 
@@ -80,22 +81,11 @@ static int set_record(void *blob, int node, const struct identity_record *record
 	return ret;
 }
 
-static int set_identity(void *blob, const struct identity_card *card)
+static int set_identity(void *blob, int chosen, const struct identity_card *card)
 {
 	const char *board = identity_board_serial();
 	char state[IDENTITY_STATE_LEN];
-	int chosen, node, ret;
-
-	chosen = fdt_subnode_offset(blob, 0, "chosen");
-	if (chosen == -FDT_ERR_NOTFOUND)
-		chosen = fdt_add_subnode(blob, 0, "chosen");
-	if (chosen < 0)
-		return chosen;
-
-	/* Nobody else has a say here */
-	node = fdt_subnode_offset(blob, chosen, "identity");
-	if (node >= 0)
-		fdt_del_node(blob, node);
+	int node, ret;
 
 	node = fdt_add_subnode(blob, chosen, "identity");
 	if (node < 0)
@@ -168,6 +158,91 @@ static int set_only_mac(void *blob)
 	return fdt_setprop(blob, node, "local-mac-address", mac, sizeof(mac));
 }
 
+/* Returns a copy of a node's bootargs, to be freed, or NULL */
+static char *copy_bootargs(const void *blob, int node)
+{
+	const char *line;
+	char *copy;
+	int len;
+
+	line = fdt_getprop(blob, node, "bootargs", &len);
+	copy = line ? malloc(len + 1) : NULL;
+	if (copy) {
+		memcpy(copy, line, len);
+		/* It may come without one */
+		copy[len] = '\0';
+	}
+
+	return copy;
+}
+
+/*
+ * Takes out what an earlier hand-over of the same tree put in: the node, where
+ * nobody else has a say, and the kernel arguments that it names.
+ */
+static int remove_earlier(void *blob, int chosen)
+{
+	int node = fdt_subnode_offset(blob, chosen, "identity");
+	char *line, *words;
+	int ret = 0;
+
+	if (node < 0)
+		return 0;
+	line = copy_bootargs(blob, chosen);
+	words = copy_bootargs(blob, node);
+	if (line && words) {
+		identity_bootargs_cut(line, words);
+		ret = fdt_setprop_string(blob, chosen, "bootargs", line);
+	}
+	free(words);
+	free(line);
+	fdt_del_node(blob, fdt_path_offset(blob, "/chosen/identity"));
+
+	return ret;
+}
+
+/* What is added is named first, so that the next hand-over can take it out */
+static int set_bootargs(void *blob, int chosen)
+{
+	char *old = copy_bootargs(blob, chosen);
+	const char *line, *words;
+	int node, ret = 0;
+
+	line = identity_bootargs(old, &words);
+	if (line != old) {
+		node = fdt_subnode_offset(blob, chosen, "identity");
+		ret = fdt_setprop_string(blob, node, "bootargs", words);
+		if (!ret)
+			ret = fdt_setprop_string(blob, chosen, "bootargs", line);
+		if (ret)
+			fdt_delprop(blob, node, "bootargs");
+	}
+	free(old);
+
+	return ret;
+}
+
+static int fix(void *blob, const struct identity_card *card)
+{
+	int chosen, ret;
+
+	chosen = fdt_subnode_offset(blob, 0, "chosen");
+	if (chosen == -FDT_ERR_NOTFOUND)
+		chosen = fdt_add_subnode(blob, 0, "chosen");
+	if (chosen < 0)
+		return chosen;
+
+	ret = remove_earlier(blob, chosen);
+	if (!ret)
+		ret = set_identity(blob, chosen, card);
+	if (!ret)
+		ret = set_bootargs(blob, chosen);
+	if (!ret && identity_usable(card->state))
+		ret = set_only_mac(blob);
+
+	return ret;
+}
+
 void identity_fdt_fixup(void *blob)
 {
 	const struct identity_card *card = identity_applied();
@@ -176,9 +251,7 @@ void identity_fdt_fixup(void *blob)
 	if (!card)
 		return;
 
-	ret = set_identity(blob, card);
-	if (!ret && identity_usable(card->state))
-		ret = set_only_mac(blob);
+	ret = fix(blob, card);
 	if (ret)
 		printf("identity: not all in the device tree: %s\n",
 		       fdt_strerror(ret));
