@@ -51,7 +51,8 @@ fn at_a_terminal_force_does_not_ask() {
 #[test]
 fn it_prints_what_it_erased_for_the_records() {
     let image = Image::stamped(format!("--profile panda --uuid {UUID} --hostname h --set a=1"));
-    let erased = image.run("erase").exits(0).shows(&["erased", UUID, "panda", "a="]);
+    let erased =
+        image.run("erase").exits(0).shows(&["erased", UUID, "panda", "a=", "empty its /etc/machine-id"]);
     erased.says_one_sentence().says(&["kept in", "undo with `identity stamp --restore"]);
     image.run("read").exits(3);
 }

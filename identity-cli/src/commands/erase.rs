@@ -71,9 +71,10 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
         }),
         Format::Text => {
             format!(
-                "erased from {}, for your records:\n{}",
+                "erased from {}, for your records:\n{}{}",
                 shell::path(&args.target),
-                text::identity(&document)
+                text::identity(&document),
+                stored_machine_id(&document)
             )
         }
     })?;
@@ -82,6 +83,16 @@ pub fn run(args: &EraseArgs) -> Result<Exit> {
         return Ok(Exit::of_verified(after.state()));
     }
     Ok(Exit::Done)
+}
+
+/// systemd stores what our U-Boot passes to it, and the system is not the card's gap.
+fn stored_machine_id(document: &Document) -> &'static str {
+    match document.machine_id {
+        Some(_) => {
+            "A system on the card that has stored the machine-id keeps it; for another one empty its /etc/machine-id.\n"
+        }
+        None => "",
+    }
 }
 
 /// The sentence, with what force would do.
