@@ -60,11 +60,9 @@ fn a_card_that_is_not_in_order_adds_no_kernel_arguments() {
     for change in ["", "stamp --profile panda --hostname panda-3"] {
         if !change.is_empty() {
             bench.image.run(change).exits(0);
-            bench
-                .image
-                .copies()
-                .into_iter()
-                .for_each(|lba| bench.image.damage(lba.try_into().expect("an LBA")));
+            for lba in bench.image.copies() {
+                bench.image.damage(lba.try_into().expect("an LBA"));
+            }
         }
         let (_, line) = arguments(&bench, "", "console=ttyAMA0 quiet");
         assert_eq!(line, "console=ttyAMA0 quiet");
