@@ -3,13 +3,14 @@
 //! `uuidgen --sha1` (util-linux) or Python's `uuid.uuid5`.
 
 use uuid::Uuid;
-use zerocopy::{IntoBytes, transmute};
+use zerocopy::{IntoBytes, transmute, transmute_mut};
 
 use crate::mac::{self, MAC_LEN, Mac};
 use crate::sha1::{self, Block};
 
 /// With room for the number of the interface, which has at most ten digits; what is left of the NULs is no part of the name.
-const ETHERNET_NAME: [u8; 19] = *b"ethernet/\0\0\0\0\0\0\0\0\0\0";
+/// As words: where only aligned numbers can be loaded, a text is copied byte by byte.
+const ETHERNET_NAME: [u32; 5] = transmute!(*b"ethernet/\0\0\0\0\0\0\0\0\0\0\0");
 const MACHINE_ID_NAME: [u8; 10] = *b"machine-id";
 
 /// The MAC address of the bootloader's and device tree's `ethernet<index>`, unless a person assigned one:
@@ -23,6 +24,7 @@ pub fn mac(uuid: Uuid, index: u32) -> Mac {
 /// The bytes of [`mac()`], where they shall lie.
 pub(crate) fn write_mac(uuid: Uuid, index: u32, out: &mut [u8; MAC_LEN]) {
     let mut name = ETHERNET_NAME;
+    let name: &mut [u8; 20] = transmute_mut!(&mut name);
     let mut rest = index;
     for digit in name.iter_mut().rev() {
         let (tens, ones) = divide_by_ten(rest);
@@ -32,7 +34,7 @@ pub(crate) fn write_mac(uuid: Uuid, index: u32, out: &mut [u8; MAC_LEN]) {
             break;
         }
     }
-    if let Some(bytes) = uuid5(uuid, &name).as_bytes().first_chunk() {
+    if let Some(bytes) = uuid5(&words(uuid), name).as_bytes().first_chunk() {
         *out = *bytes;
     }
     mac::make_local(out);
@@ -40,7 +42,13 @@ pub(crate) fn write_mac(uuid: Uuid, index: u32, out: &mut [u8; MAC_LEN]) {
 
 /// The machine-id: UUIDv5(`uuid`, `machine-id`), written as 32 hex digits (machine-id(5)).
 pub fn machine_id(uuid: Uuid) -> Uuid {
-    Uuid::from_bytes(transmute!(uuid5(uuid, &MACHINE_ID_NAME)))
+    Uuid::from_bytes(transmute!(uuid5(&words(uuid), &MACHINE_ID_NAME)))
+}
+
+/// A UUID's bytes, as words.
+#[inline(always)]
+fn words(uuid: Uuid) -> [u32; 4] {
+    transmute!(uuid.into_bytes())
 }
 
 /// UUIDv5 (RFC 9562 section 5.5) of a namespace and a name without its NULs, as words in the order of its bytes.
@@ -48,12 +56,13 @@ pub fn machine_id(uuid: Uuid) -> Uuid {
 /// Names have at most 39 bytes: one block's 64 without the namespace's 16, the end mark and the length's 8. Not inlined: two
 /// callers.
 #[inline(never)]
-fn uuid5(namespace: Uuid, name: &[u8]) -> [u32; 4] {
+fn uuid5(namespace: &[u32; 4], name: &[u8]) -> [u32; 4] {
     let mut block = Block::default();
-    let (head, tail) = block.as_mut_bytes().split_at_mut(16);
+    let (head, tail) = block.split_at_mut(4);
     if let Some(head) = head.first_chunk_mut() {
-        *head = *namespace.as_bytes();
+        *head = *namespace;
     }
+    let tail = tail.as_mut_bytes();
     let (mut tail, mut bits) = (tail.iter_mut(), 128_u32);
     for &byte in name.iter().filter(|&&byte| byte != 0) {
         if let Some(target) = tail.next() {

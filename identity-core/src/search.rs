@@ -8,7 +8,7 @@
 
 use core::num::NonZeroU32;
 
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, transmute};
 
 use crate::copy::{NotACopy, StoredCopy};
 use crate::sector::checksum;
@@ -108,7 +108,8 @@ pub struct Seen {
     lba: u32,
     peer_lba: u32,
     generation: u32,
-    uuid: [u8; 16],
+    /// Words of the same bytes: where only aligned numbers can be loaded, two UUIDs of bytes are compared one by one.
+    uuid: [u32; 4],
     content: u32,
     condition: u32,
 }
@@ -249,7 +250,7 @@ impl Search {
         if let Ok(copy) = found {
             seen.peer_lba = copy.peer_lba();
             seen.generation = copy.generation();
-            seen.uuid = *copy.uuid().as_bytes();
+            seen.uuid = transmute!(copy.uuid().into_bytes());
             seen.content = content(copy);
         }
         Ok(condition)

@@ -185,7 +185,7 @@ fn check(code: &str, collect: &str) -> Output {
     fs::write(&source, code).expect("own directory");
     run(Command::new("gcc").args(["-ffunction-sections", collect, "-o"]).arg(&image).arg(&source));
     let script = workspace().join("uboot-patch/overlay/lib/identity/check-called");
-    Command::new(script).arg("nm").arg(&image).output().expect("sh")
+    Command::new("sh").arg(script).arg("nm").arg(&image).output().expect("sh")
 }
 
 #[test]

@@ -14,8 +14,6 @@
 #define IDENTITY_TEXT_LEN	64
 /** The longest value of a variable and its NUL, see identity.h */
 #define IDENTITY_VALUE_LEN	192
-/** The name of a state and its NUL, see identity.h */
-#define IDENTITY_STATE_LEN	16
 /** An Ethernet address as text and its NUL */
 #define IDENTITY_MAC_LEN	18
 
@@ -35,26 +33,32 @@ struct identity_card {
 	struct identity_record record;
 };
 
+/** What a value is that is no text of identity.h: an address, a variable */
+#define IDENTITY_VALUE_MAC	0x200
+#define IDENTITY_VALUE_VARIABLE	0x201
+
 /**
- * struct identity_name - a text of an identity, and what it is called
+ * struct identity_value - something that an identity says
  *
- * Not a pointer, of which each would take a relocation, too.
- *
- * @name: Its name
- * @what: One of IDENTITY_TEXT_…
+ * @what: One of IDENTITY_TEXT_…, or of the two above
+ * @index: Of an address, the number of its interface
+ * @assigned: Whether a person chose it, an address
+ * @name: Its name: "profile", "hostname" …; of an address, the name of U-Boot's
+ *	variable for it; of a variable, its key
+ * @text: What it is
  */
-struct identity_name {
-	char name[12];
+struct identity_value {
 	u32 what;
+	u32 index;
+	bool assigned;
+	char name[IDENTITY_TEXT_LEN];
+	char text[IDENTITY_VALUE_LEN];
 };
 
+/** Takes a value; returns 0 to be given the next one */
+typedef int identity_take(void *to, const struct identity_value *value);
+
 /* card.c: reading */
-
-/** How many texts have a name */
-#define IDENTITY_TEXTS		5
-
-/** The texts that have a name, in the order in which they are shown */
-extern const struct identity_name identity_texts[IDENTITY_TEXTS];
 
 /**
  * identity_string() - a string of a list
@@ -109,10 +113,9 @@ bool identity_mismatch(int state);
  * identity_state() - the name of a state, as in $identity_state
  *
  * @state: IDENTITY_BLANK … IDENTITY_UNREADABLE
- * @name: Where to write it
- * Return: @name
+ * Return: its name
  */
-const char *identity_state(int state, char name[IDENTITY_STATE_LEN]);
+const char *identity_state(int state);
 
 /**
  * identity_print_advice() - print what a card's state means and what to do
@@ -135,16 +138,17 @@ const char *identity_text(const struct identity_record *record, u32 what,
 			  char text[IDENTITY_TEXT_LEN]);
 
 /**
- * identity_mac() - the Ethernet address of an interface
+ * identity_each() - all that an identity says
+ *
+ * The order is that of "identity read" on a workstation.
  *
  * @record: The identity
- * @index: The number in the interface's alias, "ethernet<index>"
- * @text: Where to write the address
- * @assigned: Set to whether a person chose the address; may be NULL
- * Return: @text
+ * @take: Is called for each value that it has
+ * @to: Passed on
+ * Return: 0, or what @take returned, if that was not 0
  */
-const char *identity_mac(const struct identity_record *record, u32 index,
-			 char text[IDENTITY_MAC_LEN], bool *assigned);
+int identity_each(const struct identity_record *record, identity_take *take,
+		  void *to);
 
 /* env.c: the environment */
 
@@ -222,29 +226,30 @@ const char *identity_bootargs(const char *line, const char **words);
  */
 void identity_bootargs_cut(char *line, const char *words);
 
-/* show.c: what the command prints */
+/* show.c: what the command prints; each returns the command's result */
 
 /**
- * identity_show() - what an identity says
+ * identity_show() - show an identity
  *
- * @card: What was found
- * Return: whether there is one identity
+ * @devnum: Number of the MMC device
+ * Return: 0 if the board may use it, else 1
  */
-bool identity_show(const struct identity_card *card);
+int identity_show(int devnum);
 
 /**
- * identity_show_copies() - where the identity is, and what it is bound to
+ * identity_show_copies() - show where the identity is, and what it is bound to
  *
- * @card: What was found
+ * @devnum: Number of the MMC device
+ * Return: 0 if nothing is wrong with it, else 1
  */
-void identity_show_copies(const struct identity_card *card);
+int identity_show_copies(int devnum);
 
 /**
- * identity_show_line() - one line about a card
+ * identity_show_all() - show one line about each MMC device
  *
- * @card: What was found
+ * Return: 0 if one of them has an identity that the board may use, else 1
  */
-void identity_show_line(const struct identity_card *card);
+int identity_show_all(void);
 
 /* boot.c: what happens on start and with the command "identity env" */
 
@@ -269,7 +274,7 @@ void identity_is_called_by_nobody(void);
 
 #ifdef CONFIG_IDENTITY_NETBOOT
 #define IDENTITY_NETBOOT_HELP \
-	"identity netboot            - start what the network has for this board\n"
+	"identity netboot - start what the network has for this board\n"
 #else
 #define IDENTITY_NETBOOT_HELP
 #endif

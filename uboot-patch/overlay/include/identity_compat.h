@@ -13,6 +13,11 @@
 #ifndef __IDENTITY_COMPAT_H
 #define __IDENTITY_COMPAT_H
 
+/* All is in one image: nothing needs to be looked up in a table */
+#if defined(__PIE__) && defined(__arm__)
+#pragma GCC visibility push(hidden)
+#endif
+
 /* Headers of older releases take it for granted */
 #if __has_include("common.h")
 #include <common.h>

@@ -20,7 +20,6 @@ const struct identity_card *identity_applied(void)
 static void say(const struct identity_card *card)
 {
 	char uuid[IDENTITY_TEXT_LEN], profile[IDENTITY_TEXT_LEN];
-	char state[IDENTITY_STATE_LEN];
 	const char *mac;
 
 	if (identity_usable(card->state)) {
@@ -34,7 +33,7 @@ static void say(const struct identity_card *card)
 	if (card->state != IDENTITY_VALID) {
 		printf("identity: %smmc %d is %s%s: ",
 		       identity_mismatch(card->state) ? "WARNING: " : "",
-		       card->devnum, identity_state(card->state, state),
+		       card->devnum, identity_state(card->state),
 		       identity_usable(card->state) ? "" :
 		       ", the environment is left alone");
 		identity_print_advice(card);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <identity_board.h>
 #include <malloc.h>
+#include <memalign.h>
 #include <mmc.h>
 #include <vsprintf.h>
 #include <asm/byteorder.h>
@@ -65,34 +66,31 @@ bool identity_mismatch(int state)
 	return state == IDENTITY_CLONED || state == IDENTITY_MOVED;
 }
 
-const char *identity_state(int state, char name[IDENTITY_STATE_LEN])
-{
-	if (identity_state_name(state, name, IDENTITY_STATE_LEN) != IDENTITY_OK)
-		snprintf(name, IDENTITY_STATE_LEN, "%d", state);
-
-	return name;
-}
-
-#define WORKSTATION	"; on a workstation: identity "
 /* What is no state, and a degraded card with one copy, in the list below */
 #define NO_STATE	(IDENTITY_UNREADABLE + 1 - IDENTITY_BLANK)
 #define ALONE		(NO_STATE + 1)
+/* How many strings there are for each */
+#define STRINGS		3
 
-/* By state, from IDENTITY_BLANK; tests run each command */
-static const char advice[] =
-	"no identity" WORKSTATION "stamp CARD --profile NAME\0"
-	"nothing is wrong with it\0"
-	"a copy is missing, damaged or older" WORKSTATION "repair CARD\0"
-	"every copy is damaged" WORKSTATION "stamp CARD --force --profile NAME\0"
-	"two identities" WORKSTATION "repair CARD --keep UUID\0"
-	"its identity is of a version that this U-Boot is too old for; update U-Boot\0"
-	"its identity is bound to another card" WORKSTATION
-		"stamp CARD --force --profile NAME\0"
-	"its identity is bound to another board; in Linux on this board: identity bind --force --board\0"
-	"it cannot be read; check the card and its contacts, then: mmc rescan; identity env\0"
-	"the identity library is another version's; run uboot-patch/apply again and build U-Boot anew\0"
-	"one copy, which may be a piece of another card" WORKSTATION
-		"repair CARD --keep";
+/*
+ * By state, from IDENTITY_BLANK: its name, what it means, and what a
+ * workstation's "identity" does about it, if that can be done there. Tests run
+ * each command. The names are those of identity_state_name(), without a buffer.
+ */
+static const char states[] =
+	"blank\0no identity\0stamp CARD --profile NAME\0"
+	"valid\0nothing is wrong with it\0\0"
+	"degraded\0a copy is missing, damaged or older\0repair CARD\0"
+	"corrupt\0every copy is damaged\0stamp CARD --force --profile NAME\0"
+	"conflict\0two identities\0repair CARD --keep UUID\0"
+	"newer\0of a version that this U-Boot is too old for; update U-Boot\0\0"
+	"cloned\0bound to another card\0stamp CARD --force --profile NAME\0"
+	"moved\0"
+	"bound to another board; in Linux on this board: identity bind --force --board\0\0"
+	"unreadable\0"
+	"it cannot be read; check the card and its contacts, then: mmc rescan; identity env\0\0"
+	"unknown\0the library is another version's; run uboot-patch/apply again\0\0"
+	"\0one copy, which may be a piece of another card\0repair CARD --keep ";
 
 const char *identity_string(const char *list, u32 number)
 {
@@ -100,6 +98,16 @@ const char *identity_string(const char *list, u32 number)
 		list += strlen(list) + 1;
 
 	return list;
+}
+
+static u32 number_of(int state)
+{
+	return min_t(u32, state - IDENTITY_BLANK, NO_STATE);
+}
+
+const char *identity_state(int state)
+{
+	return identity_string(states, STRINGS * number_of(state));
 }
 
 /* Whether there is one copy, and nothing says that it was made for this card */
@@ -123,23 +131,20 @@ static bool is_alone(const struct identity_card *card)
 
 void identity_print_advice(const struct identity_card *card)
 {
-	u32 number = min_t(u32, card->state - IDENTITY_BLANK, NO_STATE);
+	u32 number = number_of(card->state);
+	const char *fact, *command;
+	char lba[11] = "";
 
 	/* Naming the copy is a person's word that it is this card's */
-	if (card->state == IDENTITY_DEGRADED && is_alone(card))
-		printf("%s %u\n", identity_string(advice, ALONE),
-		       card->record.lba);
-	else
-		printf("%s\n", identity_string(advice, number));
+	if (card->state == IDENTITY_DEGRADED && is_alone(card)) {
+		number = ALONE;
+		snprintf(lba, sizeof(lba), "%u", card->record.lba);
+	}
+	fact = identity_string(states, STRINGS * number + 1);
+	command = identity_string(fact, 1);
+	printf("%s%s%s%s\n", fact,
+	       *command ? "; on a workstation: identity " : "", command, lba);
 }
-
-const struct identity_name identity_texts[IDENTITY_TEXTS] = {
-	{ "profile", IDENTITY_TEXT_PROFILE },
-	{ "uuid", IDENTITY_TEXT_UUID },
-	{ "hostname", IDENTITY_TEXT_HOSTNAME },
-	{ "serial", IDENTITY_TEXT_SERIAL },
-	{ "machine-id", IDENTITY_TEXT_MACHINE_ID },
-};
 
 const char *identity_text(const struct identity_record *record, u32 what,
 			  char text[IDENTITY_TEXT_LEN])
@@ -149,18 +154,84 @@ const char *identity_text(const struct identity_record *record, u32 what,
 	return ret == IDENTITY_OK ? text : NULL;
 }
 
-const char *identity_mac(const struct identity_record *record, u32 index,
-			 char text[IDENTITY_MAC_LEN], bool *assigned)
+/*
+ * The texts that have a name, in the order in which they are shown. No pointers,
+ * of which each would take a relocation, too.
+ */
+static const struct {
+	char name[12];
+	u32 what;
+} texts[] = {
+	{ "profile", IDENTITY_TEXT_PROFILE },
+	{ "uuid", IDENTITY_TEXT_UUID },
+	{ "hostname", IDENTITY_TEXT_HOSTNAME },
+	{ "serial", IDENTITY_TEXT_SERIAL },
+	{ "machine-id", IDENTITY_TEXT_MACHINE_ID },
+};
+
+static int give_mac(const struct identity_record *record,
+		    struct identity_value *value, identity_take *take, void *to)
 {
-	u8 mac[6] = {};
-	u32 source = 0;
+	u8 mac[6];
+	u32 source;
 
-	identity_record_mac(record, index, mac, &source);
-	if (assigned)
-		*assigned = source == IDENTITY_SOURCE_ASSIGNED;
-	snprintf(text, IDENTITY_MAC_LEN, "%pM", mac);
+	value->what = IDENTITY_VALUE_MAC;
+	identity_record_mac(record, value->index, mac, &source);
+	value->assigned = source == IDENTITY_SOURCE_ASSIGNED;
+	snprintf(value->name, sizeof(value->name),
+		 value->index ? "eth%uaddr" : "ethaddr", value->index);
+	snprintf(value->text, sizeof(value->text), "%pM", mac);
 
-	return text;
+	return take(to, value);
+}
+
+static int give_macs(const struct identity_record *record,
+		     struct identity_value *value, identity_take *take, void *to)
+{
+	u32 number, count = identity_interfaces();
+	int ret = 0;
+
+	for (number = 0; !ret && number < count; number++) {
+		value->index = number;
+		ret = give_mac(record, value, take, to);
+	}
+	for (number = 0; !ret; number++) {
+		if (identity_record_assigned(record, number, &value->index) !=
+		    IDENTITY_OK)
+			break;
+		if (value->index >= count)
+			ret = give_mac(record, value, take, to);
+	}
+	value->assigned = false;
+
+	return ret;
+}
+
+int identity_each(const struct identity_record *record, identity_take *take,
+		  void *to)
+{
+	struct identity_value value;
+	int i, ret = 0;
+
+	value.assigned = false;
+	for (i = 0; !ret && i < ARRAY_SIZE(texts); i++) {
+		if (texts[i].what == IDENTITY_TEXT_MACHINE_ID)
+			ret = give_macs(record, &value, take, to);
+		value.what = texts[i].what;
+		strcpy(value.name, texts[i].name);
+		if (!ret && identity_text(record, value.what, value.text))
+			ret = take(to, &value);
+	}
+	value.what = IDENTITY_VALUE_VARIABLE;
+	for (i = 0; !ret; i++) {
+		if (identity_record_variable(record, i, value.name,
+					     sizeof(value.name), value.text,
+					     sizeof(value.text)) != IDENTITY_OK)
+			break;
+		ret = take(to, &value);
+	}
+
+	return ret;
 }
 
 /* The card's state when it is known which card it is, and which board */
@@ -178,33 +249,40 @@ static int judge(const struct identity_card *card, const struct mmc *mmc)
 }
 
 /* Returns the card's state, or a negative error that has been printed */
-static int search(struct identity_card *card, struct blk_desc *desc, u8 *sector)
+static int search(struct identity_card *card, struct blk_desc *desc)
 {
+	ALLOC_CACHE_ALIGN_BUFFER(u8, sector, SECTOR_LEN);
 	u32 lba;
 	int ret;
 
+	if (identity_abi_version() != IDENTITY_ABI_VERSION)
+		return IDENTITY_BAD_SIZE;
 	ret = identity_search_begin(&card->search, sizeof(card->search),
 				    CONFIG_IDENTITY_LBA);
 	if (ret != IDENTITY_OK)
 		return ret;
 
 	while ((ret = identity_search_next(&card->search, &lba)) == IDENTITY_READ) {
-		if (lba >= desc->lba)
-			ret = identity_search_skip(&card->search, lba,
-						   IDENTITY_SKIP_ABSENT);
-		else if (blk_dread(desc, lba, 1, sector) != 1)
-			ret = identity_search_skip(&card->search, lba,
-						   IDENTITY_SKIP_UNREADABLE);
-		else
+		if (lba < desc->lba && blk_dread(desc, lba, 1, sector) == 1)
 			ret = identity_search_give(&card->search, lba, sector,
 						   SECTOR_LEN, &card->record,
 						   sizeof(card->record));
+		else
+			ret = identity_search_skip(&card->search, lba,
+						   lba < desc->lba ?
+						   IDENTITY_SKIP_UNREADABLE :
+						   IDENTITY_SKIP_ABSENT);
 		/* Absent: the sector was taken, and holds no identity */
 		if (ret != IDENTITY_OK && ret != IDENTITY_ABSENT)
-			return ret;
+			break;
 	}
 
 	return ret;
+}
+
+static void complain(const struct identity_card *card, const char *of)
+{
+	printf("identity: mmc %d: %s\n", card->devnum, of);
 }
 
 /* The same, whichever partition of an eMMC was selected before */
@@ -212,14 +290,12 @@ static int search_user_area(struct identity_card *card, struct blk_desc *desc)
 {
 	int hwpart = desc->hwpart;
 	int ret = -EIO;
-	u8 *sector;
 
 	/* It may be of the card that was here before */
 	identity_mmc_uncache(card->devnum);
 
 	if (blk_dselect_hwpart(desc, 0)) {
-		printf("identity: mmc %d: cannot select the user area\n",
-		       card->devnum);
+		complain(card, "cannot select the user area");
 		return ret;
 	}
 
@@ -227,14 +303,11 @@ static int search_user_area(struct identity_card *card, struct blk_desc *desc)
 		printf("identity: mmc %d: sectors of %lu bytes, not %d\n",
 		       card->devnum, desc->blksz, SECTOR_LEN);
 	} else {
-		sector = memalign(ARCH_DMA_MINALIGN, SECTOR_LEN);
-		ret = sector ? search(card, desc, sector) : -ENOMEM;
-		free(sector);
+		ret = search(card, desc);
 	}
 
 	if (blk_dselect_hwpart(desc, hwpart))
-		printf("identity: mmc %d: cannot select partition %d again\n",
-		       card->devnum, hwpart);
+		complain(card, "cannot select the same partition again");
 
 	return ret;
 }
@@ -252,17 +325,10 @@ struct identity_card *identity_card_read(int devnum)
 	card->devnum = devnum;
 	card->state = IDENTITY_UNREADABLE;
 
-	if (identity_abi_version() != IDENTITY_ABI_VERSION) {
-		printf("identity: the library is version %u, not %u\n",
-		       identity_abi_version(), IDENTITY_ABI_VERSION);
-		return card;
-	}
-
 	desc = identity_mmc_blk(devnum);
 	mmc = desc ? find_mmc_device(devnum) : NULL;
 	if (!mmc || mmc_init(mmc)) {
-		printf("identity: mmc %d: no such device, or no card in it\n",
-		       devnum);
+		complain(card, "no such device, or no card in it");
 		return card;
 	}
 

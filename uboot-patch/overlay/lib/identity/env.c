@@ -17,34 +17,31 @@
 #include <asm/global_data.h>
 #include <dm/uclass.h>
 #include <linux/kernel.h>
-#include <linux/list.h>
 #include <linux/string.h>
 
 DECLARE_GLOBAL_DATA_PTR;
 
 /* Names that begin so are the identity's alone */
 #define PREFIX		"identity_"
-#define VAR_PREFIX	PREFIX "var_"
 #define STATE		PREFIX "state"
 #define SERIAL		"serial#"
-#define BOOTCMD		"bootcmd"
 
 /**
  * struct identity_var - a variable that holds what a card says
  *
- * @list: Node in identity_vars
+ * @next: The next one
  * @value: What the card says
  * @original: What the variable held before, or NULL if it did not exist
- * @current: Whether the card that was applied last says so
+ * @round: For which card it was set, see rounds; 0 if it is of no card
  * @exchanged: Whether @original is what the card says, and the variable holds
  *	what it held before
- * @name: Name of the variable
+ * @name: Name of the variable; behind it are @value and @original
  */
 struct identity_var {
-	struct list_head list;
+	struct identity_var *next;
 	char *value;
 	char *original;
-	bool current;
+	u32 round;
 	bool exchanged;
 	char name[];
 };
@@ -56,41 +53,44 @@ enum precedence {
 	ENVIRONMENT_WINS,
 };
 
-static LIST_HEAD(identity_vars);
+static struct identity_var *vars;
+/* How many cards have been applied */
+static u32 rounds;
 
-static struct identity_var *find(const char *name)
+/* Where the variable is in the list, or where the list ends */
+static struct identity_var **find(const char *name)
 {
-	struct identity_var *var;
+	struct identity_var **link = &vars;
 
-	list_for_each_entry(var, &identity_vars, list) {
-		if (!strcmp(var->name, name))
-			return var;
-	}
+	while (*link && strcmp((*link)->name, name))
+		link = &(*link)->next;
 
-	return NULL;
+	return link;
 }
 
-static void forget(struct identity_var *var)
+/* The variable, if it still holds what the card says, and not what was set since */
+static struct identity_var *find_ours(const char *name)
 {
-	list_del(&var->list);
-	free(var->value);
-	free(var->original);
+	struct identity_var *var = *find(name);
+	const char *value = env_get(name);
+
+	return var && value && !strcmp(value, var->value) ? var : NULL;
+}
+
+static void forget(struct identity_var **link)
+{
+	struct identity_var *var = *link;
+
+	if (var)
+		*link = var->next;
 	free(var);
-}
-
-/* Whether the variable still holds what the card says, and not what was set since */
-static bool is_ours(const struct identity_var *var)
-{
-	const char *value = env_get(var->name);
-
-	return value && !strcmp(value, var->value);
 }
 
 __weak const char *identity_board_serial(void)
 {
-	struct identity_var *var = find(SERIAL);
+	struct identity_var *var = find_ours(SERIAL);
 
-	return var && is_ours(var) ? var->original : env_get(SERIAL);
+	return var ? var->original : env_get(SERIAL);
 }
 
 static struct env_entry *lookup(const char *name)
@@ -138,41 +138,37 @@ static void force_delete(const char *name)
 	}
 }
 
-static void take_back(struct identity_var *var)
+static void take_back(struct identity_var **link)
 {
-	if (is_ours(var)) {
-		if (var->original)
-			force(var->name, var->original);
-		else
-			force_delete(var->name);
-	}
-	forget(var);
+	struct identity_var *var = find_ours((*link)->name);
+
+	if (var && var->original)
+		force(var->name, var->original);
+	else if (var)
+		force_delete(var->name);
+	forget(link);
 }
 
-static int remember(const char *name, const char *value, const char *old)
+static int remember(const char *name, const char *value, const char *old,
+		    u32 round)
 {
-	struct identity_var *var = find(name);
-	char *copy, *original = NULL;
+	size_t name_len = strlen(name) + 1, value_len = strlen(value) + 1;
+	struct identity_var *var = find_ours(name);
 
-	if (var && is_ours(var))
-		old = var->original;
-	copy = strdup(value);
-	if (old)
-		original = strdup(old);
 	if (var)
-		forget(var);
-	var = malloc(sizeof(*var) + strlen(name) + 1);
-	if (!copy || (old && !original) || !var) {
-		free(copy);
-		free(original);
-		free(var);
+		old = var->original;
+	var = malloc(sizeof(*var) + name_len + value_len +
+		     (old ? strlen(old) + 1 : 0));
+	if (!var)
 		return -ENOMEM;
-	}
 	strcpy(var->name, name);
-	var->value = copy;
-	var->original = original;
-	var->current = true;
-	list_add_tail(&var->list, &identity_vars);
+	var->value = strcpy(var->name + name_len, value);
+	var->original = old ? strcpy(var->value + value_len, old) : NULL;
+	var->round = round;
+	var->exchanged = false;
+	forget(find(name));
+	var->next = vars;
+	vars = var;
 
 	return 0;
 }
@@ -181,11 +177,10 @@ static int remember(const char *name, const char *value, const char *old)
 static int set(const char *name, const char *value, enum precedence precedence)
 {
 	const char *old = env_get(name);
-	struct identity_var *var = find(name);
 	int ret;
 
 	/* A person's value; how letters are written does not matter */
-	if (old && !(var && is_ours(var)) && strcasecmp(old, value)) {
+	if (old && !find_ours(name) && strcasecmp(old, value)) {
 		if (precedence == ENVIRONMENT_WINS)
 			return 0;
 		if (precedence == ENVIRONMENT_WINS_SAYING_SO) {
@@ -197,39 +192,12 @@ static int set(const char *name, const char *value, enum precedence precedence)
 		       name, old, value);
 	}
 
-	ret = remember(name, value, old);
-	if (ret)
-		return ret;
-	if (!force(name, value))
+	ret = remember(name, value, old, rounds);
+	if (!ret && !force(name, value))
 		printf("identity: %s cannot be changed, the card says %s\n",
 		       name, value);
 
-	return 0;
-}
-
-static int set_text(const struct identity_record *record, u32 what,
-		    const char *name, enum precedence precedence)
-{
-	char text[IDENTITY_TEXT_LEN];
-
-	if (!identity_text(record, what, text))
-		return 0;
-
-	return set(name, text, precedence);
-}
-
-static int set_mac(const struct identity_record *record, u32 index,
-		   enum precedence precedence)
-{
-	char name[sizeof("eth4294967295addr")];
-	char mac[IDENTITY_MAC_LEN];
-
-	if (index)
-		snprintf(name, sizeof(name), "eth%uaddr", index);
-	else
-		strcpy(name, "ethaddr");
-
-	return set(name, identity_mac(record, index, mac, NULL), precedence);
+	return ret;
 }
 
 #ifndef IDENTITY_HAVE_ALIAS_HIGHEST_ID
@@ -267,44 +235,6 @@ int identity_interfaces(void)
 	return count;
 }
 
-static int set_macs(const struct identity_record *record,
-		    enum precedence precedence)
-{
-	int count = identity_interfaces();
-	u32 index, number;
-	int ret = 0;
-
-	for (index = 0; !ret && index < count; index++)
-		ret = set_mac(record, index, precedence);
-	for (number = 0; !ret; number++) {
-		if (identity_record_assigned(record, number, &index) != IDENTITY_OK)
-			break;
-		if (index >= count)
-			ret = set_mac(record, index, precedence);
-	}
-
-	return ret;
-}
-
-static int set_variables(const struct identity_record *record)
-{
-	char name[sizeof(VAR_PREFIX) + IDENTITY_TEXT_LEN] = VAR_PREFIX;
-	char value[IDENTITY_VALUE_LEN];
-	u32 number;
-	int ret = 0;
-
-	for (number = 0; !ret; number++) {
-		if (identity_record_variable(record, number,
-					     name + strlen(VAR_PREFIX),
-					     IDENTITY_TEXT_LEN, value,
-					     sizeof(value)) != IDENTITY_OK)
-			break;
-		ret = set(name, value, CARD_WINS);
-	}
-
-	return ret;
-}
-
 /* Removes what looks like an identity and is none: from a saved environment, say */
 static void remove_strangers(void)
 {
@@ -312,7 +242,7 @@ static void remove_strangers(void)
 	int i = 0;
 
 	while ((i = hmatch_r(PREFIX, i, &entry, &env_htab))) {
-		if (find(entry->key))
+		if (*find(entry->key))
 			continue;
 		printf("identity: %s=%s from the environment is not from the card, removed\n",
 		       entry->key, entry->data);
@@ -320,74 +250,60 @@ static void remove_strangers(void)
 	}
 }
 
-static int set_texts(const struct identity_record *record)
+static int set_value(void *to, const struct identity_value *value)
 {
-	char name[sizeof(PREFIX) + sizeof(identity_texts[0].name)];
-	char *dash;
-	int ret = 0, i;
-
-	for (i = 0; !ret && i < IDENTITY_TEXTS; i++) {
-		snprintf(name, sizeof(name), PREFIX "%s",
-			 identity_texts[i].name);
-		/* A shell's variable has none */
-		dash = strchr(name, '-');
-		if (dash)
-			*dash = '_';
-		ret = set_text(record, identity_texts[i].what, name, CARD_WINS);
-	}
-
-	return ret;
-}
-
-static int set_all(const struct identity_card *card)
-{
-	const struct identity_record *record = &card->record;
-	enum precedence precedence;
-	int ret;
-
-	precedence = IS_ENABLED(CONFIG_IDENTITY_OVERRIDE_ENV) ?
+	enum precedence precedence = IS_ENABLED(CONFIG_IDENTITY_OVERRIDE_ENV) ?
 		CARD_WINS : ENVIRONMENT_WINS_SAYING_SO;
+	char name[sizeof(PREFIX "var_") + IDENTITY_TEXT_LEN];
+	char *dash;
+	int ret = 0;
 
-	ret = set_texts(record);
-	if (!ret)
-		ret = set_text(record, IDENTITY_TEXT_SERIAL, SERIAL,
-			       ENVIRONMENT_WINS);
-	if (!ret)
-		ret = set_text(record, IDENTITY_TEXT_UUID, "pxeuuid",
-			       precedence);
-	if (!ret)
-		ret = set_macs(record, precedence);
-	if (!ret)
-		ret = set_variables(record);
+	switch (value->what) {
+	case IDENTITY_VALUE_MAC:
+		return set(value->name, value->text, precedence);
+	case IDENTITY_TEXT_SERIAL:
+		ret = set(SERIAL, value->text, ENVIRONMENT_WINS);
+		break;
+	case IDENTITY_TEXT_UUID:
+		ret = set("pxeuuid", value->text, precedence);
+		break;
+	}
+	snprintf(name, sizeof(name), PREFIX "%s%s",
+		 value->what == IDENTITY_VALUE_VARIABLE ? "var_" : "",
+		 value->name);
+	/* A shell's variable has none, and neither has a key */
+	dash = strchr(name, '-');
+	if (dash)
+		*dash = '_';
 
-	return ret;
+	return ret ?: set(name, value->text, CARD_WINS);
 }
 
 static int set_state(int state)
 {
-	char name[IDENTITY_STATE_LEN];
+	const char *name = identity_state(state);
 
 	/* Also counts as a change for code that asks env_get_id() */
-	env_set(STATE, identity_state(state, name));
+	env_set(STATE, name);
 
-	return remember(STATE, name, NULL);
+	return remember(STATE, name, NULL, 0);
 }
 
 int identity_env_apply(const struct identity_card *card)
 {
-	struct identity_var *var, *next;
+	struct identity_var **link = &vars;
 	int ret = 0;
 
 	remove_strangers();
 
 	if (identity_usable(card->state)) {
-		list_for_each_entry(var, &identity_vars, list)
-			var->current = false;
-		ret = set_all(card);
-		list_for_each_entry_safe(var, next, &identity_vars, list) {
-			if (!var->current && strcmp(var->name, STATE) &&
-			    strcmp(var->name, BOOTCMD))
-				take_back(var);
+		rounds++;
+		ret = identity_each(&card->record, set_value, NULL);
+		while (*link) {
+			if ((*link)->round && (*link)->round != rounds)
+				take_back(link);
+			else
+				link = &(*link)->next;
 		}
 	}
 
@@ -396,7 +312,7 @@ int identity_env_apply(const struct identity_card *card)
 
 int identity_env_set(const char *name, const char *value)
 {
-	int ret = remember(name, value, env_get(name));
+	int ret = remember(name, value, env_get(name), 0);
 
 	if (!ret)
 		force(name, value);
@@ -415,8 +331,9 @@ static void exchange(void)
 	struct env_entry *entry;
 	char *data;
 
-	list_for_each_entry(var, &identity_vars, list) {
-		if (!var->original || !(var->exchanged || is_ours(var)))
+	for (var = vars; var; var = var->next) {
+		if (!var->original ||
+		    !(var->exchanged || find_ours(var->name)))
 			continue;
 		entry = lookup(var->name);
 		if (!entry)
@@ -438,11 +355,11 @@ static bool is_left_out(const char *pair)
 	struct identity_var *var;
 	size_t len;
 
-	list_for_each_entry(var, &identity_vars, list) {
+	for (var = vars; var; var = var->next) {
 		len = strlen(var->name);
 		if (!strncmp(pair, var->name, len) && pair[len] == '=')
 			return !pair[len + 1] ||
-			       (!var->original && is_ours(var));
+			       (!var->original && find_ours(var->name));
 	}
 
 	return false;

@@ -4,104 +4,116 @@
  */
 
 #include <identity_compat.h>
+#include <fdt_support.h>
 #include <identity_board.h>
 #include <identity_hooks.h>
 #include <malloc.h>
 #include <net.h>
+#include <vsprintf.h>
 #include <linux/string.h>
 
-static int set_texts(void *blob, int node, const struct identity_record *record)
-{
-	const struct identity_name *name = identity_texts;
-	char text[IDENTITY_TEXT_LEN];
-	int ret = 0;
-
-	for (; !ret && name < identity_texts + IDENTITY_TEXTS; name++) {
-		if (identity_text(record, name->what, text))
-			ret = fdt_setprop_string(blob, node, name->name, text);
-	}
-
-	return ret;
-}
-
-/* The addresses of ethernet0, ethernet1 … as texts */
-static int set_macs(void *blob, int node, const struct identity_record *record)
-{
-	int count = identity_interfaces();
-	char mac[IDENTITY_MAC_LEN];
-	int ret = 0, i;
-
-	for (i = 0; !ret && i < count; i++)
-		ret = fdt_appendprop_string(blob, node, "mac-addresses",
-					    identity_mac(record, i, mac, NULL));
-
-	return ret;
-}
-
-/*
- * All variables in one property, each "key=value". As properties of their own
- * they could be called "phandle" or "compatible", and mean something else.
+/**
+ * struct identity_node - /chosen/identity while it is being filled
+ *
+ * @blob: The device tree
+ * @node: Offset of the node
+ * @ret: 0, or why something could not be set: nothing else is then
+ * @interfaces: How many addresses there are to be
+ * @variables: Behind the addresses of ethernet0, ethernet1 …, each with its
+ *	NUL, all variables: "key=value" and a NUL. As properties of their own they
+ *	could be called "phandle" or "compatible", and mean something else.
+ * @end: Behind the last one
  */
-static int set_variables(void *blob, int node,
-			 const struct identity_record *record)
+struct identity_node {
+	void *blob;
+	int node;
+	int ret;
+	u32 interfaces;
+	char *variables;
+	char *end;
+};
+
+static void set(struct identity_node *node, const char *name, const void *value,
+		int len)
 {
-	char text[IDENTITY_TEXT_LEN + IDENTITY_VALUE_LEN];
-	char value[IDENTITY_VALUE_LEN];
-	int ret = 0;
-	u32 number;
-
-	for (number = 0; !ret; number++) {
-		if (identity_record_variable(record, number, text,
-					     IDENTITY_TEXT_LEN, value,
-					     sizeof(value)) != IDENTITY_OK)
-			break;
-		strcat(text, "=");
-		strcat(text, value);
-		ret = fdt_appendprop_string(blob, node, "variables", text);
-	}
-
-	return ret;
+	if (!node->ret)
+		node->ret = fdt_setprop(node->blob, node->node, name, value, len);
 }
 
-static int set_record(void *blob, int node, const struct identity_record *record)
+static void set_number(struct identity_node *node, const char *name, u32 number)
 {
-	int ret;
+	fdt32_t value = cpu_to_fdt32(number);
 
-	ret = set_texts(blob, node, record);
-	if (!ret)
-		ret = fdt_setprop_u32(blob, node, "generation",
-				      record->generation);
-	if (!ret)
-		ret = fdt_setprop_u32(blob, node, "lba", record->lba);
-	if (!ret)
-		ret = set_macs(blob, node, record);
-	if (!ret)
-		ret = set_variables(blob, node, record);
+	set(node, name, &value, sizeof(value));
+}
 
-	return ret;
+static void set_text(struct identity_node *node, const char *name,
+		     const char *text)
+{
+	set(node, name, text, strlen(text) + 1);
+}
+
+static int set_value(void *to, const struct identity_value *value)
+{
+	struct identity_node *node = to;
+
+	if (value->what == IDENTITY_VALUE_VARIABLE) {
+		node->end += sprintf(node->end, "%s=%s", value->name,
+				     value->text) + 1;
+	} else if (value->what != IDENTITY_VALUE_MAC) {
+		set_text(node, value->name, value->text);
+	} else if (value->index < node->interfaces) {
+		strcpy(node->end, value->text);
+		node->end += IDENTITY_MAC_LEN;
+		node->variables = node->end;
+	}
+
+	return node->ret;
+}
+
+static void set_record(struct identity_node *node,
+		       const struct identity_record *record)
+{
+	char *macs;
+
+	node->interfaces = identity_interfaces();
+	/* The variables are shorter than the record that holds them */
+	macs = malloc(node->interfaces * IDENTITY_MAC_LEN + sizeof(*record));
+	if (!macs) {
+		node->ret = -FDT_ERR_NOSPACE;
+		return;
+	}
+	node->variables = macs;
+	node->end = macs;
+	identity_each(record, set_value, node);
+	set(node, "mac-addresses", macs, node->variables - macs);
+	if (node->end > node->variables)
+		set(node, "variables", node->variables,
+		    node->end - node->variables);
+	set_number(node, "generation", record->generation);
+	set_number(node, "lba", record->lba);
+	free(macs);
 }
 
 static int set_identity(void *blob, int chosen, const struct identity_card *card)
 {
 	const char *board = identity_board_serial();
-	char state[IDENTITY_STATE_LEN];
-	int node, ret;
+	struct identity_node node = { .blob = blob };
 
-	node = fdt_add_subnode(blob, chosen, "identity");
-	if (node < 0)
-		return node;
+	node.node = fdt_add_subnode(blob, chosen, "identity");
+	if (node.node < 0)
+		return node.node;
 
-	ret = fdt_setprop_string(blob, node, "state",
-				 identity_state(card->state, state));
+	set_text(&node, "state", identity_state(card->state));
 	/* The text that "identity bind" binds to is the one that is compared */
-	if (!ret && board)
-		ret = fdt_setprop_string(blob, node, "board-serial", board);
-	if (!ret && identity_usable(card->state))
-		ret = set_record(blob, node, &card->record);
-	if (ret)
-		fdt_del_node(blob, fdt_path_offset(blob, "/chosen/identity"));
+	if (board)
+		set_text(&node, "board-serial", board);
+	if (identity_usable(card->state))
+		set_record(&node, &card->record);
+	if (node.ret)
+		fdt_del_node(blob, node.node);
 
-	return ret;
+	return node.ret;
 }
 
 static bool has_ethernet_alias(const void *blob)
@@ -226,9 +238,7 @@ static int fix(void *blob, const struct identity_card *card)
 {
 	int chosen, ret;
 
-	chosen = fdt_subnode_offset(blob, 0, "chosen");
-	if (chosen == -FDT_ERR_NOTFOUND)
-		chosen = fdt_add_subnode(blob, 0, "chosen");
+	chosen = fdt_find_or_add_subnode(blob, 0, "chosen");
 	if (chosen < 0)
 		return chosen;
 

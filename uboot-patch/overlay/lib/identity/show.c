@@ -5,42 +5,25 @@
 
 #include <identity_compat.h>
 #include <identity_board.h>
+#include <malloc.h>
+#include <mmc.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
 
-static void print_mac(const struct identity_record *record, u32 index)
+static int print_value(void *to, const struct identity_value *value)
 {
-	char mac[IDENTITY_MAC_LEN];
-	bool assigned;
+	char name[IDENTITY_TEXT_LEN + 1];
+	const char *format = "%s";
 
-	identity_mac(record, index, mac, &assigned);
-	printf("mac %-8u%s%s\n", index, mac, assigned ? " (assigned)" : "");
-}
+	if (value->what == IDENTITY_VALUE_VARIABLE)
+		format = "%s=";
+	snprintf(name, sizeof(name), format, value->name);
+	if (value->what == IDENTITY_VALUE_MAC)
+		snprintf(name, sizeof(name), "mac %u", value->index);
+	printf("%-12s%s%s\n", name, value->text,
+	       value->assigned ? " (assigned)" : "");
 
-static void print_macs(const struct identity_record *record)
-{
-	u32 index, number, count = identity_interfaces();
-
-	for (index = 0; index < count; index++)
-		print_mac(record, index);
-	for (number = 0; identity_record_assigned(record, number, &index) ==
-			 IDENTITY_OK; number++) {
-		if (index >= count)
-			print_mac(record, index);
-	}
-}
-
-static void print_variables(const struct identity_record *record)
-{
-	char key[IDENTITY_TEXT_LEN], value[IDENTITY_VALUE_LEN];
-	u32 number;
-
-	for (number = 0; identity_record_variable(record, number, key,
-						  sizeof(key), value,
-						  sizeof(value)) == IDENTITY_OK;
-	     number++)
-		printf("%s=%-*s%s\n", key, max(11 - (int)strlen(key), 0), "",
-		       value);
+	return 0;
 }
 
 /* Whether there is one identity to show, even if the board may not use it */
@@ -69,10 +52,8 @@ static const char *condition_name(u32 condition)
 
 static void print_state(const struct identity_card *card)
 {
-	char state[IDENTITY_STATE_LEN];
-
-	printf("card        mmc %d\n", card->devnum);
-	printf("state       %s\n", identity_state(card->state, state));
+	printf("card        mmc %d\n"
+	       "state       %s\n", card->devnum, identity_state(card->state));
 	if (card->state != IDENTITY_VALID) {
 		printf("            ");
 		identity_print_advice(card);
@@ -101,42 +82,42 @@ static void print_bindings(const struct identity_record *record)
 		printf("bound to    nothing; a copy on another card looks the same\n");
 }
 
-/* The same order and names as "identity read" on a workstation */
-static void print_record(const struct identity_record *record)
+static struct identity_card *read_card(int devnum)
 {
-	char text[IDENTITY_TEXT_LEN];
-	int i;
+	struct identity_card *card = identity_card_read(devnum);
 
-	for (i = 0; i < IDENTITY_TEXTS; i++) {
-		/* The last text is behind the addresses */
-		if (i == IDENTITY_TEXTS - 1)
-			print_macs(record);
-		if (identity_text(record, identity_texts[i].what, text))
-			printf("%-12s%s\n", identity_texts[i].name, text);
-	}
-	print_variables(record);
-	printf("generation  %u\n", record->generation);
-	printf("lba         %u\n", record->lba);
+	if (!card)
+		printf("identity: no memory\n");
+
+	return card;
 }
 
-bool identity_show(const struct identity_card *card)
+int identity_show(int devnum)
 {
+	struct identity_card *card = read_card(devnum);
+	int ret = CMD_RET_FAILURE;
+
+	if (!card)
+		return ret;
 	print_state(card);
-	if (!has_record(card->state))
-		return false;
-	print_record(&card->record);
+	if (has_record(card->state)) {
+		identity_each(&card->record, print_value, NULL);
+		printf("generation  %u\n"
+		       "lba         %u\n", card->record.generation,
+		       card->record.lba);
+		if (identity_usable(card->state))
+			ret = CMD_RET_SUCCESS;
+	}
+	free(card);
 
-	return true;
+	return ret;
 }
 
-void identity_show_copies(const struct identity_card *card)
+static void print_copies(const struct identity_card *card)
 {
 	struct identity_seen seen;
 	u32 number;
 
-	print_state(card);
-	if (has_record(card->state))
-		print_bindings(&card->record);
 	for (number = 0; identity_search_seen(&card->search, number, &seen,
 					      sizeof(seen)) == IDENTITY_OK;
 	     number++) {
@@ -147,16 +128,51 @@ void identity_show_copies(const struct identity_card *card)
 	}
 }
 
-void identity_show_line(const struct identity_card *card)
+int identity_show_copies(int devnum)
+{
+	struct identity_card *card = read_card(devnum);
+	int ret = CMD_RET_FAILURE;
+
+	if (!card)
+		return ret;
+	print_state(card);
+	if (has_record(card->state))
+		print_bindings(&card->record);
+	print_copies(card);
+	if (card->state == IDENTITY_VALID)
+		ret = CMD_RET_SUCCESS;
+	free(card);
+
+	return ret;
+}
+
+static void print_line(const struct identity_card *card)
 {
 	char uuid[IDENTITY_TEXT_LEN], profile[IDENTITY_TEXT_LEN];
-	char state[IDENTITY_STATE_LEN];
 
-	printf("mmc %d: %s", card->devnum, identity_state(card->state, state));
+	printf("mmc %d: %s", card->devnum, identity_state(card->state));
 	if (identity_usable(card->state)) {
 		identity_text(&card->record, IDENTITY_TEXT_PROFILE, profile);
 		identity_text(&card->record, IDENTITY_TEXT_UUID, uuid);
 		printf(", %s %s, LBA %u", profile, uuid, card->record.lba);
 	}
 	printf("\n");
+}
+
+int identity_show_all(void)
+{
+	struct identity_card *card;
+	int devnum, ret = CMD_RET_FAILURE;
+
+	for (devnum = 0; devnum < get_mmc_num(); devnum++) {
+		card = read_card(devnum);
+		if (!card)
+			return CMD_RET_FAILURE;
+		print_line(card);
+		if (identity_usable(card->state))
+			ret = CMD_RET_SUCCESS;
+		free(card);
+	}
+
+	return ret;
 }

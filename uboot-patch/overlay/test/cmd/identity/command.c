@@ -7,6 +7,7 @@
 #include <command.h>
 #include <dm.h>
 #include <env.h>
+#include <errno.h>
 #include <identity_board.h>
 #include <mmc.h>
 #include <asm/unaligned.h>
@@ -56,6 +57,23 @@ static int test_states(struct unit_test_state *uts)
 	ut_assertok(check_verify(uts, "conflict", false));
 	ut_asserteq(1, run_command("identity read", 0));
 	console_record_reset();
+
+	return 0;
+}
+
+/* Every reader calls a state the same, and what is no state has a name as well */
+static int test_names(struct unit_test_state *uts)
+{
+	char name[16];
+	int state;
+
+	for (state = IDENTITY_BLANK; state <= IDENTITY_UNREADABLE; state++) {
+		ut_asserteq(IDENTITY_OK,
+			    identity_state_name(state, name, sizeof(name)));
+		ut_asserteq_str(name, identity_state(state));
+	}
+	ut_asserteq_str("unknown", identity_state(IDENTITY_BAD_SIZE));
+	ut_asserteq_str("unknown", identity_state(-EIO));
 
 	return 0;
 }
@@ -351,6 +369,7 @@ static int test_list(struct unit_test_state *uts)
 }
 
 IDENTITY_TEST(states);
+IDENTITY_TEST(names);
 IDENTITY_TEST(other_identity);
 IDENTITY_TEST(one_copy);
 IDENTITY_TEST(hint);
