@@ -8,9 +8,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::label::Size;
 
 mod cards;
+mod list;
 
 use cards::{SCAN_EXAMPLES, SHOW_EXAMPLES, STAMP_EXAMPLES};
 pub use cards::{ScanArgs, ShowArgs, StampArgs};
+use list::{REMOVE_EXAMPLES, RENAME_EXAMPLES};
+pub use list::{RemoveArgs, RenameArgs};
 
 /// A lab of boards as text files under git: who each board is, what it boots, and the servers' files that follow from it.
 #[derive(Debug, Parser)]
@@ -46,6 +49,12 @@ pub enum Verb {
     /// Add boards to boards.csv from a file of another program: CSV, dnsmasq, Ansible, or cards
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
+    /// Give a board another hostname; it stays the same board
+    #[command(after_help = RENAME_EXAMPLES)]
+    Rename(RenameArgs),
+    /// Take boards out of boards.csv, and name the cards that have their identities
+    #[command(after_help = REMOVE_EXAMPLES)]
+    Remove(RemoveArgs),
     /// Bring the lines of boards.csv in order, by hostname; each keeps its bytes
     #[command(after_help = "Examples:\n  identity-lab sort\n  identity-lab sort --lab desk")]
     Sort,
@@ -299,6 +308,9 @@ pub struct ExportArgs {
     /// Write nothing; end with 5 if FILE is not up to date
     #[arg(long, value_name = "FILE")]
     pub check: Option<PathBuf>,
+    /// The page of the list alone, the same for the same list
+    #[arg(long)]
+    pub no_journal: bool,
 }
 
 /// What `export` can print.

@@ -7,10 +7,11 @@ use identity_ui::{Result, lines};
 
 use crate::ansible_groups::group_clash;
 use crate::boards::{Board, SSH_KEY, is_address};
-use crate::journal::{CardSeen, Database, Event, Kind};
+use crate::carriers::{named, standing};
+use crate::journal::{CardSeen, Database, Event};
 use crate::lab::{BOARDS_CSV, LAB_TOML, Lab};
 use crate::place::Place;
-use crate::scan::{Held, difference};
+use crate::scan::{Held, difference, doubled};
 use crate::ssh_key::of_cell;
 
 /// One thing that is wrong.
@@ -102,22 +103,27 @@ fn address(lab: &Lab, board: &Board) -> Option<Finding> {
 }
 
 /// What is wrong with cards as they were seen last: one whose identity is not in the lab or differs from it, one identity on
-/// two cards.
+/// two cards; and a board with the identity of one that was removed.
 ///
 /// # Errors
 /// Exit 7 if the database fails.
 pub fn check_cards(lab: &Lab, database: &mut Database) -> Result<Vec<Finding>> {
     let boards: HashMap<_, _> = lab.boards.all.iter().map(|board| (board.uuid.to_string(), board)).collect();
+    let removed = database.removed()?;
     let mut findings = Vec::new();
+    if !removed.is_empty() {
+        findings.extend(lab.boards.all.iter().filter_map(|board| reused(board, &removed)));
+    }
+    let known = Known { lab, boards: &boards, removed: &removed };
     let mut group: Vec<CardSeen> = Vec::new();
     for card in database.cards()?.into_iter().filter(|card| card.uuid.is_some()) {
         if group.first().is_some_and(|first| first.uuid != card.uuid) {
-            check_group(lab, &boards, &group, database, &mut findings)?;
+            check_group(known, &group, database, &mut findings)?;
             group.clear();
         }
         group.push(card);
     }
-    check_group(lab, &boards, &group, database, &mut findings)?;
+    check_group(known, &group, database, &mut findings)?;
     for (uuid, given) in database.given_twice()? {
         findings.extend(boards.get(&uuid).map(|board| given_twice(board, &given)));
     }
@@ -142,43 +148,74 @@ fn given_twice(board: &Board, given: &[Event]) -> Finding {
     Finding { place: board.place("uuid"), what }
 }
 
+/// That a card has the identity of a board that is not in the list any more, and what to do.
+fn of_removed(removed: &Event) -> String {
+    let name = lines::escaped(removed.hostname.as_deref().unwrap_or_default());
+    format!(
+        "; it was {name}'s, which was removed at {}: erase the card and scan it, or say by `identity-lab remove --lost {name}` that \
+         it is lost",
+        removed.at
+    )
+}
+
+/// A board with the identity of another one that was removed: what boots from the other one's card passes for it.
+fn reused(board: &Board, removed: &HashMap<String, Event>) -> Option<Finding> {
+    let removed = removed.get(&board.uuid.to_string())?;
+    let name = removed.hostname.as_deref().filter(|name| *name != board.hostname)?;
+    let what = format!(
+        "uuid: {} has the identity of {}, which was removed at {}: a new board gets one of its own; if it is the same board, call it \
+         {1} here, and then `identity-lab rename {1} {0}`",
+        board.hostname,
+        lines::escaped(name),
+        removed.at
+    );
+    Some(Finding { place: board.place("uuid"), what })
+}
+
+/// What cards are held against.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    lab: &'a Lab,
+    /// By UUID.
+    boards: &'a HashMap<String, &'a Board>,
+    /// Boards that are not in the list any more, by UUID.
+    removed: &'a HashMap<String, Event>,
+}
+
 /// Cards that all had the same identity when they were seen last.
 fn check_group(
-    lab: &Lab,
-    boards: &HashMap<String, &Board>,
+    Known { lab, boards, removed }: Known,
     cards: &[CardSeen],
     database: &mut Database,
     findings: &mut Vec<Finding>,
 ) -> Result<()> {
-    let Some(uuid) = cards.first().and_then(|card| card.uuid.as_ref()) else { return Ok(()) };
-    let mut cards: Vec<_> = cards.iter().collect();
-    if cards.len() > 1 {
-        // An identity that was given to another card on purpose has left those that had it before.
-        let given = database.events_of(uuid, &[Kind::Stamped], 1)?.pop();
-        cards.retain(|card| given.as_ref().is_none_or(|given| card.event >= given.id));
-    }
-    // What was seen without a CID may be any of them, and counts as long as nothing was seen later.
-    let newest = cards.iter().map(|card| card.event.as_str()).max().unwrap_or_default().to_owned();
-    cards.retain(|card| card.has_cid() || card.event == newest);
-    let seen = |card: &CardSeen| {
-        let which = if card.has_cid() { format!("card {}", card.card) } else { "its card".to_owned() };
-        format!("{which} ({} on {}, {})", card.kind, card.host, card.at)
-    };
-    let board = boards.get(uuid);
+    let Some(uuid) = cards.first().and_then(|card| card.uuid.clone()) else { return Ok(()) };
+    let board = boards.get(&uuid);
     let line = |column: &str| match board {
         Some(board) => board.place(column),
         None => Place::line(&lab.dir.join(BOARDS_CSV), 1),
     };
+    let is_alone = cards.len() == 1 && board.is_some();
+    // Of a million boards with a card each, nothing more is asked.
+    let cards = if is_alone { cards.to_vec() } else { standing(database, &uuid, cards.to_vec())? };
+    let (seconds, cards): (Vec<_>, Vec<_>) = cards.iter().partition(|card| card.is_second());
+    if !seconds.is_empty()
+        && let Some(double) = database.double(&uuid)?
+    {
+        let what = format!("uuid: {}", doubled(board.copied(), &double));
+        findings.push(Finding { place: line("uuid"), what });
+    }
     let known: Vec<_> = cards.iter().filter(|card| card.has_cid()).collect();
     if let [_, _, ..] = known[..] {
-        let shown: Vec<_> = known.iter().map(|card| seen(card)).collect();
+        let shown: Vec<_> = known.iter().map(|card| named(card)).collect();
         let what = format!("uuid: {uuid} is on several cards, one is a copy: {}", shown.join(", "));
         findings.push(Finding { place: line("uuid"), what });
     }
     for card in cards {
         let what = match board {
             None => {
-                let what = format!("uuid: no board has {uuid}, which {} has", seen(card));
+                let was = removed.get(&uuid).map_or_else(String::new, of_removed);
+                let what = format!("uuid: no board has {uuid}, which {} has{was}", named(card));
                 Some(("uuid".to_owned(), what))
             }
             Some(board) => {
@@ -187,7 +224,7 @@ fn check_group(
                     hostname: card.hostname.as_deref(),
                     fields: card.fields.as_deref(),
                 };
-                difference(board, held).map(|(column, what)| (column, format!("{what}: {}", seen(card))))
+                difference(board, held).map(|(column, what)| (column, format!("{what}: {}", named(card))))
             }
         };
         findings.extend(what.map(|(column, what)| Finding { place: line(&column), what }));

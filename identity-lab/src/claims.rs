@@ -41,6 +41,8 @@ pub struct Known {
     pub done: Option<Event>,
     /// The claim of another program.
     claimed: Option<Claimed>,
+    /// That two cards had its identity at once, unless it is settled which is its card.
+    pub double: Option<Event>,
     /// Whether another program of this host writes its card now.
     pub is_busy: bool,
 }
@@ -97,13 +99,14 @@ impl Claims {
             let claimed = database.as_mut().and_then(|database| database.claimed(&uuid).ok().flatten());
             let done = self.done(database.as_mut(), &here, &uuid);
             let is_busy = done.as_ref().is_some_and(may_have) && self.is_busy(&uuid);
-            known.push(Known { done, claimed, is_busy });
+            let double = database.as_mut().and_then(|database| database.double(&uuid).ok().flatten());
+            known.push(Known { done, claimed, double, is_busy });
         }
         Ok(known)
     }
 
     /// Whether a program of this host writes this board's card.
-    fn is_busy(&self, uuid: &str) -> bool {
+    pub fn is_busy(&self, uuid: &str) -> bool {
         self.here.as_ref().is_some_and(|here| matches!(Lock::take(&here.join(uuid)), Ok(None)))
     }
 
@@ -179,14 +182,13 @@ impl Claims {
         self.release(claim);
     }
 
-    /// The event that says that an identity is on its card, unless that was erased since; or that its card was begun last, and
+    /// The event that says that an identity is on its card, unless that was erased or replaced since; or that its card was begun last, and
     /// nothing came of it that was noted.
     fn done(&self, database: Option<&mut Database>, here: &[Event], uuid: &str) -> Option<Event> {
-        let given = [Kind::Stamped, Kind::Flashed, Kind::Erased];
         let noted = database.map_or_else(Vec::new, |database| {
-            let mut events = database.events_of(uuid, &given, 8).unwrap_or_default();
+            let mut events = database.events_of(uuid, &Kind::GIVEN, 8).unwrap_or_default();
             // However often it was seen since.
-            events.extend(database.events_of(uuid, &[Kind::Scanned, Kind::Bound], 1).unwrap_or_default());
+            events.extend(database.events_of(uuid, &Kind::READ, 1).unwrap_or_default());
             events
         });
         let mine = || here.iter().filter(|event| event.uuid.as_deref() == Some(uuid));
@@ -195,13 +197,11 @@ impl Claims {
         let is_standing = |event: &&Event| event.kind != WITHDRAWN && !withdrawn.contains(&event.id);
         let mut events: Vec<Event> = mine().filter(is_standing).cloned().chain(noted).collect();
         events.sort_by(|one, other| other.id.cmp(&one.id));
-        let since: Vec<_> =
-            events.into_iter().take_while(|event| event.kind != Kind::Erased.name()).collect();
+        let since: Vec<_> = events.into_iter().take_while(|event| !event.is_end()).collect();
         let flashed = since.iter().find(|event| event.kind == Kind::Flashed.name());
         let first = since.first()?;
-        let seen = [Kind::Scanned, Kind::Bound].map(Kind::name);
         // That it was written says more than that it was seen; but what was seen whole is no longer in doubt.
-        let given = since.iter().find(|event| !seen.contains(&&*event.kind));
+        let given = since.iter().find(|event| !Kind::is_in(&event.kind, &Kind::READ));
         let given = given.filter(|given| !may_have(given) || may_have(first)).unwrap_or(first);
         // Of a board that is to get an image, too, it counts that it got one; what it has is what it got last.
         let is_flashed = self.flashes && !may_have(given) && flashed.is_some();

@@ -8,9 +8,11 @@ use crate::lab::Lab;
 mod dhcp;
 mod html;
 mod inventory;
+mod known;
 mod known_hosts;
 mod lab_controllers;
 
+pub use known::Known;
 pub use lab_controllers::{LAVA_END, lava, lava_name};
 
 /// What the first line says, in the format's own comment.
@@ -56,11 +58,11 @@ impl From<String> for Export {
     }
 }
 
-/// Makes a file.
+/// Makes a file; `known` is what the journal knows, for the page.
 ///
 /// # Errors
 /// Exit 4 if a file of the lab that it needs cannot be read or lacks something; 6 if two names clash in the format.
-pub fn export(lab: &Lab, kind: Kind) -> Result<Export> {
+pub fn export(lab: &Lab, kind: Kind, known: Option<&Known>) -> Result<Export> {
     // The page shows what clashes.
     if kind != Kind::Html {
         lab.boards.check_clashes()?;
@@ -75,7 +77,7 @@ pub fn export(lab: &Lab, kind: Kind) -> Result<Export> {
         Kind::SshKnownHosts => known_hosts::known_hosts(lab),
         Kind::Csv => Ok(inventory::csv(lab).into()),
         Kind::Json => Ok(inventory::json(lab).into()),
-        Kind::Html => Ok(html::html(lab)),
+        Kind::Html => Ok(html::html(lab, known)),
     }
 }
 

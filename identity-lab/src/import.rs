@@ -5,12 +5,11 @@
 //! ```text
 //! format (which is it?) ──▶ csv, dnsmasq, ansible, cards ──▶ Found ──▶ merge (with boards.csv) ──▶ its new text
 //!                                        json (with positions) ──┘
+//! fault (what stands in the way: each has its place, and all are told at once)
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-
-use identity_ui::Result;
 
 use crate::boards;
 use crate::boards::is_address;
@@ -20,10 +19,12 @@ pub mod ansible;
 pub mod cards;
 pub mod csv;
 pub mod dnsmasq;
+mod fault;
 mod format;
 mod json;
 mod merge;
 
+pub use fault::{Fault, failure};
 pub use format::Format;
 pub use merge::{ChangedCell, Merged, Settings, Updated, merge};
 
@@ -100,6 +101,8 @@ pub struct Incoming {
     pub values: BTreeMap<String, Value>,
     /// The byte of the text where the board begins.
     pub at: usize,
+    /// What is wrong with it, with the column where that is known.
+    wrong: Vec<(Option<String>, Fault)>,
 }
 
 impl Incoming {
@@ -108,24 +111,51 @@ impl Incoming {
         Self { at, ..Self::default() }
     }
 
-    /// Takes a value; an empty one says nothing.
-    ///
-    /// # Errors
-    /// Exit 4 with its place if `boards.csv` does not take it.
-    fn set(&mut self, input: &Input<'_>, column: &str, called: &str, text: &str, at: usize) -> Result<()> {
+    /// Takes a value; an empty one says nothing. What `boards.csv` does not take is a fault.
+    fn set(&mut self, input: &Input<'_>, column: &str, called: &str, text: &str, at: usize) {
         if text.trim().is_empty() {
-            return Ok(());
+            return;
         }
         let unreadable =
-            |what: String| input.place(at).unreadable(format!("{}: {what}", boards::short(called)));
-        let text = boards::plain(column, text).map_err(unreadable)?;
-        if column == "hostname" && is_address(&text) {
-            return Err(unreadable(format!(
-                "resolvers take {text} for an address, or for each host itself; a board needs another name"
-            )));
+            |what: String| Fault::unreadable(input.place(at), format!("{}: {what}", boards::short(called)));
+        match boards::plain(column, text) {
+            Err(what) => self.fault(column, unreadable(what)),
+            Ok(text) if column == "hostname" && is_address(&text) => self.fault(
+                column,
+                unreadable(format!(
+                    "resolvers take {text} for an address, or for each host itself; a board needs another name"
+                )),
+            ),
+            Ok(text) => {
+                self.values.insert(column.to_owned(), Value { text, called: called.to_owned(), at });
+            }
         }
-        self.values.insert(column.to_owned(), Value { text, called: called.to_owned(), at });
-        Ok(())
+    }
+
+    /// Takes a value of JSON, if it is a text.
+    fn set_text(
+        &mut self,
+        input: &Input<'_>,
+        column: &str,
+        called: &str,
+        text: Result<Option<String>, Fault>,
+        at: usize,
+    ) {
+        match text {
+            Ok(Some(text)) => self.set(input, column, called, &text, at),
+            Ok(None) => (),
+            Err(fault) => self.fault(column, fault),
+        }
+    }
+
+    /// Notes what is wrong with its value of a column.
+    fn fault(&mut self, column: &str, fault: Fault) {
+        self.wrong.push((Some(column.to_owned()), fault));
+    }
+
+    /// Whether its value of a column was read, and cannot be taken.
+    fn is_wrong(&self, column: &str) -> bool {
+        self.wrong.iter().any(|(wrong, _)| wrong.as_deref() == Some(column))
     }
 
     /// The text of a value.
@@ -145,6 +175,27 @@ pub struct Found {
     pub ignored: BTreeSet<String>,
     /// Whether a board is a card, which need not have a hostname.
     pub are_cards: bool,
+    /// What is wrong where no board could be made of it.
+    pub faults: Vec<Fault>,
+}
+
+impl Found {
+    /// Everything that is wrong, in the order of the file.
+    pub fn all_faults(&self) -> Vec<Fault> {
+        let of_boards = self.boards.iter().flat_map(|board| board.wrong.iter().map(|(_, fault)| fault));
+        let mut all: Vec<_> = self.faults.iter().chain(of_boards).cloned().collect();
+        fault::sort(&mut all);
+        all
+    }
+
+    /// For tests: the file, or the first thing that is wrong.
+    #[cfg(test)]
+    fn whole(self) -> identity_ui::Result<Self> {
+        match self.all_faults().into_iter().next() {
+            Some(fault) => Err(failure(vec![fault], "")),
+            None => Ok(self),
+        }
+    }
 }
 
 /// The column of `boards.csv` that a name means, be it a usual name of other programs; `None` if it means none.
@@ -200,9 +251,10 @@ mod tests {
     fn a_value_is_taken_in_one_form_or_refused_with_its_place() {
         let input = Input::new(Path::new("x"), "a\nb c");
         let mut board = Incoming::default();
-        board.set(&input, "mac0", "MAC", " 0200.5E10.0001", 4).unwrap();
-        board.set(&input, "uuid", "uuid", "{9E3C1D40-5A37-4C8E-9F0B-6D2A81E4C7F5}", 4).unwrap();
-        board.set(&input, "ip", "ip", " ", 4).unwrap();
+        board.set(&input, "mac0", "MAC", " 0200.5E10.0001", 4);
+        board.set(&input, "uuid", "uuid", "{9E3C1D40-5A37-4C8E-9F0B-6D2A81E4C7F5}", 4);
+        board.set(&input, "ip", "ip", " ", 4);
+        assert_eq!(board.wrong, []);
         assert_eq!(board.text("mac0"), Some("02:00:5e:10:00:01"));
         assert_eq!(board.text("uuid"), Some("9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5"));
         assert_eq!(board.text("ip"), None);
@@ -215,8 +267,10 @@ mod tests {
             ("location", "a\nb", "a control character"),
             ("var.A", "b", "a variable's key"),
         ] {
-            let failure = board.set(&input, column, "N", text, 4).expect_err(text);
-            assert!(failure.to_string().contains(what), "{failure}");
+            board.set(&input, column, "N", text, 4);
+            assert!(board.is_wrong(column), "{text}");
+            let (_, fault) = board.wrong.pop().expect("a fault");
+            assert!(fault.text.contains(what), "{fault:?}");
         }
     }
 }

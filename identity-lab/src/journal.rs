@@ -53,8 +53,8 @@ impl Journal {
         if events.is_empty() {
             return Ok(());
         }
-        let to_cards = [Kind::Stamped, Kind::Flashed, Kind::Erased].map(Kind::name);
-        let given: Vec<_> = events.iter().filter(|event| to_cards.contains(&&*event.kind)).cloned().collect();
+        let is_given = |event: &&Event| Kind::is_in(&event.kind, &Kind::GIVEN);
+        let given: Vec<_> = events.iter().filter(is_given).cloned().collect();
         // Whatever fails, the rest is tried.
         let here = if given.is_empty() { Ok(()) } else { self.note_here(&given) };
         let queue = state::made(self.queue.as_deref()).and_then(|path| Queue::open(path, &self.lab));

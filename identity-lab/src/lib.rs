@@ -13,7 +13,7 @@
 //!                                                           ├──▶ serve (runs dnsmasq and nbdkit)
 //!                                                           ├──▶ readers ──▶ batch (who gets which card) ──▶ claims (once) ──▶ identity_program (writes)
 //!                                                           └──▶ scan (cards, leases) ──▶ journal (events: database, queue)
-//! ansible_groups, ssh_key (of the list, for check and export)
+//! ansible_groups, ssh_key (of the list, for check and export)    carriers (which cards have an identity, by the journal)
 //! place (file:line:column)    hostlist (names in ranges)    replace (files are replaced whole)    row (a board, shown)    state (of this host)    digest (SHA-256)    signals    markup (texts in HTML and SVG)
 //! ```
 #![forbid(unsafe_code)]
@@ -23,6 +23,7 @@ pub mod args;
 pub mod batch;
 pub mod boards;
 pub mod card_image;
+mod carriers;
 mod cells;
 pub mod check;
 mod claims;

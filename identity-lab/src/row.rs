@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::boards::Board;
 
@@ -39,6 +40,28 @@ pub struct Row {
 }
 
 impl Row {
+    /// As JSON. Of a board that is planned, and gets a new UUID when it is added, what follows from the UUID is null.
+    pub fn json(&self, board: &Board, is_planned: bool) -> Value {
+        let mut row = serde_json::to_value(self).unwrap_or_default();
+        if is_planned {
+            row["uuid"] = Value::Null;
+            row["machine_id"] = Value::Null;
+            if !has_assigned(board) {
+                row["macs"][0] = Value::Null;
+            }
+        }
+        row
+    }
+
+    /// Hostname, UUID and first address in one line, behind a verb; likewise.
+    pub fn line(&self, verb: &str, board: &Board, is_planned: bool) -> String {
+        match (is_planned, has_assigned(board)) {
+            (false, _) => format!("{verb} {}  {}  {}\n", self.hostname, self.uuid, self.macs[0]),
+            (true, true) => format!("{verb} {}  a new UUID  {}\n", self.hostname, self.macs[0]),
+            (true, false) => format!("{verb} {}  a new UUID\n", self.hostname),
+        }
+    }
+
     /// Of this board.
     pub fn of(board: &Board) -> Self {
         let others = board.macs.iter().filter(|(index, _)| *index > 0).map(|(_, mac)| mac.to_string());
@@ -58,4 +81,9 @@ impl Row {
             line: board.line,
         }
     }
+}
+
+/// Whether its first address does not follow from the UUID.
+fn has_assigned(board: &Board) -> bool {
+    board.macs.iter().any(|(index, _)| *index == 0)
 }

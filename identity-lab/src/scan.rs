@@ -6,10 +6,10 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use identity_core::Mac;
-use identity_ui::Result;
+use identity_ui::{Result, lines};
 
 use crate::boards::Board;
-use crate::journal::event;
+use crate::journal::{Event, event};
 use crate::place::Place;
 
 /// What a card says, as an event has it.
@@ -44,6 +44,25 @@ pub fn difference(board: &Board, held: Held) -> Option<(String, String)> {
                 differs(name, value(&listed, name).as_deref(), value(&fields, name).as_deref())
             })
         })
+}
+
+/// That two cards had one identity at once, in readers that show no CID: nobody can tell by a later reading which one is left.
+pub fn doubled(board: Option<&Board>, double: &Event) -> String {
+    let of = board.map_or_else(
+        || double.uuid.clone().unwrap_or_default(),
+        |board| format!("the identity of {}", board.hostname),
+    );
+    let settles = board.map_or_else(String::new, |board| {
+        format!(
+            ", then `identity-lab stamp --again {}` with the other one in the reader says that it is the board's",
+            board.hostname
+        )
+    });
+    format!(
+        "two cards had {of} at once, on {} at {}, and one is a copy: erase that one{settles}",
+        lines::escaped(&double.host),
+        double.at
+    )
 }
 
 fn parsed(fields: Option<&str>) -> BTreeMap<String, String> {

@@ -119,9 +119,14 @@ pub fn ask_line(question: &str, is_ended: &dyn Fn() -> bool) -> Result<Reply> {
     }
 }
 
+/// Whether [`show_over`] shows anything.
+pub fn can_show_over() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Shows a text over the one before it on the same line, where standard error is a terminal.
 pub fn show_over(text: &str) {
-    if io::stderr().is_terminal() {
+    if can_show_over() {
         // What is not seen is not missed.
         let _ = show(&format!("\r{text}\u{1b}[K"));
     }

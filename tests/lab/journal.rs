@@ -13,23 +13,23 @@ use serde_json::{Value, json};
 use crate::{Answer, Lab, OTHER, UUID};
 
 /// The derived address of [`UUID`]'s interface 0; a test compares it with what `list` says.
-const MAC: &str = "ea:41:68:40:f4:c0";
+pub(super) const MAC: &str = "ea:41:68:40:f4:c0";
 
 /// A database with a lab.
-struct Journal {
-    lab: Lab,
+pub(super) struct Journal {
+    pub lab: Lab,
     server: Option<Postgres>,
 }
 
 impl Journal {
     /// Two boards, and a journal in SQLite.
-    fn sqlite() -> Self {
+    pub fn sqlite() -> Self {
         Self { lab: lab(""), server: None }
     }
 
     /// The same in PostgreSQL; `None`, and the test is skipped, where that is not to be had.
     #[track_caller]
-    fn postgres() -> Option<Self> {
+    pub fn postgres() -> Option<Self> {
         if !cfg!(feature = "postgres") {
             skipped(
                 "it is compiled without --features identity-tests/postgres,sd-card-identity-lab/postgres",
@@ -46,7 +46,7 @@ impl Journal {
     }
 
     /// What a query gives, a line for each row.
-    fn query(&self, query: &str) -> String {
+    pub fn query(&self, query: &str) -> String {
         match &self.server {
             Some(server) => server.query(query),
             None => {
@@ -58,12 +58,12 @@ impl Journal {
         }
     }
 
-    fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.query("SELECT count(*) FROM identity_events").trim().parse().expect("a number")
     }
 
     /// Notes that a board has an address, until this time.
-    fn lease(&self, mac: &str, expires: u64) -> crate::Answer {
+    pub fn lease(&self, mac: &str, expires: u64) -> crate::Answer {
         self.lab.write("leases", format!("{expires} {mac} 192.168.7.130 * *\n"));
         self.lab.run(&["scan", "--leases", "leases"])
     }
@@ -82,7 +82,7 @@ fn lab(journal: &str) -> Lab {
 }
 
 /// An event of a card, as it waits in the queue.
-fn event(number: u32, kind: &str, card: &str, uuid: &str, hostname: &str) -> Value {
+pub(super) fn event(number: u32, kind: &str, card: &str, uuid: &str, hostname: &str) -> Value {
     json!({
         "id": format!("0199{number:04x}-0000-7000-8000-000000000000"), "at": "2026-11-27T03:00:00.000Z", "kind": kind,
         "uuid": uuid, "hostname": hostname, "profile": "panda", "generation": 1,
@@ -92,7 +92,7 @@ fn event(number: u32, kind: &str, card: &str, uuid: &str, hostname: &str) -> Val
 }
 
 /// Lets events wait, as a host without its journal has left them.
-fn let_wait(lab: &Lab, events: &[Value]) {
+pub(super) fn let_wait(lab: &Lab, events: &[Value]) {
     let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
     let queue = lab.queue();
     fs::create_dir_all(queue.parent().expect("a directory")).expect("room");
@@ -106,7 +106,7 @@ macro_rules! with_each_database {
             $(
                 #[test]
                 fn $name() {
-                    $test(super::Journal::sqlite());
+                    $test($crate::journal::Journal::sqlite());
                 }
             )*
         }
@@ -114,12 +114,14 @@ macro_rules! with_each_database {
             $(
                 #[test]
                 fn $name() {
-                    if let Some(journal) = super::Journal::postgres() { $test(journal) }
+                    if let Some(journal) = $crate::journal::Journal::postgres() { $test(journal) }
                 }
             )*
         }
     };
 }
+
+pub(super) use with_each_database;
 
 with_each_database! {
     a_board_that_dhcp_has_seen_is_found => super::a_board_that_dhcp_has_seen_is_found;
@@ -257,15 +259,15 @@ fn cards_that_are_not_as_the_list_says_are_found(journal: Journal) {
 
 fn tables_of_a_newer_program_are_refused(journal: Journal) {
     journal.lease(MAC, 1).exits(0);
-    journal.query("UPDATE identity_schema SET version = 3");
+    journal.query("UPDATE identity_schema SET version = 4");
     journal
         .lab
         .run(&["where", "panda-01"])
         .exits(6)
-        .says(&["its tables have version 3", "install a newer identity-lab"]);
+        .says(&["its tables have version 4", "install a newer identity-lab"]);
     // What happens meanwhile is not lost.
     journal.lease(MAC, 2).exits(0).says(&["1 event waits in ", "desk.queue"]);
-    journal.query("UPDATE identity_schema SET version = 2");
+    journal.query("UPDATE identity_schema SET version = 3");
     journal.lab.run(&["where", "panda-01"]).exits(0).says(&["1 event that waited is in the journal now"]);
     assert_eq!(journal.count(), 2);
 }
@@ -289,7 +291,12 @@ fn a_scanned_card_is_noted_and_judged(journal: Journal) {
     ]);
     // A copy beside it.
     let doubled = lab.run(&["scan", &one.path().to_string_lossy(), &copy.path().to_string_lossy()]).exits(5);
-    doubled.shows(&["has the identity of", "one is a copy"]);
+    doubled.shows(&["has the identity of", "one is a copy", "`identity-lab stamp --again panda-01`"]);
+    // Nobody can tell later which of them is seen: it stands until a person says so.
+    let both = "uuid: two cards had the identity of panda-01 at once, on ";
+    lab.run(&["check"]).exits(5).shows(&["boards.csv:2:16: ", both, "`identity-lab stamp --again panda-01`"]);
+    lab.run(&["scan", &one.path().to_string_lossy()]).exits(0);
+    lab.run(&["check"]).exits(5).shows(&[both]);
     // The list has changed; the card has not.
     lab.write("boards.csv", format!("hostname,profile,uuid,var.slot\npanda-02,panda,{OTHER},7\n"));
     lab.run(&["scan", &two.path().to_string_lossy()])
@@ -297,7 +304,7 @@ fn a_scanned_card_is_noted_and_judged(journal: Journal) {
         .shows(&["boards.csv:2:", "var.slot: the list has \"7\", the card none"]);
     let stranger = lab.run(&["scan", "--format", "json", &one.path().to_string_lossy()]).exits(5).json();
     assert_eq!((&stranger["cards"][0]["uuid"], &stranger["cards"][0]["board"]), (&json!(UUID), &Value::Null));
-    assert_eq!(journal.count(), 5);
+    assert_eq!(journal.count(), 6);
     // What is no card here.
     lab.run(&["scan", "one.img"]).exits(6).says(&["one.img is no card and no disk of this machine"]);
     lab.run(&["scan", "none"]).exits(7).says(&["cannot open none: no such file"]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The text of the file with boards added or changed. Lines, and cells of a line, that are not changed keep their bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use identity_ui::Result;
 
@@ -64,24 +64,38 @@ impl Boards {
         };
         let mut lines = Vec::new();
         for board in &self.all {
-            let line = match changes.get(&board.hostname) {
-                Some(change) => self.replaced(board, change)?,
-                None => self.raw(board),
-            };
-            lines.push((board.hostname.clone(), line));
+            lines.push(match changes.get(&board.hostname) {
+                Some(change) => {
+                    let hostname = change.cells.get("hostname").unwrap_or(&board.hostname);
+                    (hostname.clone(), self.replaced(board, change)?)
+                }
+                None => (board.hostname.clone(), self.raw(board)),
+            });
         }
         lines.extend(
             new.iter().map(|board| (board.cells.get("hostname").cloned().unwrap_or_default(), line(board))),
         );
+        Ok(self.text_of(lines))
+    }
+
+    /// The text without these boards, sorted.
+    pub fn without(&self, boards: &[&Board]) -> String {
+        let lines: BTreeSet<_> = boards.iter().map(|board| board.line).collect();
+        let left = self.all.iter().filter(|board| !lines.contains(&board.line));
+        self.text_of(left.map(|board| (board.hostname.clone(), self.raw(board))).collect())
+    }
+
+    /// The text with the same header and these lines, each with its hostname.
+    fn text_of(&self, mut lines: Vec<(String, String)>) -> String {
         // A file that is in order keeps it, and so do equal names, which others refuse.
         lines.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let body: String = lines.into_iter().map(|(_, line)| line).collect();
         let mut text = if self.source.0.has_mark { MARK.to_string() } else { String::new() };
         text += &self.source.0.text[..self.source.0.body_start];
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        Ok(text + &body)
+        text.extend(lines.into_iter().map(|(_, line)| line));
+        text
     }
 
     /// The same list with more columns at the end of its header. Only for a list without boards: a line has a cell for each

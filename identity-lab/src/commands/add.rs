@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use identity_core::{Uuid, text};
-use identity_ui::output::{json, print, say};
+use identity_core::Uuid;
+use identity_ui::output::{json, print};
 use identity_ui::{Exit, Failure, Result};
 
+use super::{check_name, say_sorted};
 use crate::args::{AddArgs, Format};
-use crate::boards::{Boards, NewBoard, is_address};
+use crate::boards::{Boards, NewBoard};
 use crate::lab::{BOARDS_CSV, Lab};
 use crate::row::Row;
 use crate::{hostlist, replace};
@@ -38,38 +39,28 @@ pub fn run(dir: &Path, args: &AddArgs) -> Result<Exit> {
     }
     let path = dir.join(BOARDS_CSV);
     let text = lab.boards.with(&new)?;
-    if !lab.boards.is_sorted() {
-        say(&format!("{} was not sorted by hostname; it is now", path.display()));
-    }
+    say_sorted(&lab);
     if !args.dry_run {
         replace::sweep(here);
         replace::replace(&path, text.as_bytes())?;
     }
     let after = Boards::parse(&path, text)?;
     let names: BTreeSet<_> = new.iter().filter_map(|board| board.cells.get("hostname")).collect();
-    let added: Vec<_> =
-        after.all.iter().filter(|board| names.contains(&board.hostname)).map(Row::of).collect();
+    let added: Vec<_> = after.all.iter().filter(|board| names.contains(&board.hostname)).collect();
+    // Each run makes other UUIDs: one that nobody gets is not shown.
+    let rows = added.iter().map(|board| (board, Row::of(board)));
     print(&match args.format {
-        Format::Json => json(&added),
+        Format::Json => json(&rows.map(|(board, row)| row.json(board, args.dry_run)).collect::<Vec<_>>()),
         Format::Text => {
             let verb = if args.dry_run { "would add" } else { "added" };
-            added
-                .iter()
-                .map(|row| format!("{verb} {}  {}  {}\n", row.hostname, row.uuid, row.macs[0]))
-                .collect()
+            rows.map(|(board, row)| row.line(verb, board, args.dry_run)).collect()
         }
     })?;
     Ok(Exit::Done)
 }
 
 fn board(name: String, profile: &str, args: &AddArgs) -> Result<NewBoard> {
-    text::check_hostname(name.as_bytes())
-        .map_err(|error| Failure::usage(format!("hostname \"{name}\" {error}")))?;
-    if is_address(&name) {
-        return Err(Failure::usage(format!(
-            "hostname \"{name}\": resolvers take it for an address, or for each host itself; use another name"
-        )));
-    }
+    check_name(&name)?;
     let mut new = NewBoard::default();
     let mut set = |column: &str, value: &str| new.cells.insert(column.to_owned(), value.to_owned());
     set("hostname", &name);

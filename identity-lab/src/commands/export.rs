@@ -8,7 +8,7 @@ use identity_ui::output::{print, say};
 use identity_ui::{Exit, Failure, Result};
 
 use crate::args::{ExportArgs, ExportFormat};
-use crate::export::{Kind, LAVA_END, MADE, export, lava, lava_name};
+use crate::export::{Kind, Known, LAVA_END, MADE, export, lava, lava_name};
 use crate::lab::Lab;
 use crate::replace;
 
@@ -23,7 +23,8 @@ pub fn run(dir: &Path, args: &ExportArgs) -> Result<Exit> {
         (Some(_), Some(_)) => {
             return Err(Failure::usage("BOARD is for `export lava`; the other formats hold all boards"));
         }
-        (Some(kind), None) => export(&lab, kind)?,
+        (Some(Kind::Html), None) => export(&lab, Kind::Html, known(&lab, args).as_ref())?,
+        (Some(kind), None) => export(&lab, kind, None)?,
     };
     files.notes.iter().for_each(|note| say(note));
     match (&args.output, &args.check) {
@@ -31,6 +32,21 @@ pub fn run(dir: &Path, args: &ExportArgs) -> Result<Exit> {
         (Some(file), _) => replace::replace(file, files.text.as_bytes()).map(|()| Exit::Done),
         (None, Some(file)) => Ok(told(stale(&[(file.clone(), files.text)]))),
     }
+}
+
+/// What the journal knows; the page is made without it, too.
+fn known(lab: &Lab, args: &ExportArgs) -> Option<Known> {
+    if args.no_journal {
+        return None;
+    }
+    let known = lab
+        .journal()
+        .open()
+        .and_then(|database| database.map(|mut database| Known::read(lab, &mut database)).transpose());
+    known.unwrap_or_else(|failure| {
+        say(&failure.and("the page has the list alone").to_string());
+        None
+    })
 }
 
 /// LAVA's: one file a board.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity-lab import`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,11 +11,14 @@ use identity_host::device::plain;
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Failure, Result, shell};
 use serde::Serialize;
+use serde_json::Value;
 use tempfile::NamedTempFile;
 
+use super::say_sorted;
 use crate::args::{Format as OutputFormat, ImportArgs, ImportFormat};
 use crate::boards::{Board, decoded, short};
-use crate::import::{ChangedCell, Format, Input, Merged, Settings, Updated, csv, merge};
+use crate::import::{ChangedCell, Format, Found, Input, Merged, Settings, Updated, csv, failure, merge};
+use crate::journal::Event;
 use crate::lab::{BOARDS_CSV, Lab};
 use crate::place::{Place, cannot, utf8};
 use crate::replace;
@@ -48,7 +51,8 @@ struct LeftOut {
 
 #[derive(Serialize)]
 struct Shown<'a> {
-    added: Vec<Row>,
+    /// Of a plan, what follows from a UUID that is made only then is null.
+    added: Vec<Value>,
     updated: Vec<UpdatedRow<'a>>,
     unchanged: Vec<Row>,
     left_out: Vec<LeftOut>,
@@ -60,7 +64,7 @@ struct Shown<'a> {
 ///
 /// # Errors
 /// Exit 4 with line and column of what cannot be read; 6 if a board clashes with another one or differs from the one that is
-/// there. Then nothing is written.
+/// there; everything that is wrong is said. Then nothing is written.
 pub fn run(dir: &Path, args: &ImportArgs) -> Result<Exit> {
     let (path, bytes) = bytes(&args.file)?;
     let text = text(&path, bytes, args.from)?;
@@ -82,12 +86,15 @@ pub fn run(dir: &Path, args: &ImportArgs) -> Result<Exit> {
     }
     let profiles: Vec<_> = lab.profiles.iter().map(|profile| profile.name.as_str()).collect();
     let found = format.read(&input, &profiles)?;
-    let settings = Settings { profile: args.profile.as_deref(), is_update: args.update };
-    let merged = merge(&lab, &input, &found, settings)?;
+    let removed = removed(&lab, &found);
+    let settings =
+        Settings { profile: args.profile.as_deref(), is_update: args.update, removed: removed.as_ref() };
+    let merged =
+        merge(&lab, &input, &found, settings).map_err(|faults| failure(faults, "nothing was added"))?;
     let list = dir.join(BOARDS_CSV);
     let is_changed = !merged.added.is_empty() || !merged.updated.is_empty();
-    if is_changed && !lab.boards.is_sorted() {
-        say(&format!("{} was not sorted by hostname; it is now", list.display()));
+    if is_changed {
+        say_sorted(&lab);
     }
     if is_changed && !args.dry_run {
         replace::sweep(here);
@@ -95,10 +102,22 @@ pub fn run(dir: &Path, args: &ImportArgs) -> Result<Exit> {
     }
     say_left_out(&merged);
     print(&match args.format {
-        OutputFormat::Json => json(&shown(&merged)),
+        OutputFormat::Json => json(&shown(&merged, args.dry_run)),
         OutputFormat::Text => lines(&merged, args.dry_run),
     })?;
     Ok(Exit::Done)
+}
+
+/// The boards that were taken out of the list, if the file has UUIDs: nobody gets one of theirs.
+fn removed(lab: &Lab, found: &Found) -> Option<HashMap<String, Event>> {
+    if !found.boards.iter().any(|board| board.values.contains_key("uuid")) {
+        return None;
+    }
+    let removed = lab.journal().open().and_then(|database| database.map(|mut it| it.removed()).transpose());
+    removed.unwrap_or_else(|failure| {
+        say(&failure.and("whether a UUID is that of a board that was removed is not known").to_string());
+        None
+    })
 }
 
 /// The bytes of FILE, and what messages call it.
@@ -209,11 +228,17 @@ fn say_left_out(merged: &Merged) {
 }
 
 /// The rows of these boards, in the order of the list.
-fn rows<'a>(merged: &'a Merged, wanted: &'a BTreeSet<String>) -> impl Iterator<Item = Row> + 'a {
-    merged.boards.all.iter().filter(|board| wanted.contains(&board.hostname)).map(Row::of)
+fn rows<'a>(merged: &'a Merged, wanted: &'a BTreeSet<String>) -> impl Iterator<Item = (&'a Board, Row)> {
+    let boards = merged.boards.all.iter().filter(|board| wanted.contains(&board.hostname));
+    boards.map(|board| (board, Row::of(board)))
 }
 
-fn shown(merged: &Merged) -> Shown<'_> {
+/// Whether the UUID of a board is made only when it is added: one that nobody gets is not shown.
+fn is_planned(merged: &Merged, board: &Board, is_dry: bool) -> bool {
+    is_dry && merged.fresh.contains(&board.hostname)
+}
+
+fn shown(merged: &Merged, is_dry: bool) -> Shown<'_> {
     let left_out = merged.left_out.iter().map(|(place, why)| LeftOut {
         file: place.file().to_owned(),
         line: place.line_number(),
@@ -227,9 +252,11 @@ fn shown(merged: &Merged) -> Shown<'_> {
         Some(UpdatedRow { row: Row::of(board), changed })
     };
     Shown {
-        added: rows(merged, &merged.added).collect(),
+        added: rows(merged, &merged.added)
+            .map(|(board, row)| row.json(board, is_planned(merged, board, is_dry)))
+            .collect(),
         updated: merged.boards.all.iter().filter_map(updated).collect(),
-        unchanged: rows(merged, &merged.unchanged).collect(),
+        unchanged: rows(merged, &merged.unchanged).map(|(_, row)| row).collect(),
         left_out: left_out.collect(),
         without_a_column: merged.ignored.iter().map(String::as_str).collect(),
     }
@@ -239,8 +266,8 @@ fn shown(merged: &Merged) -> Shown<'_> {
 fn lines(merged: &Merged, is_dry: bool) -> String {
     let verb = |done: &str, would: &str| if is_dry { format!("would {would}") } else { done.to_owned() };
     let mut text = String::new();
-    for row in rows(merged, &merged.added) {
-        text += &format!("{} {}  {}  {}\n", verb("added", "add"), row.hostname, row.uuid, row.macs[0]);
+    for (board, row) in rows(merged, &merged.added) {
+        text += &row.line(&verb("added", "add"), board, is_planned(merged, board, is_dry));
     }
     for Updated { hostname, cells } in &merged.updated {
         for cell in cells {

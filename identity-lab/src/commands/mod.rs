@@ -12,6 +12,8 @@ mod label;
 mod list;
 mod man;
 mod netboot;
+mod remove;
+mod rename;
 mod root;
 mod scan;
 mod serve;
@@ -20,12 +22,14 @@ mod sort;
 mod stamp;
 mod where_is;
 
+use identity_core::text;
+use identity_ui::output::say;
 use identity_ui::{Exit, Failure, Result};
 
 use crate::args::{Cli, RootVerb, Verb};
-use crate::boards::Board;
+use crate::boards::{Board, is_address};
 use crate::hostlist;
-use crate::lab::{self, Lab};
+use crate::lab::{self, BOARDS_CSV, Lab};
 
 /// Runs a verb.
 ///
@@ -44,6 +48,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Verb::Add(args) => add::run(&dir, args),
         Verb::Import(args) => import::run(&dir, args),
         Verb::List(args) => list::run(&dir, args),
+        Verb::Rename(args) => rename::run(&dir, args),
+        Verb::Remove(args) => remove::run(&dir, args),
         Verb::Sort => sort::run(&dir),
         Verb::Stamp(args) => stamp::run(&dir, args),
         Verb::Show(args) => show::run(&dir, args),
@@ -78,6 +84,28 @@ fn selected<'l>(lab: &'l Lab, names: &[String]) -> Result<Vec<&'l Board>> {
         }
     }
     Ok(boards)
+}
+
+/// Whether a board may be called so.
+///
+/// # Errors
+/// Exit 2 for a name that DNS does not take, or resolvers take for something else.
+fn check_name(name: &str) -> Result<()> {
+    text::check_hostname(name.as_bytes())
+        .map_err(|error| Failure::usage(format!("hostname \"{name}\" {error}")))?;
+    if is_address(name) {
+        return Err(Failure::usage(format!(
+            "hostname \"{name}\": resolvers take it for an address, or for each host itself; use another name"
+        )));
+    }
+    Ok(())
+}
+
+/// Says that a list is sorted that was not.
+fn say_sorted(lab: &Lab) {
+    if !lab.boards.is_sorted() {
+        say(&format!("{} was not sorted by hostname; it is now", lab.dir.join(BOARDS_CSV).display()));
+    }
 }
 
 /// Rows under one another, each column as wide as its widest cell.

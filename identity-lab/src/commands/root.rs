@@ -4,7 +4,6 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Instant;
 
 use identity_ui::output::{json_line, print, say};
 use identity_ui::size::Size;
@@ -18,6 +17,10 @@ use crate::replace;
 use crate::root::plan::{Plan, Source, plan};
 use crate::root::publish::{Published, publish};
 use crate::root::run::{Told, check_programs, run};
+
+mod steps;
+
+use steps::Steps;
 
 /// From this length in bytes on, an initramfs is longer than it has to be: it goes to each board at each boot.
 const INITRD_LONG: u64 = 12 << 20;
@@ -36,13 +39,6 @@ struct Planned<'a> {
     kernel_package: Option<&'a str>,
     package_files: Vec<String>,
     fdt: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Event<'a> {
-    event: &'static str,
-    text: &'a str,
-    seconds: u64,
 }
 
 #[derive(Serialize)]
@@ -88,14 +84,15 @@ pub fn build(dir: &Path, args: &RootBuildArgs) -> Result<Exit> {
     let searchable = fs::set_permissions(work.path(), Permissions::from_mode(0o711));
     searchable.map_err(|error| replace::failure("write", work.path(), &error))?;
     let path = work.path().canonicalize().map_err(|error| replace::failure("find", work.path(), &error))?;
-    let started = Instant::now();
+    let mut steps = Steps::new(args.format);
     let (mut kernel, mut date) = (String::new(), String::new());
-    run(&plan, &path, epoch.as_deref(), |told| match told {
-        Told::Step(text) => show_step(text, started.elapsed().as_secs(), args.format),
+    let ran = run(&plan, &path, epoch.as_deref(), |told| match told {
         Told::Fact(name, value) if name == "kernel" => kernel.clone_from(value),
         Told::Fact(name, value) if name == "epoch" => date.clone_from(value),
-        Told::Fact(..) => (),
-    })?;
+        told => steps.show(told),
+    });
+    steps.clear();
+    ran?;
     let published = publish(&lab.dir, profile, &path.join("out"), plan.fdt.clone())?;
     let changes = read_text(&published.dir.join("changes"))?;
     let packages = read_text(&published.dir.join("packages"))?.lines().count();
@@ -146,14 +143,6 @@ fn epoch() -> Result<Option<String>> {
         return Err(Failure::usage(format!("SOURCE_DATE_EPOCH=\"{}\" {what}", lines::escaped(&value))));
     }
     Ok(Some(value))
-}
-
-fn show_step(step: &str, seconds: u64, format: Format) {
-    match format {
-        Format::Text => say(&format!("{seconds:4} s  {}", lines::escaped(step))),
-        // That nobody listens is no reason to end.
-        Format::Json => drop(print(&json_line(&Event { event: "step", text: step, seconds }))),
-    }
 }
 
 fn show_plan(plan: &Plan<'_>, format: Format) -> String {

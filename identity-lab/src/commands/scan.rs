@@ -116,6 +116,7 @@ fn devices(args: &ScanArgs) -> Result<Vec<Device>> {
 fn cards(lab: &Lab, journal: &Journal, devices: &[Device], events: &mut Vec<Event>) -> Result<Vec<Card>> {
     // A journal that cannot be reached is said when the events are noted.
     let mut database = journal.open().ok().flatten();
+    let removed = database.as_mut().map(Database::removed).transpose()?.unwrap_or_default();
     let mut cards = Vec::new();
     for device in devices {
         match device.look(None) {
@@ -130,12 +131,29 @@ fn cards(lab: &Lab, journal: &Journal, devices: &[Device], events: &mut Vec<Even
                     events.extend(bound(database, &scan, &device.info)?);
                 }
                 events.push(Event::scanned(device, &scan));
-                cards.push(judged(lab, device, &scan));
+                cards.push(judged(lab, device, &scan, &removed));
             }
         }
     }
     name_doubles(&mut cards);
+    note_doubles(events);
     Ok(cards)
+}
+
+/// Two cards with one identity: where it is not known which is which, no other event says that they are two.
+fn note_doubles(events: &mut [Event]) {
+    let is_scan = |event: &&mut Event| event.kind == What::Scanned.name() && event.uuid.is_some();
+    let mut by_uuid: BTreeMap<Option<String>, Vec<&mut Event>> = BTreeMap::new();
+    for event in events.iter_mut().filter(is_scan) {
+        by_uuid.entry(event.uuid.clone()).or_default().push(event);
+    }
+    for mut same in by_uuid.into_values() {
+        // Of cards that nobody can tell apart, the first one is the card that was seen last.
+        same.sort_by_key(|event| event.card.is_none());
+        for event in same.into_iter().skip(1).filter(|event| event.card.is_none()) {
+            event.kind = What::Doubled.name().to_owned();
+        }
+    }
 }
 
 /// That a card has lost what it had when it was seen last.
@@ -171,7 +189,7 @@ fn card(device: &Device, state: State, scan: Option<&Scan>) -> Card {
 }
 
 /// A card as it is shown, with what is wrong with it in this lab.
-fn judged(lab: &Lab, device: &Device, scan: &Scan) -> Card {
+fn judged(lab: &Lab, device: &Device, scan: &Scan, removed: &HashMap<String, Event>) -> Card {
     let mut card = card(device, scan.state(), Some(scan));
     if !matches!(scan.state(), State::Valid | State::Blank) {
         card.findings.extend(wording::state(scan, &device.path));
@@ -179,10 +197,16 @@ fn judged(lab: &Lab, device: &Device, scan: &Scan) -> Card {
     if let Some(identity) = scan.identity() {
         let shown = &card.device;
         match lab.boards.all.iter().find(|board| board.uuid == identity.uuid()) {
-            None => card.findings.push(format!(
-                "{shown}: no board of the lab has the UUID {}; `identity read --format json {shown} | identity-lab import -` takes it in",
-                identity.uuid()
-            )),
+            None => card.findings.push(match removed.get(&identity.uuid().to_string()) {
+                Some(Event { hostname, at, .. }) => format!(
+                    "{shown}: this is the card of {}, which was removed at {at}; `identity erase {shown}` takes the identity from it",
+                    lines::escaped(hostname.as_deref().unwrap_or_default())
+                ),
+                None => format!(
+                    "{shown}: no board of the lab has the UUID {}; `identity read --format json {shown} | identity-lab import -` takes it in",
+                    identity.uuid()
+                ),
+            }),
             Some(board) => {
                 let fields = crate::journal::event::fields(identity);
                 let held = Held {
@@ -212,8 +236,15 @@ fn name_doubles(cards: &mut [Card]) {
         let same = card.uuid.as_ref().and_then(|uuid| devices.get(uuid)).filter(|same| same.len() > 1);
         if let Some(same) = same {
             let others: Vec<_> = same.iter().filter(|device| **device != card.device).cloned().collect();
+            let settles = match (&card.card, &card.board) {
+                // Nobody can see later which of the two is still there.
+                (None, Some(board)) => format!(
+                    "; then `identity-lab stamp --again {board}` with the other one in the reader says that it is the board's"
+                ),
+                _ => String::new(),
+            };
             card.findings.push(format!(
-                "{0}: has the identity of {1}, too: one is a copy; `identity erase {0}` takes it from that card, and `identity-lab stamp` gives that card to another board",
+                "{0}: has the identity of {1}, too: one is a copy; `identity erase {0}` takes it from that card, and `identity-lab stamp` gives that card to another board{settles}",
                 card.device,
                 others.join(", ")
             ));

@@ -104,6 +104,7 @@ fn text(shown: &Shown) -> String {
 pub fn line(event: &Event) -> String {
     let mut words = vec![event.at.clone()];
     words.extend(event.ip.clone());
+    words.extend(event.former_name().map(|name| format!("was {}", lines::escaped(&name))));
     words.extend(event.generation.map(|generation| format!("generation {generation}")));
     words.extend(event.state.clone().filter(|state| state != "valid"));
     words.extend(event.card.as_ref().map(|card| format!("card {card}")));

@@ -26,6 +26,7 @@ use crate::identity_program;
 use crate::journal::{Event, Journal, Kind as What};
 use crate::lab::Lab;
 use crate::readers::{self, Medium, chosen, device, may_have, medium};
+use crate::scan::doubled;
 use crate::signals;
 
 mod consent;
@@ -252,6 +253,9 @@ impl Session<'_> {
             }
             Verdict::Whole(number) => {
                 if self.is_elsewhere(number, index) {
+                    if let Some(scan) = &scan {
+                        self.note_double(scan, &device.info)?;
+                    }
                     let what =
                         "has the identity of a board whose card is in another reader: one of them is a copy";
                     let name = &self.batch.board(number).hostname;
@@ -477,6 +481,10 @@ fn leave_out_done(batch: &mut Batch, known: &[Known], flashes: bool) {
             say(&format!("{}: {}; left out", batch.board(number).hostname, claims::BUSY));
             batch.set(number, Progress::Elsewhere);
         } else if let Some(event) = &known.done {
+            if let Some(double) = &known.double {
+                let board = batch.board(number);
+                say(&format!("{}: {}", board.hostname, doubled(Some(board), double)));
+            }
             say(&claims::left_out(batch.board(number), event, flashes));
             let is_doubtful = claims::is_doubtful(batch.board(number), event, flashes);
             batch.set(number, if is_doubtful { Progress::Doubtful } else { Progress::Done });

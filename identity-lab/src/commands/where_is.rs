@@ -14,7 +14,8 @@ use crate::journal::{Event, Kind};
 use crate::lab::{BOARDS_CSV, LAB_TOML, Lab, Settings};
 
 /// What happens to cards.
-const TO_CARDS: [Kind; 5] = [Kind::Stamped, Kind::Flashed, Kind::Bound, Kind::Erased, Kind::Scanned];
+const TO_CARDS: [Kind; 7] =
+    [Kind::Stamped, Kind::Flashed, Kind::Bound, Kind::Erased, Kind::Replaced, Kind::Scanned, Kind::Doubled];
 
 #[derive(Serialize)]
 struct Found {

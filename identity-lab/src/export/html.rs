@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One page with all boards, for a wall or a wiki: it asks nobody for anything.
+//! One page with all boards, for a wall or a wiki: it asks nobody for anything. What the journal knows is on it, too.
 //!
 //! What the list says is text in the table, and only there. The script is the same for every lab and takes it from the table, so
 //! there is one escape for all, and one hash of style and script lets nothing else run.
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::inventory::cell;
-use super::{Export, MADE};
+use super::{Export, Known, MADE};
 use crate::boards::{Board, interface};
 use crate::check::{Finding, check};
 use crate::lab::{BOARDS_CSV, Lab};
@@ -66,18 +66,20 @@ struct Column<'l> {
     texts: Texts<'l>,
 }
 
-/// The page.
-pub fn html(lab: &Lab) -> Export {
-    let findings = check(lab);
+/// The page; with what the journal knows, where it can be read.
+pub fn html(lab: &Lab, known: Option<&Known>) -> Export {
+    let mut findings = check(lab);
+    findings.extend(known.into_iter().flat_map(|known| known.findings.clone()));
+    findings.sort_by_key(|finding| finding.place.line_number());
     let boards = lab.boards.sorted();
-    let columns = columns(lab, &findings);
+    let columns = columns(lab, &findings, known);
     let name = escaped(&lab.settings.name);
     let part = |part: &str| match part {
         "made" => format!("Boards of the lab {name}. {MADE}"),
         "lab" => name.clone(),
         "style" => base64(&Sha256::digest(between(PAGE, "<style>", "</style>"))),
         "script" => base64(&Sha256::digest(between(PAGE, "<script>", "</script>"))),
-        "summary" => summary(boards.len(), findings.len()),
+        "summary" => summary(boards.len(), findings.len(), known.is_some()),
         "findings" => listed(lab, &boards, &findings),
         "head" => columns.iter().map(head).collect(),
         "rows" => (1..).zip(&boards).map(|(number, board)| row(number, board, &columns)).collect(),
@@ -91,7 +93,7 @@ pub fn html(lab: &Lab) -> Export {
 }
 
 /// The columns that are not empty for all boards.
-fn columns<'l>(lab: &'l Lab, findings: &[Finding]) -> Vec<Column<'l>> {
+fn columns<'l>(lab: &'l Lab, findings: &[Finding], known: Option<&'l Known>) -> Vec<Column<'l>> {
     let mut columns: Vec<_> = FIRST.into_iter().map(column).collect();
     let mut at: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     for Finding { place, what } in findings {
@@ -106,6 +108,7 @@ fn columns<'l>(lab: &'l Lab, findings: &[Finding]) -> Vec<Column<'l>> {
         filter: Some("any"),
         texts: Box::new(move |board| at.get(&board.line).cloned().unwrap_or_default()),
     });
+    columns.extend(known.into_iter().flat_map(of_journal));
     let own = || lab.boards.columns().iter().map(String::as_str);
     let macs = own().filter(|name| interface(name).is_some_and(|index| index > 0));
     let others =
@@ -123,6 +126,27 @@ fn columns<'l>(lab: &'l Lab, findings: &[Finding]) -> Vec<Column<'l>> {
         }
     }
     columns
+}
+
+/// The columns that the journal has.
+fn of_journal(known: &Known) -> [Column<'_>; 3] {
+    let column = |name: &str, kind, filter, texts| Column { name: name.to_owned(), kind, filter, texts };
+    let uuid = |board: &Board| board.uuid.to_string();
+    [
+        column("cards", Kind::Long, Some("any"), Box::new(move |board| known.cards(&uuid(board)))),
+        column(
+            "last event",
+            Kind::Long,
+            None,
+            Box::new(move |board| known.last(&uuid(board)).into_iter().collect()),
+        ),
+        column(
+            "last seen",
+            Kind::Long,
+            Some("any"),
+            Box::new(move |board| known.seen(&uuid(board)).into_iter().collect()),
+        ),
+    ]
 }
 
 /// A column of the list.
@@ -179,10 +203,11 @@ fn code(board: &Board) -> String {
     base64(&modules.chunks(8).map(byte).collect::<Vec<_>>())
 }
 
-fn summary(boards: usize, findings: usize) -> String {
+fn summary(boards: usize, findings: usize, has_journal: bool) -> String {
     let boards = counted(boards, "board");
+    let of = if has_journal { "" } else { " in the list" };
     match findings {
-        0 => format!("{boards}, <span class=\"fine\">no findings in the list</span>"),
+        0 => format!("{boards}, <span class=\"fine\">no findings{of}</span>"),
         _ => format!("{boards}, <a href=\"#findings\">{}</a>", counted(findings, "finding")),
     }
 }
@@ -294,7 +319,7 @@ mod tests {
 
     #[test]
     fn every_part_of_the_page_is_filled_and_a_cell_is_text() {
-        let page = html(&lab("", LIST)).text;
+        let page = html(&lab("", LIST), None).text;
         assert_eq!(page.matches("{{").count(), 1, "the one in the note");
         assert!(page.contains("<td>{{rows}} &lt;b&gt;&#39;&amp;amp;</td>"), "{page}");
         assert!(page.starts_with("<!doctype html>\n<!-- Boards of the lab desk. Made by identity-lab: "));
@@ -309,10 +334,10 @@ mod tests {
 
     #[test]
     fn the_page_is_sorted_and_the_same_wherever_the_lab_lies() {
-        let page = html(&lab("", LIST)).text;
+        let page = html(&lab("", LIST), None).text;
         assert!(page.find("<th scope=\"row\">a</th>") < page.find("<th scope=\"row\">b</th>"));
         for dir in ["..", "/srv/lab", "a/b"] {
-            assert_eq!(html(&lab(dir, LIST)).text, page, "{dir}");
+            assert_eq!(html(&lab(dir, LIST), None).text, page, "{dir}");
         }
     }
 
@@ -320,7 +345,7 @@ mod tests {
     fn a_column_is_left_out_where_no_board_has_anything_in_it() {
         let named = |list: &str| {
             let lab = lab("", list);
-            columns(&lab, &[]).into_iter().map(|column| column.name).collect::<Vec<_>>()
+            columns(&lab, &[], None).into_iter().map(|column| column.name).collect::<Vec<_>>()
         };
         assert_eq!(named(LIST), ["hostname", "profile", "note", "mac0", "uuid"]);
         let bare = LIST.replace("\"{{rows}} <b>'&amp;\"", "");

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use identity_ui::{Failure, Result};
 
 use super::json::{Key, Node};
-use super::{Found, Incoming, Input, MACHINE_ID, column};
+use super::{Fault, Found, Incoming, Input, MACHINE_ID, column};
 
 /// Variables of hosts and the columns that they mean.
 const VARIABLES: [(&str, &str); 6] = [
@@ -31,7 +31,7 @@ pub fn is_inventory(keys: &[&str]) -> bool {
 /// The hosts of an inventory. A group `profile_x` means the profile whose name Ansible would write so.
 ///
 /// # Errors
-/// Exit 4 with line and column of what cannot be read.
+/// Exit 4 with line and column of what is no inventory; what cannot be taken of a host is a fault of the list.
 pub fn read(input: &Input<'_>, profiles: &[&str]) -> Result<Found> {
     let documents = Node::all(input)?;
     let no_inventory = |at: usize| -> Failure {
@@ -40,7 +40,7 @@ pub fn read(input: &Input<'_>, profiles: &[&str]) -> Result<Found> {
     let [document] = documents[..] else {
         return Err(no_inventory(documents.get(1).map_or(0, |second| second.at)));
     };
-    let mut hosts = Hosts::default();
+    let (mut hosts, mut found) = (Hosts::default(), Found::default());
     for (name, value) in document.object().ok_or_else(|| no_inventory(document.at))? {
         if name.text == "_meta" {
             for (key, node) in value.object().unwrap_or_default() {
@@ -54,19 +54,27 @@ pub fn read(input: &Input<'_>, profiles: &[&str]) -> Result<Found> {
         }
         let profile = name.text.strip_prefix(GROUP).map(|name| profile_of(name, profiles));
         for member in members(&value) {
-            let host = member.text(input, "hosts")?.unwrap_or_default();
-            let host = hosts.of(&host, member.at);
+            let host = match member.text(input, "hosts") {
+                Ok(host) => hosts.of(&host.unwrap_or_default(), member.at),
+                Err(fault) => {
+                    found.faults.push(fault);
+                    continue;
+                }
+            };
             host.profile = host.profile.take().or_else(|| profile.clone().map(|name| (name, member.at)));
         }
     }
-    let mut found = Found::default();
     for host in hosts.all {
         // Many inventories have it for tasks of the machine that Ansible runs on.
         if host.name.eq_ignore_ascii_case("localhost") {
             found.left_out.push((host.at, "localhost is no board".into()));
             continue;
         }
-        let board = read_host(input, host, &mut found)?;
+        if host.name.is_empty() {
+            found.faults.push(Fault::unreadable(input.place(host.at), "hostname: a board needs one"));
+            continue;
+        }
+        let board = read_host(input, host, &mut found);
         found.boards.push(board);
     }
     Ok(found)
@@ -112,45 +120,28 @@ fn profile_of(group: &str, profiles: &[&str]) -> String {
     profile.map_or_else(|| group.to_owned(), |profile| (*profile).to_owned())
 }
 
-fn read_host(input: &Input<'_>, host: Host<'_>, found: &mut Found) -> Result<Incoming> {
+fn read_host(input: &Input<'_>, host: Host<'_>, found: &mut Found) -> Incoming {
     let mut board = Incoming::at(host.at);
-    if host.name.is_empty() {
-        return Err(input.place(host.at).unreadable("hostname: a board needs one"));
-    }
-    board.set(input, "hostname", "hostname", &host.name, host.at)?;
+    board.set(input, "hostname", "hostname", &host.name, host.at);
     let mut macs = Vec::new();
     for (key, node) in host.values {
         let name = &*key.text;
+        let text = || node.text(input, name);
         let known = VARIABLES.iter().find(|(variable, _)| *variable == name).map(|(_, column)| *column);
         if let Some(column) = known {
-            if let Some(text) = node.text(input, name)? {
-                board.set(input, column, name, &text, node.at)?;
-            }
+            board.set_text(input, column, name, text(), node.at);
         } else if let Some(key) = name.strip_prefix(OF_IDENTITY) {
-            if let Some(text) = node.text(input, name)? {
-                board.set(input, &format!("var.{key}"), name, &text, node.at)?;
-            }
+            board.set_text(input, &format!("var.{key}"), name, text(), node.at);
         } else if name == "identity_tags" {
-            let tags = node
-                .list()
-                .ok_or_else(|| input.place(node.at).unreadable("identity_tags: this is no list"))?;
-            let tags = tags.iter().map(|tag| tag.text(input, name)).collect::<Result<Vec<_>>>()?;
-            board.set(
-                input,
-                "tags",
-                name,
-                &tags.into_iter().flatten().collect::<Vec<_>>().join(" "),
-                node.at,
-            )?;
+            board.set_text(input, "tags", name, tags(input, &node), node.at);
         } else if name == "ansible_host" {
-            match node.text(input, name)? {
-                Some(text) if text.parse::<Ipv4Addr>().is_ok() => {
-                    board.set(input, "ip", name, &text, node.at)?
+            match text() {
+                Ok(Some(text)) if text.parse::<Ipv4Addr>().is_err() => {
+                    if text != host.name {
+                        found.ignored.insert("ansible_host that is no IPv4 address".into());
+                    }
                 }
-                Some(text) if text != host.name => {
-                    found.ignored.insert("ansible_host that is no IPv4 address".into());
-                }
-                _ => (),
+                text => board.set_text(input, "ip", name, text, node.at),
             }
         } else if let Some(column) =
             column(name).filter(|column| column.starts_with("mac") && column != MACHINE_ID)
@@ -164,14 +155,23 @@ fn read_host(input: &Input<'_>, host: Host<'_>, found: &mut Found) -> Result<Inc
     for (column, key, node) in
         macs.into_iter().filter(|(column, ..)| board.text(column).is_none()).collect::<Vec<_>>()
     {
-        if let Some(text) = node.text(input, &key.text)? {
-            board.set(input, &column, &key.text, &text, node.at)?;
-        }
+        board.set_text(input, &column, &key.text, node.text(input, &key.text), node.at);
     }
-    if let Some((profile, at)) = host.profile.filter(|_| board.text("profile").is_none()) {
-        board.set(input, "profile", "profile", &profile, at)?;
+    if let Some((profile, at)) =
+        host.profile.filter(|_| board.text("profile").is_none() && !board.is_wrong("profile"))
+    {
+        board.set(input, "profile", "profile", &profile, at);
     }
-    Ok(board)
+    board
+}
+
+/// The tags of a list, with blanks between them.
+fn tags(input: &Input<'_>, node: &Node<'_>) -> Result<Option<String>, Fault> {
+    let name = "identity_tags";
+    let none = || Fault::unreadable(input.place(node.at), format!("{name}: this is no list"));
+    let tags = node.list().ok_or_else(none)?;
+    let tags = tags.iter().map(|tag| tag.text(input, name)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(tags.into_iter().flatten().collect::<Vec<_>>().join(" ")))
 }
 
 #[cfg(test)]
@@ -182,7 +182,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Found> {
         let input = Input::new(Path::new("x"), text);
-        super::read(&input, &["beaglebone-black", "panda"])
+        super::read(&input, &["beaglebone-black", "panda"])?.whole()
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
     fn a_place_in_an_inventory_is_that_of_the_word() {
         let text = "{\"_meta\": {\"hostvars\": {\"a_b\": {}}}}";
         let input = Input::made_of(Path::new("x"), "[g]\nxa_b\n a_b\n", text);
-        let failure = super::read(&input, &[]).expect_err("no hostname").to_string();
+        let failure = super::read(&input, &[]).and_then(Found::whole).expect_err("no hostname").to_string();
         assert!(failure.starts_with("x:3:2: hostname: "), "{failure}");
     }
 }

@@ -6,10 +6,14 @@ use identity_ui::Result;
 
 use super::csv::{USABLE, no_identity};
 use super::json::{Key, Node};
-use super::{Found, Incoming, Input, MACHINE_ID};
+use super::{Fault, Found, Incoming, Input, MACHINE_ID};
 
 /// Keys that mean a column of the same name.
 const COLUMNS: [&str; 5] = ["hostname", "profile", "uuid", "serial", MACHINE_ID];
+
+/// What is said of what is no card.
+const NONE: &str =
+    "this is no card as `identity list --format json` or `identity read --format json` print it";
 
 type Pairs<'a> = Vec<(Key<'a>, Node<'a>)>;
 
@@ -21,7 +25,7 @@ pub fn is_cards(keys: &[&str]) -> bool {
 /// The boards whose cards these are.
 ///
 /// # Errors
-/// Exit 4 with line and column of what cannot be read.
+/// Exit 4 with line and column of what is no list of cards; what cannot be taken of a card is a fault of the list.
 pub fn read(input: &Input<'_>) -> Result<Found> {
     let mut found = Found { are_cards: true, ..Found::default() };
     for document in Node::all(input)? {
@@ -35,85 +39,80 @@ pub fn read(input: &Input<'_>) -> Result<Found> {
         };
         for card in cards {
             let pairs = card.object().filter(|pairs| get(pairs, "state").is_some());
-            read_card(input, card.at, &pairs.ok_or_else(|| none(input, &card))?, &mut found)?;
+            let read = pairs
+                .ok_or_else(|| Fault::unreadable(input.place(card.at), NONE))
+                .and_then(|pairs| read_card(input, card.at, &pairs, &mut found));
+            found.faults.extend(read.err());
         }
     }
     Ok(found)
 }
 
 fn none(input: &Input<'_>, node: &Node<'_>) -> identity_ui::Failure {
-    let what = "this is no card as `identity list --format json` or `identity read --format json` print it";
-    input.place(node.at).unreadable(what)
+    input.place(node.at).unreadable(NONE)
 }
 
 fn get<'a>(pairs: &Pairs<'a>, key: &str) -> Option<Node<'a>> {
     pairs.iter().find(|(name, _)| name.text == key).map(|(_, value)| *value)
 }
 
-fn read_card(input: &Input<'_>, at: usize, pairs: &Pairs<'_>, found: &mut Found) -> Result<()> {
-    let text = |key: &str| -> Result<Option<(String, usize)>> {
-        let Some(node) = get(pairs, key) else { return Ok(None) };
-        Ok(node.text(input, key)?.map(|text| (text, node.at)))
-    };
-    let state = text("state")?.map(|(state, _)| state).unwrap_or_default();
+fn read_card(input: &Input<'_>, at: usize, pairs: &Pairs<'_>, found: &mut Found) -> Result<(), Fault> {
+    let text = |key: &str| get(pairs, key).map_or(Ok(None), |node| node.text(input, key));
+    let state = text("state")?.unwrap_or_default();
     if !USABLE.contains(&&state[..]) {
-        let target = text("target")?.or(text("device")?).map_or("this document".into(), |(target, _)| target);
+        let target = text("target")?.or(text("device")?).unwrap_or("this document".into());
         found.left_out.push((at, no_identity(&target, &state)));
         return Ok(());
     }
     let mut board = Incoming::at(at);
     for key in COLUMNS {
-        if let Some((text, at)) = text(key)? {
-            board.set(input, key, key, &text, at)?;
+        if let Some(node) = get(pairs, key) {
+            board.set_text(input, key, key, node.text(input, key), node.at);
         }
     }
-    let Some(uuid) = board.text("uuid").and_then(|uuid| Uuid::try_parse(uuid).ok()) else {
-        return Err(input.place(at).unreadable("uuid: an identity has one"));
-    };
-    if let Some((mac, at)) = text("mac")? {
-        board.set(input, "mac0", "mac", &mac, at)?;
+    let uuid = board.text("uuid").and_then(|uuid| Uuid::try_parse(uuid).ok());
+    if uuid.is_none() && !board.is_wrong("uuid") {
+        board.fault("uuid", Fault::unreadable(input.place(at), "uuid: an identity has one"));
     }
-    for mac in get(pairs, "macs")
-        .map(|macs| macs.list().ok_or(macs.at))
-        .transpose()
-        .map_err(|at| input.place(at).unreadable("macs: this is no list"))?
-        .unwrap_or_default()
-    {
-        read_mac(input, &mac, uuid, &mut board)?;
+    if let Some(node) = get(pairs, "mac") {
+        board.set_text(input, "mac0", "mac", node.text(input, "mac"), node.at);
+    }
+    if let Some(macs) = get(pairs, "macs") {
+        match macs.list() {
+            Some(macs) => macs.iter().for_each(|mac| read_mac(input, mac, uuid, &mut board)),
+            None => {
+                board.fault("mac0", Fault::unreadable(input.place(macs.at), "macs: this is no list"));
+            }
+        }
     }
     for (key, value) in get(pairs, "variables").and_then(|node| node.object()).unwrap_or_default() {
         let column = format!("var.{}", key.text);
-        if let Some(text) = value.text(input, &column)? {
-            board.set(input, &column, &column, &text, value.at)?;
-        }
+        board.set_text(input, &column, &column, value.text(input, &column), value.at);
     }
     found.boards.push(board);
     Ok(())
 }
 
 /// One of the addresses of a document. What is said to be derived has to be.
-fn read_mac(input: &Input<'_>, node: &Node<'_>, uuid: Uuid, board: &mut Incoming) -> Result<()> {
+fn read_mac(input: &Input<'_>, node: &Node<'_>, uuid: Option<Uuid>, board: &mut Incoming) {
     let pairs = node.object().unwrap_or_default();
-    let text = |key: &str| match get(&pairs, key) {
-        Some(value) => value.text(input, key),
-        None => Ok(None),
-    };
-    let index = text("index")?.and_then(|index| index.parse::<u8>().ok());
-    let (Some(index), Some(address)) = (index, text("address")?) else {
-        return Err(input
-            .place(node.at)
-            .unreadable("macs: this has no `index` and `address` of an interface"));
+    // What is no text is none of these.
+    let text = |key: &str| get(&pairs, key).and_then(|value| value.text(input, key).ok().flatten());
+    let index = text("index").and_then(|index| index.parse::<u8>().ok());
+    let (Some(index), Some(address)) = (index, text("address")) else {
+        let what = "macs: this has no `index` and `address` of an interface";
+        return board.fault("mac0", Fault::unreadable(input.place(node.at), what));
     };
     let at = get(&pairs, "address").map_or(node.at, |value| value.at);
     let column = format!("mac{index}");
-    board.set(input, &column, &column, &address, at)?;
+    board.set(input, &column, &column, &address, at);
+    let (Some(uuid), false) = (uuid, board.is_wrong(&column)) else { return };
     let derived = derive::mac(uuid, u32::from(index));
     let is_derived = board.text(&column).and_then(|mac| mac.parse().ok()) == Some(derived);
-    if text("source")?.as_deref() == Some("derived") && !is_derived {
-        let what = format!("{column}: {address} is not the derived address of {uuid}, {}", derived);
-        return Err(input.place(at).unreadable(what));
+    if text("source").as_deref() == Some("derived") && !is_derived {
+        let what = format!("{column}: {address} is not the derived address of {uuid}, {derived}");
+        board.fault(&column, Fault::unreadable(input.place(at), what));
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -127,7 +126,7 @@ mod tests {
     const UUID: &str = "9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5";
 
     fn read(text: &str) -> Result<Found> {
-        super::read(&Input::new(Path::new("x"), text))
+        super::read(&Input::new(Path::new("x"), text))?.whole()
     }
 
     #[test]

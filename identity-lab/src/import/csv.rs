@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use identity_ui::Result;
 
-use super::{Found, Incoming, Input, column};
+use super::{Fault, Found, Incoming, Input, column};
 use crate::boards::{content, lines, short};
 use crate::cells::{self, Cell, Separator};
 
@@ -24,10 +24,10 @@ pub fn is_header(line: &str) -> bool {
     cells.iter().any(known)
 }
 
-/// The boards of a table.
+/// The boards of a table; what cannot be read of a line is a fault with line, column and the column's name.
 ///
 /// # Errors
-/// Exit 4 with line, column and the column's name for what cannot be read.
+/// Exit 4 with the column of the header that cannot be read.
 pub fn read(input: &Input<'_>) -> Result<Found> {
     let mut lines = lines(input.text).map(|(_, raw)| (raw.start, content(&input.text[raw])));
     let (start, first) = lines.next().unwrap_or_default();
@@ -44,17 +44,23 @@ pub fn read(input: &Input<'_>) -> Result<Found> {
         let unreadable = |index: usize, column: usize, what: &str| {
             let name =
                 if name(index).is_empty() { String::new() } else { format!("{}: ", short(name(index))) };
-            input.place(at(column)).unreadable(format!("{name}{what}"))
+            Fault::unreadable(input.place(at(column)), format!("{name}{what}"))
         };
-        let cells = cells::split(line, separator)
-            .map_err(|fault| unreadable(fault.cell, fault.column, fault.what))?;
+        let cells = match cells::split(line, separator) {
+            Ok(cells) => cells,
+            Err(fault) => {
+                found.faults.push(unreadable(fault.cell, fault.column, fault.what));
+                continue;
+            }
+        };
         if cells.iter().all(|cell| cell.text.trim().is_empty()) {
             continue;
         }
         if cells.len() != header.len() {
             let column = cells.get(header.len()).or(cells.last()).map_or(1, |cell| cell.column);
             let what = format!("the line has {} cells, and the header {}", cells.len(), header.len());
-            return Err(unreadable(header.len(), column, &what));
+            found.faults.push(unreadable(header.len(), column, &what));
+            continue;
         }
         if let [target, state, ..] = &cells[..]
             && are_cards
@@ -66,13 +72,15 @@ pub fn read(input: &Input<'_>) -> Result<Found> {
         let mut board = Incoming::at(start);
         for ((called, column), cell) in header.iter().zip(&cells) {
             if !are_cards || !OF_CARDS.contains(&&called[..]) {
-                board.set(input, column, called, &cell.text, start + cell.byte)?;
+                board.set(input, column, called, &cell.text, start + cell.byte);
             }
         }
-        if board.text("hostname").is_none() && !are_cards && board.text("uuid").is_none() {
+        let has = |column: &str| board.text(column).is_some() || board.is_wrong(column);
+        if !are_cards && !has("hostname") && !has("uuid") {
             let index = header.iter().position(|(_, column)| column == "hostname").unwrap_or(header.len());
             let column = cells.get(index).map_or(1, |cell| cell.column);
-            return Err(unreadable(index, column, "a board needs one"));
+            found.faults.push(unreadable(index, column, "a board needs one"));
+            continue;
         }
         found.boards.push(board);
     }
@@ -130,7 +138,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Found> {
-        super::read(&Input::new(Path::new("x"), text))
+        super::read(&Input::new(Path::new("x"), text))?.whole()
     }
 
     #[test]

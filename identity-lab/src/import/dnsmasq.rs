@@ -4,9 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use identity_ui::Result;
-
-use super::{Found, Incoming, Input};
+use super::{Fault, Found, Incoming, Input};
 use crate::boards::{self, content, lines, short};
 
 /// The option that names a board.
@@ -54,25 +52,22 @@ pub fn is_hosts_file(text: &str) -> bool {
 }
 
 /// The boards of a configuration, or of a `dhcp-hostsfile`.
-///
-/// # Errors
-/// Exit 4 with line and column of what cannot be read.
-pub fn read(input: &Input<'_>) -> Result<Found> {
+pub fn read(input: &Input<'_>) -> Found {
     let mut found = Found::default();
     let is_config = input.text.lines().any(|line| option(line).is_some());
     for (_, raw) in lines(input.text) {
         let (start, line) = (raw.start, uncommented(content(&input.text[raw])));
         match option(line) {
-            Some((OPTION, value)) => host(input, &line[value..], start + value, &mut found)?,
+            Some((OPTION, value)) => host(input, &line[value..], start + value, &mut found),
             Some((name, _)) if FILES.contains(&name) => {
                 let at = start + line.len() - line.trim_start().len();
                 found.left_out.push((at, format!("{name}: what it names is not read; import that file too")));
             }
             _ if is_config || line.trim().is_empty() => (),
-            _ => host(input, line, start, &mut found)?,
+            _ => host(input, line, start, &mut found),
         }
     }
-    Ok(found)
+    found
 }
 
 /// The name of an option, and the byte of the line where its value begins.
@@ -125,49 +120,54 @@ fn fields(value: &str, start: usize) -> Result<Vec<Field>, usize> {
 }
 
 /// The board of a line.
-fn host(input: &Input<'_>, value: &str, start: usize, found: &mut Found) -> Result<()> {
-    let fields = fields(value, start)
-        .map_err(|at| input.place(at).unreadable(format!("{OPTION}: this quote is not closed")))?;
+fn host(input: &Input<'_>, value: &str, start: usize, found: &mut Found) {
+    let unreadable =
+        |at: usize, what: String| Fault::unreadable(input.place(at), format!("{OPTION}: {what}"));
+    let fields = match fields(value, start) {
+        Ok(fields) => fields,
+        Err(at) => return found.faults.push(unreadable(at, "this quote is not closed".into())),
+    };
     let first = fields.first().map_or(start, |field| field.at);
     let has_mac = fields.iter().any(|field| field.text.contains(':') && !is_tag(&field.text));
     let mut board = Incoming::at(first);
     let (mut macs, mut why_not) = (0, None);
     for Field { text, at } in &fields {
+        let has = |board: &Incoming, column: &str| board.text(column).is_some() || board.is_wrong(column);
         let twice = |what: &str| {
-            let what = format!("{OPTION}: a second {what}, \"{}\"; dnsmasq takes one of them", short(text));
-            Err(input.place(*at).unreadable(what))
+            unreadable(*at, format!("a second {what}, \"{}\"; dnsmasq takes one of them", short(text)))
         };
         match meaning(text) {
             Meaning::Nothing => (),
             Meaning::Mac(mac) => {
                 let column = format!("mac{macs}");
-                board.set(input, &column, &column, &mac, *at)?;
+                board.set(input, &column, &column, &mac, *at);
                 macs += 1;
             }
-            Meaning::Address if board.text("ip").is_some() => return twice("IPv4 address"),
-            Meaning::Address => board.set(input, "ip", "ip", text, *at)?,
+            Meaning::Address if has(&board, "ip") => board.fault("ip", twice("IPv4 address")),
+            Meaning::Address => board.set(input, "ip", "ip", text, *at),
             _ if !has_mac && boards::plain("mac0", text).is_ok() => {
-                return Err(input.place(*at).unreadable(format!(
-                    "{OPTION}: dnsmasq takes \"{text}\" for no MAC address; write it with colons, as 02:00:5e:10:00:01"
-                )));
+                let what = format!(
+                    "dnsmasq takes \"{text}\" for no MAC address; write it with colons, as 02:00:5e:10:00:01"
+                );
+                board.fault("mac0", unreadable(*at, what));
             }
-            Meaning::Hostname if board.text("hostname").is_some() => return twice("hostname"),
-            Meaning::Hostname => board.set(input, "hostname", "hostname", text, *at)?,
-            Meaning::Profile(profile) => board.set(input, "profile", "profile", &profile, *at)?,
+            Meaning::Hostname if has(&board, "hostname") => board.fault("hostname", twice("hostname")),
+            Meaning::Hostname => board.set(input, "hostname", "hostname", text, *at),
+            Meaning::Profile(profile) => board.set(input, "profile", "profile", &profile, *at),
             Meaning::NoBoard(why) => why_not = Some(why),
             Meaning::Other(what) => {
                 found.ignored.insert(what.to_owned());
             }
         }
     }
-    if board.text("hostname").is_none() {
+    if board.text("hostname").is_none() && board.wrong.is_empty() {
         why_not = why_not.or(Some("it has no hostname".into()));
     }
     match why_not {
+        // What is wrong with a line that is none of a board's is nobody's matter.
         Some(why) => found.left_out.push((first, why)),
         None => found.boards.push(board),
     }
-    Ok(())
 }
 
 /// Whether a field is a tag or a client's identifier.
@@ -229,10 +229,12 @@ fn colons(text: &str) -> Option<String> {
 mod tests {
     use std::path::Path;
 
+    use identity_ui::Result;
+
     use super::*;
 
     fn read(text: &str) -> Result<Found> {
-        super::read(&Input::new(Path::new("x"), text))
+        super::read(&Input::new(Path::new("x"), text)).whole()
     }
 
     fn values(board: &Incoming) -> String {

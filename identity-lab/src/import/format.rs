@@ -61,11 +61,11 @@ impl Format {
     /// The boards of a text in this format; the names of profiles are for groups of Ansible.
     ///
     /// # Errors
-    /// Exit 4 with line and column of what cannot be read.
+    /// Exit 4 with line and column where it is not in this format; what cannot be taken of a board is in [`Found::faults`].
     pub fn read(self, input: &Input<'_>, profiles: &[&str]) -> Result<Found> {
         match self {
             Self::Csv => csv::read(input),
-            Self::Dnsmasq => dnsmasq::read(input),
+            Self::Dnsmasq => Ok(dnsmasq::read(input)),
             Self::Ansible | Self::AnsibleText => ansible::read(input, profiles),
             Self::Identity => cards::read(input),
         }

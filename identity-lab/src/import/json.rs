@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Input;
+use super::{Fault, Input};
 
 /// How Ansible marks a text that is no template.
 const UNSAFE: &str = "__ansible_unsafe";
@@ -111,8 +111,8 @@ impl<'a> Node<'a> {
     /// What it is as text: a string, a number, or a string that Ansible marks; nothing for `null`.
     ///
     /// # Errors
-    /// Exit 4 with its place if it is something else.
-    pub fn text(&self, input: &Input<'_>, called: &str) -> Result<Option<String>> {
+    /// A fault with its place if it is something else.
+    pub fn text(&self, input: &Input<'_>, called: &str) -> Result<Option<String>, Fault> {
         match serde_json::from_str(self.raw).ok() {
             Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -122,9 +122,10 @@ impl<'a> Node<'a> {
             {
                 Ok(map.remove(UNSAFE).and_then(|text| text.as_str().map(str::to_owned)))
             }
-            _ => Err(input
-                .place(self.at)
-                .unreadable(format!("{}: this is no text", crate::boards::short(called)))),
+            _ => Err(Fault::unreadable(
+                input.place(self.at),
+                format!("{}: this is no text", crate::boards::short(called)),
+            )),
         }
     }
 }

@@ -2,18 +2,15 @@
 //! What a file has, held against the list of boards: what is new, what is the same, what differs. All of it is checked before the
 //! new text of the list is given.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use identity_core::{Mac, Uuid, derive};
-use identity_ui::{Failure, Result};
 
-use super::{Found, Incoming, Input, MACHINE_ID, Value};
+use super::{Fault, Found, Incoming, Input, MACHINE_ID, Value};
 use crate::boards::{self, Board, Boards, Change, Clash, NewBoard, interface};
+use crate::journal::Event;
 use crate::lab::{BOARDS_CSV, Lab};
 use crate::place::Place;
-
-/// Behind each refusal.
-const NOTHING: &str = "nothing was added";
 
 /// What a person has asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +19,8 @@ pub struct Settings<'a> {
     pub profile: Option<&'a str>,
     /// Whether the file's values replace those of boards that are there.
     pub is_update: bool,
+    /// Boards that were taken out of the list, by UUID, where that is known.
+    pub removed: Option<&'a HashMap<String, Event>>,
 }
 
 /// A cell that gets another text.
@@ -53,6 +52,8 @@ pub struct Merged {
     pub boards: Boards,
     /// Hostnames of new boards.
     pub added: BTreeSet<String>,
+    /// Those of them whose UUID the file does not have, so that it is a new one.
+    pub fresh: BTreeSet<String>,
     /// Boards that have other values now.
     pub updated: Vec<Updated>,
     /// Hostnames of boards that were there with the same values.
@@ -76,11 +77,79 @@ struct Candidate<'a> {
 /// Holds what a file has against the lab.
 ///
 /// # Errors
-/// Exit 6, naming both places, if a board clashes with another one or differs from the one that is there; 2 if a board has no
-/// profile; 4 for a board without a name.
-pub fn merge(lab: &Lab, input: &Input<'_>, found: &Found, settings: Settings<'_>) -> Result<Merged> {
+/// Everything that stands in the way: 4 for what cannot be read of a board; 6, naming both places, where it clashes with another one
+/// or differs from the one that is there; 2 for a board without a profile.
+pub fn merge(
+    lab: &Lab,
+    input: &Input<'_>,
+    found: &Found,
+    settings: Settings<'_>,
+) -> Result<Merged, Vec<Fault>> {
     let mut left_out: Vec<_> =
         found.left_out.iter().map(|(at, why)| (input.place(*at), why.clone())).collect();
+    let mut faults = found.all_faults();
+    let mut all = candidates(lab, input, found, &mut left_out, &mut faults);
+    let mut ignored = found.ignored.clone();
+    let widened = widened(lab, input, &mut all, &mut ignored, &mut faults);
+    let list = widened.as_ref().unwrap_or(&lab.boards);
+
+    let (mut new, mut changes) = (Vec::new(), BTreeMap::new());
+    let (mut added, mut fresh) = (BTreeSet::new(), BTreeSet::new());
+    let (mut unchanged, mut updated) = (BTreeSet::new(), Vec::new());
+    for board in &all {
+        let Some(present) = board.present else {
+            new.push(board.added(lab, input, settings, &mut faults));
+            added.insert(board.hostname.clone());
+            if board.incoming.text("uuid").is_none() {
+                fresh.insert(board.hostname.clone());
+            }
+            continue;
+        };
+        let cells = board.differences(present);
+        if cells.is_empty() {
+            unchanged.insert(board.hostname.clone());
+            continue;
+        }
+        if !settings.is_update {
+            faults.extend(cells.iter().map(|cell| board.differs(input, present, cell)));
+            continue;
+        }
+        if let Some(cell) = cells.iter().find(|cell| cell.column == "profile") {
+            faults.extend(unknown_profile(lab, &cell.to, || place(input, board.incoming, "profile")));
+        }
+        let texts = cells.iter().filter_map(|ChangedCell { column, .. }| {
+            Some((column.clone(), board.cells.get(column.as_str())?.0.clone()))
+        });
+        changes.insert(board.hostname.clone(), Change { cells: texts.collect() });
+        updated.push(Updated { hostname: board.hostname.clone(), cells });
+    }
+    let path = lab.dir.join(BOARDS_CSV);
+    let after = list.changed(&new, &changes).and_then(|text| Ok((Boards::parse(&path, text.clone())?, text)));
+    let (boards, text) = match after {
+        Ok(after) => after,
+        // What is wrong with a value was found before.
+        Err(failure) => {
+            faults.push(Fault::refused(input.place(0), failure));
+            return Err(faults);
+        }
+    };
+    let incoming = all.iter().map(|board| (board.hostname.as_str(), board.incoming)).collect();
+    faults.extend(clashes(lab, input, &boards, &incoming));
+    if faults.is_empty() {
+        Ok(Merged { text, boards, added, fresh, updated, unchanged, left_out, ignored })
+    } else {
+        Err(faults)
+    }
+}
+
+/// The boards of a file, each once, and what it is in the list. What has no name that can be read was told before.
+fn candidates<'a>(
+    lab: &'a Lab,
+    input: &Input<'_>,
+    found: &'a Found,
+    left_out: &mut Vec<(Place, String)>,
+    faults: &mut Vec<Fault>,
+) -> Vec<Candidate<'a>> {
     let by_name: BTreeMap<_, _> =
         lab.boards.all.iter().map(|board| (board.hostname.as_str(), board)).collect();
     let by_uuid: BTreeMap<_, _> = lab.boards.all.iter().map(|board| (board.uuid, board)).collect();
@@ -95,54 +164,50 @@ pub fn merge(lab: &Lab, input: &Input<'_>, found: &Found, settings: Settings<'_>
         let named = incoming.text("hostname").or(present.map(|board| board.hostname.as_str()));
         let Some(hostname) = named.map(str::to_owned) else {
             let why = "hostname: it has none, and the list no board with its UUID";
-            if found.are_cards {
-                left_out.push((input.place(incoming.at), why.into()));
+            if ["hostname", "uuid"].iter().any(|column| incoming.is_wrong(column)) {
                 continue;
+            } else if found.are_cards {
+                left_out.push((input.place(incoming.at), why.into()));
+            } else {
+                faults.push(Fault::unreadable(input.place(incoming.at), why));
             }
-            return Err(input.place(incoming.at).unreadable(why));
+            continue;
         };
-        if let Some(first) = seen.insert(hostname.to_ascii_lowercase(), incoming) {
+        if let Some(first) = seen.get(&hostname.to_ascii_lowercase()) {
             let (second, first) = (place(input, incoming, "hostname"), place(input, first, "hostname"));
-            return Err(second.refused(format!("hostname: {hostname} is in {first} too")).and(NOTHING));
+            faults.push(Fault::refused(second, format!("hostname: {hostname} is in {first} too")));
+            continue;
         }
+        seen.insert(hostname.to_ascii_lowercase(), incoming);
         let uuid = uuid.or(present.map(|board| board.uuid)).unwrap_or_else(Uuid::new_v4);
         let board = Candidate { incoming, hostname, uuid, present: present.copied(), cells: BTreeMap::new() };
-        all.push(board.with_cells(input)?);
+        all.push(board.with_cells(input, faults));
     }
-    let mut ignored = found.ignored.clone();
-    let widened = widened(lab, input, &mut all, &mut ignored)?;
-    let list = widened.as_ref().unwrap_or(&lab.boards);
+    all
+}
 
-    let (mut new, mut changes) = (Vec::new(), BTreeMap::new());
-    let (mut added, mut unchanged, mut updated) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-    for board in &all {
-        let Some(present) = board.present else {
-            new.push(board.added(lab, input, settings)?);
-            added.insert(board.hostname.clone());
-            continue;
-        };
-        let cells = board.differences(input, present, settings)?;
-        if cells.is_empty() {
-            unchanged.insert(board.hostname.clone());
-            continue;
+/// What two boards share of the list as it would become, each pair once.
+fn clashes(
+    lab: &Lab,
+    input: &Input<'_>,
+    boards: &Boards,
+    incoming: &BTreeMap<&str, &Incoming>,
+) -> Vec<Fault> {
+    let present: BTreeMap<_, _> =
+        lab.boards.all.iter().map(|board| (board.hostname.as_str(), board)).collect();
+    let mut with_one_uuid = BTreeSet::new();
+    let mut faults = Vec::new();
+    for clash in boards.pairs() {
+        let pair = (clash.first.line, clash.second.line);
+        if clash.column == "uuid" {
+            with_one_uuid.insert(pair);
         }
-        if let Some(cell) = cells.iter().find(|cell| cell.column == "profile") {
-            known_profile(lab, &cell.to, || place(input, board.incoming, "profile"))?;
+        // Addresses follow from the UUID.
+        if interface(&clash.column).is_none() || !with_one_uuid.contains(&pair) {
+            faults.push(clashing(input, &clash, incoming, &present));
         }
-        let texts = cells.iter().filter_map(|ChangedCell { column, .. }| {
-            Some((column.clone(), board.cells.get(column.as_str())?.0.clone()))
-        });
-        changes.insert(board.hostname.clone(), Change { cells: texts.collect() });
-        updated.push(Updated { hostname: board.hostname.clone(), cells });
     }
-    let text = list.changed(&new, &changes)?;
-    let boards = Boards::parse(&lab.dir.join(BOARDS_CSV), text.clone())?;
-    if let Some(clash) = boards.pairs().next() {
-        let incoming: BTreeMap<_, _> =
-            all.iter().map(|board| (board.hostname.as_str(), board.incoming)).collect();
-        return Err(clashing(input, &clash, &incoming, &by_name));
-    }
-    Ok(Merged { text, boards, added, updated, unchanged, left_out, ignored })
+    faults
 }
 
 /// Where a value of a board stands, else the board.
@@ -152,7 +217,7 @@ fn place(input: &Input<'_>, board: &Incoming, column: &str) -> Place {
 
 impl<'a> Candidate<'a> {
     /// With its cells: what follows from the UUID is compared, and not kept.
-    fn with_cells(mut self, input: &Input<'_>) -> Result<Self> {
+    fn with_cells(mut self, input: &Input<'_>, faults: &mut Vec<Fault>) -> Self {
         for (column, value) in &self.incoming.values {
             if column == MACHINE_ID {
                 let is = value.text.to_ascii_lowercase().replace('-', "");
@@ -160,6 +225,7 @@ impl<'a> Candidate<'a> {
                 let has_uuid = self.incoming.text("uuid").is_some() || self.present.is_some();
                 let why = match (is == derived, has_uuid) {
                     (true, _) => continue,
+                    _ if self.incoming.is_wrong("uuid") => continue,
                     (false, true) => format!("the one that follows from its UUID is {derived}"),
                     (false, false) => "it follows from a UUID, and the file has none for the board".into(),
                 };
@@ -169,43 +235,67 @@ impl<'a> Candidate<'a> {
                     self.hostname,
                     boards::short(&value.text)
                 );
-                return Err(input.place(value.at).refused(what).and(NOTHING));
+                faults.push(Fault::refused(input.place(value.at), what));
+                continue;
             }
             let derived = interface(column).map(|index| derive::mac(self.uuid, u32::from(index)));
             let is_derived = derived.is_some() && value.text.parse::<Mac>().ok() == derived;
             let text = if is_derived { String::new() } else { value.text.clone() };
             self.cells.insert(column, (text, value));
         }
-        Ok(self)
+        self
     }
 
     /// As a new line.
-    fn added(&self, lab: &Lab, input: &Input<'_>, settings: Settings<'_>) -> Result<NewBoard> {
+    fn added(
+        &self,
+        lab: &Lab,
+        input: &Input<'_>,
+        settings: Settings<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> NewBoard {
         let mut cells: BTreeMap<String, String> =
             self.cells.iter().map(|(column, (text, _))| ((*column).to_owned(), text.clone())).collect();
         let given = settings.profile.or(lab.settings.default_profile.as_deref()).map(str::to_owned);
         let place = || place(input, self.incoming, "profile");
-        let profile = cells.get("profile").cloned().or(given).ok_or_else(|| {
-            Failure::usage(format!(
-                "{}: profile: {} needs one, and the file says none; give --profile NAME, or set it in lab.toml, [defaults] profile",
-                place(),
-                self.hostname
-            ))
-        })?;
-        known_profile(lab, &profile, place)?;
-        cells.insert("profile".into(), profile);
+        match cells.get("profile").cloned().or(given) {
+            Some(profile) => {
+                faults.extend(unknown_profile(lab, &profile, place));
+                cells.insert("profile".into(), profile);
+            }
+            None => {
+                if !self.incoming.is_wrong("profile") {
+                    let what = format!(
+                        "profile: {} needs one, and the file says none; give --profile NAME, or set it in lab.toml, [defaults] profile",
+                        self.hostname
+                    );
+                    faults.push(Fault::usage(place(), what));
+                }
+                // The line is not written, but what else clashes is told.
+                cells.insert("profile".into(), "none".into());
+            }
+        }
+        faults.extend(self.removed(input, settings));
+        cells.insert("hostname".into(), self.hostname.clone());
         cells.insert("uuid".into(), self.uuid.to_string());
         cells.retain(|_, text| !text.is_empty());
-        Ok(NewBoard { cells })
+        NewBoard { cells }
     }
 
-    /// The cells in which the file differs from the board that is there; refused unless they are to be changed.
-    fn differences(
-        &self,
-        input: &Input<'_>,
-        present: &Board,
-        settings: Settings<'_>,
-    ) -> Result<Vec<ChangedCell>> {
+    /// That its UUID is that of another board, which was removed: what boots from that one's card would pass for this board.
+    fn removed(&self, input: &Input<'_>, settings: Settings<'_>) -> Option<Fault> {
+        let removed = settings.removed?.get(&self.uuid.to_string())?;
+        let name = removed.hostname.as_deref().filter(|name| *name != self.hostname)?;
+        let what = format!(
+            "uuid: it is that of {name}, which was removed at {}; without it {} gets one of its own; if it is the same board, import it \
+             as {name}, and then `identity-lab rename {name} {1}`",
+            removed.at, self.hostname
+        );
+        Some(Fault::refused(place(input, self.incoming, "uuid"), what))
+    }
+
+    /// The cells in which the file differs from the board that is there.
+    fn differences(&self, present: &Board) -> Vec<ChangedCell> {
         let mut cells = Vec::new();
         for (column, (_, value)) in &self.cells {
             let is = match interface(column) {
@@ -221,45 +311,42 @@ impl<'a> Candidate<'a> {
                 cells.push(ChangedCell { column: (*column).to_owned(), from: is, to: value.text.clone() });
             }
         }
-        if let (Some(cell), false) = (cells.first(), settings.is_update) {
-            let shown = |text: &str| {
-                if text.is_empty() { "no value".into() } else { format!("\"{}\"", boards::short(text)) }
-            };
-            let more = match cells.len() - 1 {
-                0 => String::new(),
-                more => format!(" ({more} more of its values differ)"),
-            };
-            let what = format!(
-                "{}: {} has {} here, and {} in {}{more}; --update takes what is here",
-                cell.column,
-                self.hostname,
-                shown(&cell.to),
-                shown(&cell.from),
-                present.place(&cell.column),
-            );
-            return Err(place(input, self.incoming, &cell.column).refused(what).and(NOTHING));
-        }
-        Ok(cells)
+        cells
+    }
+
+    /// That it differs from the board that is there.
+    fn differs(&self, input: &Input<'_>, present: &Board, cell: &ChangedCell) -> Fault {
+        let shown = |text: &str| {
+            if text.is_empty() { "no value".into() } else { format!("\"{}\"", boards::short(text)) }
+        };
+        let what = format!(
+            "{}: {} has {} here, and {} in {}; --update takes what is here",
+            cell.column,
+            self.hostname,
+            shown(&cell.to),
+            shown(&cell.from),
+            present.place(&cell.column),
+        );
+        Fault::refused(place(input, self.incoming, &cell.column), what)
     }
 }
 
-fn known_profile(lab: &Lab, profile: &str, place: impl FnOnce() -> Place) -> Result<()> {
-    if lab.profile(profile).is_some() {
-        return Ok(());
-    }
-    Err(place().refused(format!("profile: {}", lab.no_profile_yet(profile))).and(NOTHING))
+fn unknown_profile(lab: &Lab, profile: &str, place: impl FnOnce() -> Place) -> Option<Fault> {
+    let is_known = lab.profile(profile).is_some();
+    (!is_known).then(|| Fault::refused(place(), format!("profile: {}", lab.no_profile_yet(profile))))
 }
 
 /// Deals with columns that the list does not have. Those that nobody knows are left out. Those that this program knows come to a
-/// list without boards, where no line is changed by that; else they are refused.
+/// list without boards, where no line is changed by that; else they are faults.
 fn widened(
     lab: &Lab,
     input: &Input<'_>,
     all: &mut [Candidate<'_>],
     ignored: &mut BTreeSet<String>,
-) -> Result<Option<Boards>> {
+    faults: &mut Vec<Fault>,
+) -> Option<Boards> {
     let mut missing: BTreeMap<&str, &Value> = BTreeMap::new();
-    for board in all {
+    for board in all.iter_mut() {
         board.cells.retain(|column, (text, value)| {
             let has = lab.boards.has_column(column);
             if !has && boards::is_known(column) && !text.is_empty() {
@@ -270,16 +357,24 @@ fn widened(
             has || boards::is_known(column) && !text.is_empty()
         });
     }
-    let Some((column, value)) = missing.first_key_value() else { return Ok(None) };
-    if lab.boards.all.is_empty() {
-        let names: Vec<_> = missing.keys().map(|column| (*column).to_owned()).collect();
-        return lab.boards.with_columns(&names).map(Some);
+    let names: Vec<_> = missing.keys().map(|column| (*column).to_owned()).collect();
+    if !names.is_empty() && lab.boards.all.is_empty() {
+        match lab.boards.with_columns(&names) {
+            Ok(boards) => return Some(boards),
+            Err(failure) => faults.push(Fault::refused(input.place(0), failure)),
+        }
     }
-    let what = format!(
-        "{}: {BOARDS_CSV} has no column `{column}`; add it to the header and an empty cell to each line, or take it out of this file",
-        value.called
-    );
-    Err(input.place(value.at).refused(what).and(NOTHING))
+    for (column, value) in &missing {
+        let what = format!(
+            "{}: {BOARDS_CSV} has no column `{column}`; add it to the header and an empty cell to each line, or take it out of this file",
+            value.called
+        );
+        faults.push(Fault::refused(input.place(value.at), what));
+    }
+    for board in all {
+        board.cells.retain(|column, _| lab.boards.has_column(column));
+    }
+    None
 }
 
 /// That two boards share what no two may share: where each of them has it, in the file or in the list.
@@ -288,7 +383,7 @@ fn clashing(
     clash: &Clash<'_>,
     incoming: &BTreeMap<&str, &Incoming>,
     present: &BTreeMap<&str, &Board>,
-) -> Failure {
+) -> Fault {
     let Clash { column, value, first, second } = clash;
     let kind = |column: &str| column.trim_end_matches(|char: char| char.is_ascii_digit()).to_owned();
     let is_it = |name: &str, text: &str| {
@@ -330,5 +425,5 @@ fn clashing(
         "{column}: {} has {value}, and so has {} in {other_place}; two boards never share one",
         one.hostname, other.hostname,
     );
-    place.refused(what).and(NOTHING)
+    Fault::refused(place, what)
 }

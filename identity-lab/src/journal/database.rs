@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The database of events. Each event is inserted once, whoever tries again.
 
+use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
@@ -9,8 +10,10 @@ use diesel::Connection as _;
 #[cfg(feature = "postgres")]
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::result::QueryResult;
+use diesel::sql_types::Bool;
 use identity_ui::{Exit, Failure, Result, shell};
 use rustix::fs::Access;
 
@@ -24,6 +27,9 @@ const REMOTE: [u32; 5] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x5346_414f]
 /// Of a server that does not answer: seconds until a connection is given up, and milliseconds until one that was made is.
 #[cfg(feature = "postgres")]
 const PATIENCE: [(&str, &str); 2] = [("connect_timeout", "5"), ("tcp_user_timeout", "10000")];
+
+/// Events that are asked for by their ids at once: SQLite takes 32,766 parameters.
+const IDS_MAX: usize = 10_000;
 
 /// An open database, with this program's tables.
 pub struct Database {
@@ -155,6 +161,60 @@ impl Database {
         on!(&mut self.connection, it => query.load(it)).map_err(|error| self.failed("read", &error))
     }
 
+    /// What the cards held, when they were seen last, that had an identity then.
+    ///
+    /// # Errors
+    /// Exit 7 if the database fails.
+    pub fn cards_of(&mut self, uuid: &str) -> Result<Vec<CardSeen>> {
+        let query = identity_cards::table.filter(identity_cards::uuid.eq(uuid)).order(identity_cards::card);
+        on!(&mut self.connection, it => query.load(it)).map_err(|error| self.failed("read", &error))
+    }
+
+    /// Of each identity whose board was taken out of the list, the last event that says so, by UUID; those that were renamed since
+    /// are boards again.
+    ///
+    /// # Errors
+    /// Exit 7 if the database fails.
+    pub fn removed(&mut self) -> Result<HashMap<String, Event>> {
+        // As the index has it, which is made for this.
+        let query = identity_events::table
+            .filter(sql::<Bool>("kind = 'removed'").and(identity_events::uuid.is_not_null()))
+            .order((identity_events::uuid, identity_events::id));
+        let events: QueryResult<Vec<Event>> = on!(&mut self.connection, it => query.load(it));
+        let events = events.map_err(|error| self.failed("read", &error))?;
+        let mut removed: HashMap<_, _> =
+            events.into_iter().filter_map(|event| Some((event.uuid.clone()?, event))).collect();
+        for uuid in removed.keys().cloned().collect::<Vec<_>>() {
+            let last = self.events_of(&uuid, &[Kind::Renamed], 1)?.pop();
+            if last.is_some_and(|renamed| removed.get(&uuid).is_some_and(|event| renamed.id > event.id)) {
+                removed.remove(&uuid);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The last event of these kinds of each identity, by UUID.
+    ///
+    /// # Errors
+    /// Exit 7 if the database fails.
+    pub fn last_events(&mut self, kinds: &[Kind]) -> Result<HashMap<String, Event>> {
+        let names = kinds.iter().map(|kind| kind.name());
+        let query = identity_events::table
+            .filter(identity_events::uuid.is_not_null().and(identity_events::kind.eq_any(names)))
+            .group_by(identity_events::uuid)
+            .select(diesel::dsl::max(identity_events::id));
+        let ids: QueryResult<Vec<Option<String>>> = on!(&mut self.connection, it => query.load(it));
+        let ids: Vec<_> = ids.map_err(|error| self.failed("read", &error))?.into_iter().flatten().collect();
+        let mut last = HashMap::new();
+        for some in ids.chunks(IDS_MAX) {
+            let query = identity_events::table.filter(identity_events::id.eq_any(some));
+            let events: QueryResult<Vec<Event>> = on!(&mut self.connection, it => query.load(it));
+            let events = events.map_err(|error| self.failed("read", &error))?;
+            last.extend(events.into_iter().filter_map(|event| Some((event.uuid.clone()?, event))));
+        }
+        Ok(last)
+    }
+
     /// What one card held when it was seen last.
     ///
     /// # Errors
@@ -205,7 +265,7 @@ impl Database {
         deleted.map(|_| ()).map_err(|error| self.failed("write", &error))
     }
 
-    /// Identities that were given to more than one card, with the events that say so: as often as none of them was erased since.
+    /// Identities that were given to more than one card, with the events that say so: as often as none of them was erased or replaced since.
     ///
     /// # Errors
     /// Exit 7 if the database fails.
@@ -219,7 +279,7 @@ impl Database {
         let uuids: QueryResult<Vec<Option<String>>> = on!(&mut self.connection, it => query.load(it));
         let mut twice = Vec::new();
         for uuid in uuids.map_err(|error| self.failed("read", &error))?.into_iter().flatten() {
-            let mut events = self.events_of(&uuid, &[Kind::Stamped, Kind::Flashed, Kind::Erased], 100)?;
+            let mut events = self.events_of(&uuid, &Kind::GIVEN, 100)?;
             events.reverse();
             let given = event::given(&events);
             if given.len() > 1 {
@@ -227,6 +287,15 @@ impl Database {
             }
         }
         Ok(twice)
+    }
+
+    /// That two cards had an identity at once, unless one of the two was erased, or a person has said which is the board's.
+    ///
+    /// # Errors
+    /// Exit 7 if the database fails.
+    pub fn double(&mut self, uuid: &str) -> Result<Option<Event>> {
+        let last = self.events_of(uuid, &[Kind::Doubled, Kind::Erased, Kind::Replaced], 1)?.pop();
+        Ok(last.filter(|last| last.kind == Kind::Doubled.name()))
     }
 
     /// Gives every claim of a board back.

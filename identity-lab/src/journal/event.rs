@@ -30,16 +30,42 @@ pub enum Kind {
     Bound,
     /// A card was seen that has lost an identity: it was erased, or replaced by another.
     Erased,
+    /// A person has said that the cards that had an identity until then have it no more, or are lost.
+    Replaced,
     /// A card was read.
     Scanned,
+    /// A card was read while another one with its identity was in another reader: one of them is a copy.
+    Doubled,
     /// A board was seen in the network.
     Seen,
+    /// A board has got another hostname in the list; its identity has stayed.
+    Renamed,
+    /// A board was taken out of the list.
+    Removed,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Stamped, Self::Flashed, Self::Bound, Self::Erased, Self::Scanned, Self::Seen];
+    pub const ALL: [Self; 10] = [
+        Self::Stamped,
+        Self::Flashed,
+        Self::Bound,
+        Self::Erased,
+        Self::Replaced,
+        Self::Scanned,
+        Self::Doubled,
+        Self::Seen,
+        Self::Renamed,
+        Self::Removed,
+    ];
+    /// By which a card gets an identity or an image, or is known to have the identity no more.
+    pub const GIVEN: [Self; 4] = [Self::Stamped, Self::Flashed, Self::Erased, Self::Replaced];
+    /// By which it is known that a card has an identity, whoever has given it.
+    pub const READ: [Self; 3] = [Self::Scanned, Self::Doubled, Self::Bound];
+    /// After which a board has no card by what was noted before.
+    const ENDS: [Self; 2] = [Self::Erased, Self::Replaced];
+    /// Which say nothing of what a card has.
+    const NO_READING: [Self; 5] = [Self::Erased, Self::Replaced, Self::Seen, Self::Renamed, Self::Removed];
 
     /// Its name in the database.
     pub fn name(self) -> &'static str {
@@ -48,9 +74,18 @@ impl Kind {
             Self::Flashed => "flashed",
             Self::Bound => "bound",
             Self::Erased => "erased",
+            Self::Replaced => "replaced",
             Self::Scanned => "scanned",
+            Self::Doubled => "doubled",
             Self::Seen => "seen",
+            Self::Renamed => "renamed",
+            Self::Removed => "removed",
         }
+    }
+
+    /// Whether a name is that of one of these.
+    pub fn is_in(name: &str, kinds: &[Self]) -> bool {
+        kinds.iter().any(|kind| kind.name() == name)
     }
 }
 
@@ -140,13 +175,22 @@ impl Claimed {
     }
 }
 
+/// The field with the hostname that a board had before it was renamed.
+const FROM: &str = "from";
 /// How the name begins under which a card is known whose reader shows no CID: its identity's UUID follows.
 const WITHOUT: char = '?';
+/// What follows then, where another card with the identity was in another reader.
+const SECOND: &str = "/2";
 
 impl CardSeen {
     /// Whether it is known which card it was.
     pub fn has_cid(&self) -> bool {
         !self.card.starts_with(WITHOUT)
+    }
+
+    /// Whether it is a card beside another one with its identity, and not known which: no later reading of a card settles that.
+    pub fn is_second(&self) -> bool {
+        !self.has_cid() && self.card.ends_with(SECOND)
     }
 }
 
@@ -203,13 +247,37 @@ impl Event {
     /// A board that was seen in the network, with a lease until `expires` in seconds of Unix time.
     pub fn seen(board: &Board, mac: Mac, ip: Ipv4Addr, expires: u64) -> Self {
         Self {
+            fields: Some(format!("{{\"mac\":\"{}\",\"expires\":\"{}\"}}", mac, expires)),
+            ip: Some(ip.to_string()),
+            ..Self::of_board(Kind::Seen, board)
+        }
+    }
+
+    /// What has become of a board in the list, or of all its cards at once.
+    pub fn of_board(kind: Kind, board: &Board) -> Self {
+        Self {
             uuid: Some(board.uuid.to_string()),
             hostname: Some(board.hostname.clone()),
             profile: Some(board.profile.clone()),
-            fields: Some(format!("{{\"mac\":\"{}\",\"expires\":\"{}\"}}", mac, expires)),
-            ip: Some(ip.to_string()),
-            ..Self::new(Kind::Seen)
+            ..Self::new(kind)
         }
+    }
+
+    /// A board that is called `hostname` from now on.
+    pub fn renamed(board: &Board, hostname: &str) -> Self {
+        let fields = serde_json::json!({ FROM: board.hostname }).to_string();
+        Self {
+            hostname: Some(hostname.to_owned()),
+            fields: Some(fields),
+            ..Self::of_board(Kind::Renamed, board)
+        }
+    }
+
+    /// Of a board that was renamed: its hostname before.
+    pub fn former_name(&self) -> Option<String> {
+        let fields = self.fields.as_deref().filter(|_| self.kind == Kind::Renamed.name())?;
+        let fields: BTreeMap<String, String> = serde_json::from_str(fields).ok()?;
+        fields.get(FROM).cloned()
     }
 
     fn in_reader(self, info: &DeviceInfo) -> Self {
@@ -233,12 +301,18 @@ impl Event {
         }
     }
 
+    /// Whether a board has no card by what was noted before this.
+    pub fn is_end(&self) -> bool {
+        Kind::is_in(&self.kind, &Kind::ENDS)
+    }
+
     /// What it says of the card that it names, if it names one: an erasure does not say what the card has now, and a lease nothing.
     pub fn card_seen(&self) -> Option<CardSeen> {
-        if [Kind::Erased, Kind::Seen].map(Kind::name).contains(&&*self.kind) {
+        if Kind::is_in(&self.kind, &Kind::NO_READING) {
             return None;
         }
-        let without = || Some(format!("{WITHOUT}{}", self.uuid.as_ref()?));
+        let second = if self.kind == Kind::Doubled.name() { SECOND } else { "" };
+        let without = || Some(format!("{WITHOUT}{}{second}", self.uuid.as_ref()?));
         Some(CardSeen {
             card: self.card.clone().or_else(without)?,
             event: self.id.clone(),
@@ -259,7 +333,7 @@ fn millis(id: &str) -> u64 {
     u64::from_str_radix(&digits, 16).unwrap_or(0)
 }
 
-/// Of an identity's events, the oldest first: those by which it got a new card, since it was erased last. An update of its card has
+/// Of an identity's events, the oldest first: those by which it got a new card, since it was erased or replaced last. An update of its card has
 /// a later generation; one that got an image and the identity at once is followed by the event of the image.
 pub fn given(events: &[Event]) -> Vec<Event> {
     let mut given = Vec::new();
@@ -272,7 +346,7 @@ pub fn given(events: &[Event]) -> Vec<Event> {
             });
             event.generation == Some(1) || is_flashed
         };
-        if event.kind == Kind::Erased.name() {
+        if event.is_end() {
             given.clear();
         } else if event.kind == Kind::Stamped.name() && event.state.as_deref() == Some("valid") && is_new() {
             given.push(event.clone());

@@ -60,7 +60,7 @@ diesel::table! {
 }
 
 /// What brings the tables from one version to the next, oldest first; the number of the last one is this program's version.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "CREATE TABLE identity_events (
         id TEXT NOT NULL PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL,
         uuid TEXT, hostname TEXT, profile TEXT, generation BIGINT, fields TEXT, state TEXT,
@@ -73,6 +73,8 @@ const STEPS: [&str; 2] = [
     "CREATE TABLE identity_claims (
         uuid TEXT NOT NULL PRIMARY KEY, id TEXT NOT NULL, at TEXT NOT NULL, host TEXT NOT NULL, person TEXT NOT NULL);
      CREATE INDEX identity_events_stamped ON identity_events (uuid) WHERE kind = 'stamped' AND state = 'valid';",
+    // A program that does not know these kinds would take a card that was replaced for one of two.
+    "CREATE INDEX identity_events_removed ON identity_events (uuid, id) WHERE kind = 'removed';",
 ];
 
 /// The version of the tables that this program knows.

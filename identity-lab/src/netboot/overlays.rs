@@ -36,6 +36,11 @@ enum Entry {
 /// Entries by their path in the root; a directory comes before what is in it.
 type Layer = BTreeMap<PathBuf, Entry>;
 
+/// The directory with the files of one board.
+pub fn overlay_of(lab: &Path, hostname: &str) -> PathBuf {
+    lab.join(OVERLAYS).join("board").join(hostname)
+}
+
 /// All overlays of a lab.
 #[derive(Debug, Default)]
 pub struct Overlays {

@@ -9,7 +9,8 @@
 #   pack       a directory with a kernel's packages, or unpacked, in place of a kernel in the root; or nothing
 #   fdt        the device tree's name, or nothing
 #   epoch      SOURCE_DATE_EPOCH, or nothing
-# On standard output: "step TEXT", "fact NAME VALUE", "refused TEXT" (then it ends with 6). All else is a log.
+# On standard output: "step TEXT", "packages UNPACKED SET-UP", "fact NAME VALUE", "refused TEXT" (then it ends with 6). All else is a
+# log; a line in it that begins with "I: " is mmdebstrap's, and says what it does.
 set -eu
 umask 022
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -44,6 +45,16 @@ machine_mirror() {
         awk '$1 ~ /^((old)*stable|testing|unstable|sid|bullseye|bookworm|trixie|forky)$/ { print $2; exit }'
 }
 
+# Tells again and again how many packages are unpacked in the new root, and how many of them are set up.
+count_packages() {
+    while sleep 2; do
+        [ ! -e "$tree/var/log/dpkg.log" ] || awk '
+            / status unpacked / { unpacked[$5] }
+            / status installed / { done[$5] }
+            END { print "packages", length(unpacked), length(done) }' "$tree/var/log/dpkg.log" >&3
+    done
+}
+
 new_root() {
     if [ -z "$mirror" ]; then mirror=$(machine_mirror); fi
     [ -n "$mirror" ] || refuse "this machine's apt has no mirror of Debian; name one in [build] mirror"
@@ -54,9 +65,12 @@ new_root() {
     if [ -z "$epoch" ]; then epoch=$(date --utc --date="$(sed -n 's/^Date: //p' "$work/Release")" +%s); fi
     # No initramfs yet: it is made once, at the end. A root that is lost with the power is made again, so nothing waits for the
     # disk.
+    count_packages &
+    counter=$!
     INITRD=No SOURCE_DATE_EPOCH=$epoch mmdebstrap --mode=root --variant=minbase --architectures="$arch" \
         --skip=check/qemu,output/mknod --dpkgopt=force-unsafe-io --format=directory --include="$(printf '%s' "$packages $kernel_package" | tr -s ' ' ',')" \
         "$suite" "$tree" "$mirror"
+    kill "$counter"
     # Of this machine, not of the root.
     rm -f "$tree/etc/resolv.conf" "$tree/etc/hostname" "$tree/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 }

@@ -6,9 +6,10 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ const REFUSED: i32 = 6;
 /// Lines of the log that are shown of a failure.
 const LINES: usize = 15;
 const TICK: Duration = Duration::from_millis(50);
+/// After such a time without a word it is told that the work goes on.
+const SECOND: Duration = Duration::from_secs(1);
 /// How long programs may take to clean up after a signal.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -43,8 +46,35 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub enum Told {
     /// It begins a part of its work.
     Step(String),
+    /// Within the step, another program begins a part of its own.
+    Part(String),
+    /// So many packages are unpacked, and so many of them set up.
+    Packages(u64, u64),
+    /// Nothing for a while: it still works.
+    Nothing,
     /// Something that was found out: a name, and its value.
     Fact(String, String),
+    /// Why it refuses.
+    Refused(String),
+}
+
+/// A line of the script's standard output.
+fn told(line: &str) -> Option<Told> {
+    let (word, text) = line.split_once(' ')?;
+    let (name, value) = text.split_once(' ').unwrap_or((text, ""));
+    match word {
+        "step" => Some(Told::Step(text.to_owned())),
+        "packages" => Some(Told::Packages(name.parse().ok()?, value.parse().ok()?)),
+        "fact" => Some(Told::Fact(name.to_owned(), value.to_owned())),
+        "refused" => Some(Told::Refused(text.to_owned())),
+        _ => None,
+    }
+}
+
+/// A line of the log, if it says what mmdebstrap does.
+fn part(line: &str) -> Option<Told> {
+    let text = line.strip_prefix("I: ")?.trim_end().trim_end_matches('.');
+    Some(Told::Part(text.to_owned()))
 }
 
 /// Whether this process is root, also of files of every user.
@@ -92,39 +122,26 @@ pub fn run(plan: &Plan<'_>, work: &Path, epoch: Option<&str>, mut tell: impl FnM
     let mut child = command(plan, work, epoch, &debs)
         .spawn()
         .map_err(|error| Failure::refused(format!("unshare cannot be started: {}", plain(&error))))?;
-    let log = child.stderr.take().map(|stream| {
-        thread::spawn(move || {
-            let mut last = VecDeque::new();
-            for line in BufReader::new(stream).split(b'\n').map_while(std::io::Result::ok) {
-                if last.len() == LINES {
-                    last.pop_front();
-                }
-                last.push_back(String::from_utf8_lossy(&line).into_owned());
-            }
-            last
-        })
-    });
+    let (sender, lines) = mpsc::channel();
+    let log = child.stderr.take().map(|stream| keep_log(stream, sender.clone()));
     // A signal ends the script, and with it this stream.
     let watcher = watch(&child, Arc::clone(&ended));
+    let output = child.stdout.take().map(|stream| {
+        thread::spawn(move || {
+            let lines = BufReader::new(stream).lines().map_while(std::io::Result::ok);
+            lines.filter_map(|line| told(&line)).for_each(|told| drop(sender.send(told)));
+        })
+    });
     let mut refused = None;
-    for line in child
-        .stdout
-        .take()
-        .map(BufReader::new)
-        .into_iter()
-        .flat_map(BufRead::lines)
-        .map_while(std::io::Result::ok)
-    {
-        match line.split_once(' ') {
-            Some(("step", text)) => tell(&Told::Step(text.to_owned())),
-            Some(("fact", text)) => {
-                let (name, value) = text.split_once(' ').unwrap_or((text, ""));
-                tell(&Told::Fact(name.to_owned(), value.to_owned()));
-            }
-            Some(("refused", text)) => refused = Some(text.to_owned()),
-            _ => (),
+    loop {
+        match lines.recv_timeout(SECOND) {
+            Ok(Told::Refused(text)) => refused = Some(text),
+            Ok(told) => tell(&told),
+            Err(RecvTimeoutError::Timeout) => tell(&Told::Nothing),
+            Err(RecvTimeoutError::Disconnected) => break,
         }
     }
+    let _ = output.map(thread::JoinHandle::join);
     let status = child.wait().map_err(|error| Failure::new(Exit::Device, plain(&error)))?;
     let was_interrupted = ended.swap(true, Ordering::Relaxed);
     let _ = watcher.join();
@@ -158,6 +175,24 @@ pub fn run(plan: &Plan<'_>, work: &Path, epoch: Option<&str>, mut tell: impl FnM
             Exit::Device,
             format!("the root was not built ({status}); nothing was changed{shown}"),
         ),
+    })
+}
+
+/// Keeps the last lines of the log, and sends on what they say of a part of the work.
+fn keep_log(stream: ChildStderr, sender: Sender<Told>) -> thread::JoinHandle<VecDeque<String>> {
+    thread::spawn(move || {
+        let mut last = VecDeque::new();
+        for line in BufReader::new(stream).split(b'\n').map_while(std::io::Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if let Some(part) = part(&line) {
+                let _ = sender.send(part);
+            }
+            if last.len() == LINES {
+                last.pop_front();
+            }
+            last.push_back(line);
+        }
+        last
     })
 }
 
@@ -232,4 +267,26 @@ fn prepare(plan: &Plan<'_>, work: &Path) -> std::io::Result<String> {
         names.push(name);
     }
     Ok(names.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_script_and_of_mmdebstrap_are_told() {
+        for (line, expected) in [
+            ("step pack the image", Some(Told::Step("pack the image".into()))),
+            ("packages 143 57", Some(Told::Packages(143, 57))),
+            ("packages 143", None),
+            ("fact kernel 6.1", Some(Told::Fact("kernel".into(), "6.1".into()))),
+            ("refused no suite x", Some(Told::Refused("no suite x".into()))),
+            ("else", None),
+        ] {
+            assert_eq!(told(line), expected, "{line}");
+        }
+        let what = "I: installing essential packages...\r";
+        assert_eq!(part(what), Some(Told::Part("installing essential packages".into())));
+        assert_eq!(part("E: it failed"), None);
+    }
 }

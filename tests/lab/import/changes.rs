@@ -39,9 +39,11 @@ fn a_board_that_differs_is_refused_with_both_values_and_places() {
         ]);
         assert_eq!(lab.read("boards.csv"), before);
     }
-    import(&lab, "hostname,ip,serial\npanda-01,192.168.7.13,S2\n", &[])
-        .exits(6)
-        .says(&["(1 more of its values differ)"]);
+    import(&lab, "hostname,ip,serial\npanda-01,192.168.7.13,S2\n", &[]).exits(6).says(&[
+        "standard input:2:10: ip: panda-01 has \"192.168.7.13\" here",
+        "standard input:2:23: serial: panda-01 has \"S2\" here",
+        "2 faults; nothing was added",
+    ]);
     // Of a board that has no value, and a blank and the order of tags' blanks that are nobody's.
     import(&lab, "hostname,serial\npanda-02,S2\n", &[])
         .exits(6)
@@ -189,6 +191,125 @@ fn what_cannot_be_read_is_refused_with_line_column_and_name() {
     import(&lab, "hostname,mac\na,\n", &["--from", "identity"])
         .exits(4)
         .says(&["standard input:1:1: this is no JSON"]);
+}
+
+/// One run tells everything that is wrong, in the order of the file, and ends with what weighs most.
+#[test]
+fn every_fault_of_a_file_is_told_at_once_with_its_place() {
+    let lab = full();
+    let before = lab.read("boards.csv");
+    let told = |text: &str, words: &[&str], code: i32, faults: &[&str]| {
+        let answer = import(&lab, text, words).exits(code);
+        let lines: Vec<_> = answer.stderr.lines().collect();
+        assert_eq!(lines.len(), faults.len() + 1, "{}", answer.stderr);
+        for (line, fault) in lines.iter().zip(faults) {
+            let start = format!("identity-lab: standard input:{fault}");
+            assert!(line.starts_with(&start), "wanted {start}\n{}", answer.stderr);
+        }
+        let end = format!("identity-lab: {} faults; nothing was added", faults.len());
+        assert_eq!(lines.last(), Some(&&end[..]));
+        assert_eq!(lab.read("boards.csv"), before, "{text}");
+    };
+    told(
+        "hostname,mac0,ip,profile\na_b,x,10.0.0.1,panda\nok,,10.0.0.1,lost\n\"c,,,\nd,,\ne,02:00:00:00:00:02,,\nok,,,\n,,10.0.0.9,\n",
+        &[],
+        4,
+        &[
+            "2:1: hostname: \"a_b\" may not",
+            "2:5: mac0: \"x\" is not six",
+            "3:14: profile: there is no profiles/lost.toml",
+            "4:1: hostname: this quote is not closed",
+            "5:4: the line has 3 cells, and the header 4",
+            "6:1: profile: e needs one",
+            "6:3: mac0: e has 02:00:00:00:00:02, and so has panda-02 in boards.csv:3:",
+            "7:1: hostname: ok is in standard input:3:1 too",
+            "8:1: hostname: a board needs one",
+        ],
+    );
+    // What is wrong with one value hides nothing that another one clashes with.
+    told(
+        "hostname,serial,ip\nx,S1,10.0.0\ny,S9,10.0.0.1\nz,S9,10.0.0.1\n",
+        &["--profile", "panda"],
+        4,
+        &[
+            "2:3: serial: x has S1, and so has panda-01 in boards.csv:2:",
+            "2:6: ip: \"10.0.0\"",
+            "4:3: serial: z has S9, and so has y in standard input:3:3",
+            "4:6: ip: z has 10.0.0.1, and so has y in standard input:3:6",
+        ],
+    );
+    told(
+        "dhcp-host=02:00:00:00:00:01,b_b\ndhcp-host=\"a\ndhcp-host=02-00-00-00-00-01,a\ndhcp-host=03:00:00:00:00:01,c,d,10.0.0.1\n",
+        &["--profile", "panda"],
+        4,
+        &[
+            "1:29: hostname: \"b_b\"",
+            "2:11: dhcp-host: this quote is not closed",
+            "3:11: dhcp-host: dnsmasq takes",
+            "4:11: mac0: ",
+            "4:31: dhcp-host: a second hostname, \"d\"",
+        ],
+    );
+    told(
+        "{\"_meta\": {\"hostvars\": {\n\"b_b\": {\"mac\": \"x\"},\n\"c\": {\"identity_tags\": 3, \"identity_serial\": []}}}}",
+        &["--profile", "panda"],
+        4,
+        &[
+            "2:1: hostname: \"b_b\"",
+            "2:16: mac: \"x\"",
+            "3:24: identity_tags: this is no list",
+            "3:46: identity_serial: this is no text",
+        ],
+    );
+    told(
+        &format!(
+            "[{{\"state\":\"valid\",\"uuid\":\"{UUID}\",\n\"hostname\":\"a_b\",\"macs\":[3]}},\n{{}},\n{{\"state\":\"valid\"}}]"
+        ),
+        &["--profile", "panda"],
+        4,
+        &[
+            "2:12: hostname: \"a_b\"",
+            "2:26: macs: this has no `index`",
+            "3:1: this is no card",
+            "4:1: uuid: an identity has one",
+        ],
+    );
+    // Two boards with one UUID derive the same addresses: that is one fault.
+    let twice = "11111111-2222-4333-8444-555555555555";
+    told(
+        &format!("hostname,uuid,mac1\nx,{twice},02:00:00:00:00:11\ny,{twice},\n"),
+        &["--profile", "panda"],
+        6,
+        &["2:40: mac1: x has 02:00:00:00:00:11, and so has panda-01", "3:3: uuid: y has"],
+    );
+}
+
+/// Each run makes other UUIDs, so one that nobody gets is not shown.
+#[test]
+fn a_plan_shows_no_uuid_that_nobody_gets() {
+    let lab = Lab::new();
+    let text = format!("hostname,uuid,mac0\na,,\nb,{UUID},\nc,,02:00:00:00:00:03\n");
+    let words = ["--profile", "panda", "--dry-run"];
+    let dry = import(&lab, &text, &words).exits(0);
+    assert_eq!(import(&lab, &text, &words).exits(0).stdout, dry.stdout);
+    dry.shows(&[
+        "would add a  a new UUID\n",
+        &format!("would add b  {UUID}  "),
+        "would add c  a new UUID  02:00:00:00:00:03\n",
+    ]);
+    let dry = import(&lab, &text, &[&words[..], &["--format", "json"]].concat()).exits(0).json();
+    let is = |number: usize| {
+        (&dry["added"][number]["uuid"], &dry["added"][number]["macs"], &dry["added"][number]["machine_id"])
+    };
+    assert_eq!(is(0), (&json!(null), &json!([null]), &json!(null)));
+    assert_eq!(dry["added"][1]["uuid"], UUID);
+    assert_eq!(is(2).1, &json!(["02:00:00:00:00:03"]));
+    import(&lab, &text, &words[..2]).exits(0);
+    let added = boards(&lab);
+    assert!(added[0]["uuid"].is_string() && added[1]["uuid"] == UUID, "{added}");
+    lab.run(&["add", "d", "--profile", "panda", "--dry-run"]).exits(0).shows(&["would add d  a new UUID\n"]);
+    let dry = lab.run(&["add", "d", "--profile", "panda", "--dry-run", "--format", "json"]).exits(0).json();
+    assert_eq!((&dry[0]["hostname"], &dry[0]["uuid"]), (&json!("d"), &json!(null)));
 }
 
 #[test]

@@ -148,9 +148,18 @@ fn a_copy_in_another_reader_is_not_its_card() {
     answer.shows(&["done panda-01", "refused panda-01", "one of them is a copy"]);
     assert_eq!(
         events(&lab, "panda-01"),
-        ["stamped", "erased", "stamped"],
+        ["doubled", "stamped", "replaced", "stamped"],
         "the copy is not noted as its card"
     );
+    // A later batch knows of it, until a person says which is the board's.
+    let both = "panda-01: two cards had the identity of panda-01 at once, on ";
+    lab.run(&["stamp", "--dry-run", slots[0].name()]).exits(0).says(&[both, "panda-01: stamped 20"]);
+    slots[1].remove();
+    lab.run(&["stamp", "--yes", "--again", slots[0].name()]).exits(0);
+    let settled = lab.run(&["stamp", "--dry-run", slots[0].name()]).exits(0);
+    assert!(!settled.stderr.contains("two cards"), "{}", settled.stderr);
+    lab.run(&["check"]).exits(0);
+    slots[1].insert(&lab.path("copy.img"));
     for slot in &slots {
         slot.remove();
     }

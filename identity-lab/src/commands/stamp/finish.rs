@@ -55,6 +55,14 @@ impl Session<'_> {
         })
     }
 
+    /// Notes that a card has the identity of a board whose card is in another reader.
+    ///
+    /// # Errors
+    /// As [`crate::journal::Journal::note`].
+    pub fn note_double(&self, scan: &Scan, info: &DeviceInfo) -> Result<()> {
+        self.journal.note(&[Event::of_card(Kind::Doubled, scan, info)])
+    }
+
     /// Notes that a board's card was seen, and is whole.
     ///
     /// # Errors
@@ -63,9 +71,12 @@ impl Session<'_> {
         // Of a batch that was cut off, nobody has noted it; by --again, a person says that it is the only one.
         let is_new = self.args.again || self.known[number].done.as_ref().is_some_and(claims::may_have);
         let kind = if is_new { Kind::Stamped } else { Kind::Scanned };
-        let seen = || Event::of_card(kind, scan, info);
-        let others = self.args.again.then(|| Event { kind: Kind::Erased.name().into(), ..seen() });
-        self.journal.note(&others.into_iter().chain([seen()]).collect::<Vec<_>>())?;
+        let others = self.args.again.then(|| {
+            let Event { uuid, hostname, profile, .. } = Event::of_card(kind, scan, info);
+            Event { uuid, hostname, profile, ..Event::new(Kind::Replaced) }
+        });
+        let seen = Event::of_card(kind, scan, info);
+        self.journal.note(&others.into_iter().chain([seen]).collect::<Vec<_>>())?;
         self.claims.settle(self.batch.board(number));
         Ok(())
     }

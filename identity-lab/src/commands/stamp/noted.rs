@@ -32,7 +32,7 @@ impl Written<'_> {
         // A person says by --again that the other card has it no more.
         if let Some(before) = self.before.filter(|_| !self.is_its_card) {
             let Event { uuid, hostname, profile, card, reader, size, .. } = before.clone();
-            events.push(Event { uuid, hostname, profile, card, reader, size, ..Event::new(Kind::Erased) });
+            events.push(Event { uuid, hostname, profile, card, reader, size, ..Event::new(Kind::Replaced) });
         }
         let mut add = |kind, image: Option<String>| {
             events.push(Event { generation, image, ..Event::written(kind, self.identity, self.info) });
