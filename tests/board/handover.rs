@@ -79,7 +79,7 @@ fn every_character_of_a_value_arrives_in_linux_as_one_word() {
     let bench = Bench::new("2025.01", Model::Vexpress);
     let identity = bench.stamp(&["--hostname", "panda-3"]);
     let machine_id = format!("systemd.machine_id={}", text(&identity, "/machine_id"));
-    let import = "tftpboot 61000000 value; env import -t 61000000 $filesize identity_hostname";
+    let import = "setenv autoload no; dhcp; tftpboot 61000000 value; env import -t 61000000 $filesize identity_hostname";
     let all: String = (' '..='~').filter(|char| *char != '"').chain("à grün – 木".chars()).collect();
 
     fs::write(bench.path("value"), assignment("identity_hostname", &all)).expect("own directory");

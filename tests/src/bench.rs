@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -92,20 +93,25 @@ impl Bench {
         (board, said)
     }
 
-    /// Has U-Boot on `vexpress_ca9x4` load Debian's kernel, its device tree, and an initramfs whose first process is
-    /// `tests/board/init`.
+    /// Puts Debian's kernel, its device tree, and an initramfs whose first process is `tests/board/init` onto the card's
+    /// partition, and has U-Boot on `vexpress_ca9x4` load them from there. Not from the network: 2021.01's driver for this
+    /// board's interface hears nothing that is sent to an address of the environment.
     pub fn load_linux(&self, board: &mut Board) {
         let linux = artifact("IDENTITY_TEST_LINUX");
-        for file in ["zImage", "vexpress-v2p-ca9.dtb"] {
-            fs::copy(linux.join(file), self.path(file)).expect("a part of Linux");
+        let partition = format!("{}@@4M", self.image.path().display());
+        let files = [
+            ("62000000", linux.join("zImage"), "zImage"),
+            ("63f00000", linux.join("vexpress-v2p-ca9.dtb"), "tree"),
+            ("64000000", artifact("IDENTITY_TEST_INITRAMFS"), "initramfs"),
+        ];
+        for (_, file, name) in &files {
+            let mut mcopy = Command::new("mcopy");
+            mcopy.args(["-o", "-i", &partition]).arg(file).arg(format!("::{name}"));
+            assert!(mcopy.status().expect("mtools").success(), "{mcopy:?}");
         }
-        fs::copy(artifact("IDENTITY_TEST_INITRAMFS"), self.path("initramfs")).expect("the initramfs");
-        board.run("setenv autoload no; dhcp");
-        for (address, file) in
-            [("62000000", "zImage"), ("63f00000", "vexpress-v2p-ca9.dtb"), ("64000000", "initramfs")]
-        {
-            let said = board.run(&format!("tftpboot {address} {file}"));
-            assert!(said.contains("Bytes transferred"), "{said}");
+        for (address, _, name) in files {
+            let said = board.run(&format!("fatload mmc 0:1 {address} {name}"));
+            assert!(said.contains("bytes read"), "{said}");
         }
     }
 
