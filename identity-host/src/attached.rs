@@ -83,7 +83,7 @@ impl Device {
         match Target::open(&self.path, Access::Read) {
             Ok(target) => {
                 let surroundings = Surroundings::new(&Host::here(), &self.info);
-                let scan = Scan::read(&target, hint_lba).judged_in(surroundings);
+                let scan = Scan::read(&target, hint_lba).judged_in(surroundings).with_way_out(&target);
                 Content::Seen(Box::new(target), Box::new(scan))
             }
             Err(error) => Content::Failed(error),

@@ -66,7 +66,7 @@ pub fn prepare(
         return Err(Error::State { path: path.to_owned(), scan: Box::new(card.scan) });
     }
     if let Some(lba) = scan.lone_copy().filter(|_| !request.force) {
-        return Err(Error::LoneCopy { path: path.to_owned(), lba });
+        return Err(Error::LoneCopy { path: path.to_owned(), lba, in_partition: scan.is_in_partition(lba) });
     }
     check_is_here(request, latest, scan.surroundings(), path)?;
     let identity = bound(request, latest, scan.surroundings(), path)?;
@@ -85,7 +85,8 @@ pub fn prepare(
     if request.in_use
         && let Some(beside) = plan.steps.iter().find(|step| !matches!(step, Step::Write { .. }))
     {
-        return Err(Error::CopyBesidePair { path: path.to_owned(), lba: beside.lba() });
+        let (path, lba) = (path.to_owned(), beside.lba());
+        return Err(Error::CopyBesidePair { path, lba, in_partition: scan.is_in_partition(lba) });
     }
     Ok(Prepared { card, identity, plan })
 }

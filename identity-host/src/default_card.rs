@@ -126,6 +126,7 @@ fn look_at(path: &Path, hint_lba: Option<u32>, booted: Option<&FromBootloader>) 
     let is_native = target.info().is_some_and(|info| info.cid.is_some());
     let handed_over = booted.filter(|_| is_native).and_then(|booted| booted.lba);
     let scan = Scan::read(&target, hint_lba.or(handed_over)).judged_in(Surroundings::of_target(&target));
+    let scan = scan.with_way_out(&target);
     Ok(FoundCard { path: path.to_owned(), target, scan })
 }
 

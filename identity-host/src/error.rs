@@ -117,6 +117,8 @@ pub enum Error {
         path: PathBuf,
         /// LBA of the copy.
         lba: u32,
+        /// Whether it lies behind the start of the first partition.
+        in_partition: bool,
     },
     /// A copy lies beside the pair, and the card is in use.
     CopyBesidePair {
@@ -124,6 +126,8 @@ pub enum Error {
         path: PathBuf,
         /// LBA of the copy.
         lba: u32,
+        /// Whether it lies behind the start of the first partition.
+        in_partition: bool,
     },
     /// Two copies fit the UUID or LBA that was named, or none does.
     NothingToKeep {

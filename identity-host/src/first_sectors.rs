@@ -132,6 +132,16 @@ impl FirstSectors {
     }
 }
 
+/// First sector of the first partition of any table of a card of which nothing else is asked; `None` also where LBA 0 cannot be
+/// read.
+pub fn first_partition_lba(card: &dyn Card) -> Option<u64> {
+    let mut inspection = Inspection::new(card.sectors());
+    while let Some(range) = inspection.next_of_table() {
+        read(card, range, &mut inspection).ok()?;
+    }
+    table::read(&inspection.gap()).first_partition_lba()
+}
+
 /// Bytes that are read at once where the head goes on.
 const PIECE: usize = 128 << 10;
 

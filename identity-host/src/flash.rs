@@ -50,7 +50,7 @@ pub enum FlashProblem {
         record: Uuid,
     },
     /// The card has an identity, and other values were asked for.
-    IdentityPresent(Box<Identity>),
+    IdentityPresent(Box<Scan>),
     /// Several records are of this card.
     SeveralRecords(Vec<(PathBuf, Identity)>),
     /// Records may be of this card, or of another one.
@@ -88,9 +88,11 @@ pub enum FlashProblem {
     Unfinished {
         /// What stopped the flash.
         cause: Box<Error>,
+        /// Whether the card says that it is unfinished; `None` if LBA 0 cannot be read back.
+        is_marked: Option<bool>,
         /// The identity that the card is to have, if it is to have one.
         identity: Option<Uuid>,
-        /// Whether it is on the card.
+        /// Whether it is on the card, as far as that reads back.
         on_card: bool,
         /// The record of it.
         record: Option<PathBuf>,

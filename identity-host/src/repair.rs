@@ -120,7 +120,7 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
         && request.keep.is_none()
         && !request.force
     {
-        return Err(Error::LoneCopy { path: path.to_owned(), lba });
+        return Err(Error::LoneCopy { path: path.to_owned(), lba, in_partition: scan.is_in_partition(lba) });
     }
     let pair = choose(&card, &latest, request, path)?;
     let mut plan = plan::write_missing(&latest, &pair, scan, card.partition_lba());

@@ -4,13 +4,17 @@
 //! The search itself, which sectors and what they say together, is `identity_core::search`, as in the bootloader. It asks
 //! no partition table. A [`Scan`] keeps what was read.
 
+use std::io;
+
 use identity_core::copy::{Defect, Newer, NotACopy};
 use identity_core::search::{Condition, Reading};
 use identity_core::slot::{COUNT, reading_position};
 use identity_core::{Identity, Search, State, StoredCopy, Uuid};
 
+#[cfg(feature = "flash")]
+use crate::device::WritableCard;
 use crate::device::{Card, SECTOR_LEN, Sector, plain};
-use crate::first_sectors::FirstSectors;
+use crate::first_sectors::{self, FirstSectors};
 use crate::surroundings::Surroundings;
 
 /// The label of a copy of another identity than the card's.
@@ -64,14 +68,21 @@ pub struct Scan {
 impl Scan {
     /// Looks at `hint_lba`, if there is one, at all slots, and at the places that copies name.
     pub fn read(card: &dyn Card, hint_lba: Option<u32>) -> Self {
-        Self::search(hint_lba, |lba| read_one(card, lba))
+        Self::search(hint_lba, |lba| read_cached(card, lba))
+    }
+
+    /// The same, past the host's cache: what is on the medium, whatever was written and could not be flushed.
+    #[cfg(feature = "flash")]
+    pub fn read_back(card: &dyn WritableCard, hint_lba: Option<u32>) -> Self {
+        let read = |lba: u32, out: &mut Sector| card.read_back(lba.into()).map(|sector| *out = sector);
+        Self::search(hint_lba, |lba| read_one(card.sectors(), lba, read))
     }
 
     /// The same, without reading once more what is in `first_sectors`.
     pub fn with_first_sectors(first_sectors: &FirstSectors, card: &dyn Card, hint_lba: Option<u32>) -> Self {
         Self::search(hint_lba, |lba| match first_sectors.sector(lba.into()) {
             Some(Ok(sector)) => Read::Sector(Box::new(*sector)),
-            _ => read_one(card, lba),
+            _ => read_cached(card, lba),
         })
     }
 
@@ -96,6 +107,16 @@ impl Scan {
     #[must_use]
     pub fn with_partition(self, partition_lba: Option<u64>) -> Self {
         Self { partition_lba, ..self }
+    }
+
+    /// The same for a verb that writes nothing: where something is wrong, the partition tables are read too, for what can be done
+    /// about it depends on them.
+    #[must_use]
+    pub fn with_way_out(self, card: &dyn Card) -> Self {
+        match self.state {
+            State::Valid | State::Blank => self,
+            _ => self.with_partition(first_sectors::first_partition_lba(card)),
+        }
     }
 
     /// The same, judged by the card and the board where it was read: the state may become cloned or moved.
@@ -263,12 +284,17 @@ enum Read {
     Failed(String),
 }
 
-fn read_one(card: &dyn Card, lba: u32) -> Read {
+fn read_cached(card: &dyn Card, lba: u32) -> Read {
+    read_one(card.sectors(), lba, |lba, out| card.read(lba.into(), out))
+}
+
+/// Of a card with so many sectors.
+fn read_one(sectors: u64, lba: u32, read: impl FnOnce(u32, &mut Sector) -> io::Result<()>) -> Read {
     let mut sector = [0; SECTOR_LEN];
-    if u64::from(lba) >= card.sectors() {
+    if u64::from(lba) >= sectors {
         return Read::Absent;
     }
-    match card.read(lba.into(), &mut sector) {
+    match read(lba, &mut sector) {
         Ok(()) => Read::Sector(Box::new(sector)),
         Err(error) => Read::Failed(plain(&error)),
     }

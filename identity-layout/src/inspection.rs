@@ -42,17 +42,22 @@ impl Inspection {
         Self { head, zeros, ..Self::new(device_sectors) }
     }
 
-    /// The next sectors to read, all on the device; `None` when all that matters is known.
-    pub fn next(&self) -> Option<Range<u64>> {
+    /// The next sectors to read, all on the device, for the partition tables alone; `None` when these are known.
+    pub fn next_of_table(&self) -> Option<Range<u64>> {
         let known = self.head_sectors();
         let first = FIRST_SECTORS.min(self.device_sectors);
         if known < first {
             return Some(known..first);
         }
-        let gap = self.gap();
-        if let Some(range) = self.first_unknown(table::probes(&gap)) {
+        self.first_unknown(table::probes(&self.gap()))
+    }
+
+    /// The next sectors to read, all on the device; `None` when all that matters is known.
+    pub fn next(&self) -> Option<Range<u64>> {
+        if let Some(range) = self.next_of_table() {
             return Some(range);
         }
+        let (gap, known) = (self.gap(), self.head_sectors());
         let end = table::read(&gap).gap_end_lba(self.device_sectors);
         if known < end {
             return Some(known..end);

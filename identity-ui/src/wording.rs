@@ -50,11 +50,12 @@ pub fn error(error: &Error) -> String {
         Error::NotReady { path, scan, why } => not_ready(scan, path, why),
         Error::IdentityPresent { path, scan } => match (scan.state(), scan.latest()) {
             (State::Degraded, Some(identity)) if scan.lone_copy().is_some() => format!(
-                "{}, in one copy; complete it with `identity repair --keep {} {card}`, or replace it with `identity stamp \
+                "{}, in one copy; complete it with `identity repair{force} --keep {} {card}`, or replace it with `identity stamp \
                  --force --profile NAME {card}`",
                 has(path, identity),
                 identity.uuid(),
-                card = card(scan, path)
+                card = card(scan, path),
+                force = force(scan)
             ),
             (State::Valid | State::Degraded, Some(identity)) => format!(
                 "{}; change it with `identity stamp{force} --uuid {} --hostname NAME {card}`, or replace it with `identity \
@@ -97,17 +98,19 @@ pub fn error(error: &Error) -> String {
             "{}: LBA {lba} is not a slot, but holds a valid copy, which readers find only with --at; give --at {lba}",
             shell::path(path)
         ),
-        Error::LoneCopy { path, lba } => format!(
+        Error::LoneCopy { path, lba, in_partition } => format!(
             "{0}: LBA {lba} holds the only copy; it may come from another card, and two cards would share one identity; if \
-             it belongs to this card, complete it with `identity repair --keep {lba} {1}`, else remove it with `identity \
-             erase {1}`",
+             it belongs to this card, complete it with `identity repair{force} --keep {lba} {1}`, else remove it with `identity \
+             erase{force} {1}`",
             shell::path(path),
-            card_at(Some(*lba), path)
+            card_at(Some(*lba), path),
+            force = by_force(*in_partition)
         ),
-        Error::CopyBesidePair { path, lba } => format!(
+        Error::CopyBesidePair { path, lba, in_partition } => format!(
             "{0}: LBA {lba} holds a third copy, and bind would have to clear it, which it does not do on a card in use; put \
-             the card into a card reader and run `identity repair {0}` there",
-            shell::path(path)
+             the card into a card reader and run `identity repair{1} {0}` there",
+            shell::path(path),
+            by_force(*in_partition)
         ),
         Error::NothingToKeep { path, scan } => {
             let copies = if has_versions(scan) { versions(scan) } else { valid_copies(scan) };
@@ -288,6 +291,10 @@ pub fn error(error: &Error) -> String {
         Error::Signals(error) => format!("cannot wait for signals: {}", plain(error)),
         #[cfg(feature = "flash")]
         Error::Interrupted => "interrupted".into(),
+        // Another crate of the build may have asked for more of the host library; a program without that never meets its errors.
+        #[cfg(not(feature = "flash"))]
+        #[allow(unreachable_patterns, reason = "only such a build has more errors")]
+        _ => "an error of a part that this program does not use".into(),
     }
 }
 
@@ -426,7 +433,11 @@ pub fn copy_elsewhere(scan: &Scan, path: &Path, lba: u32) -> String {
 /// among them.
 fn force(scan: &Scan) -> &'static str {
     let needs_force = scan.in_partition(Condition::Valid).chain(scan.lbas(Condition::Newer)).next().is_some();
-    if needs_force { " --force" } else { "" }
+    by_force(needs_force)
+}
+
+fn by_force(is_needed: bool) -> &'static str {
+    if is_needed { " --force" } else { "" }
 }
 
 /// Whether a copy of a later version is where no verb of this program clears it.
@@ -984,12 +995,16 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
              it",
             has(path, present)
         ),
-        FlashProblem::IdentityPresent(present) => format!(
-            "{}; leave out --profile, --hostname and --serial to keep it; change it with `identity stamp --uuid {} --hostname \
-             NAME {shown}`; or give --force to replace it with a new one",
-            has(path, present),
-            present.uuid()
-        ),
+        FlashProblem::IdentityPresent(scan) => scan.latest().map_or_else(String::new, |present| {
+            format!(
+                "{}; leave out --profile, --hostname and --serial to keep it; change it with `identity stamp{} --uuid {} \
+                 --hostname NAME {}`; or give --force to replace it with a new one",
+                has(path, present),
+                force(scan),
+                present.uuid(),
+                card(scan, path)
+            )
+        }),
         FlashProblem::SeveralRecords(records) => format!(
             "{shown} has no identity, and this host has {} records of it; choose one with --restore FILE, or ignore them with \
              --no-restore:{}",
@@ -1024,7 +1039,13 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
             format!("{}; {shown} is as it was: run the same command again, or replace the card", error(cause))
         }
         FlashProblem::ReaderGone => "the thread that reads the image ended unexpectedly".into(),
-        FlashProblem::Unfinished { cause, identity, on_card, record } => {
+        FlashProblem::Unfinished { cause, is_marked, identity, on_card, record } => {
+            let what = match is_marked {
+                Some(true) => format!("{shown} is unfinished"),
+                // The image's own first sector is there, but not proved.
+                Some(false) => format!("{shown} is unfinished, and LBA 0 does not say so"),
+                None => format!("{shown} is unfinished, and LBA 0 cannot be read back"),
+            };
             let place = match (identity, on_card, record) {
                 (None, ..) => String::new(),
                 (Some(uuid), true, Some(file)) => {
@@ -1041,7 +1062,7 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
             } else {
                 "run the same command again".to_owned()
             };
-            format!("{}; {shown} is unfinished{place}; {way_out}", error(cause))
+            format!("{}; {what}{place}; {way_out}", error(cause))
         }
     }
 }

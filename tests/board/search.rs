@@ -7,7 +7,7 @@ use identity_core::slot::READING_ORDER;
 use identity_core::{Draft, Identity};
 use identity_tests::bench::{Bench, mac_of, text};
 use identity_tests::board::{Board, Model};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn bench() -> Bench {
     Bench::new("2025.01", Model::Sandbox)
@@ -70,7 +70,7 @@ fn damage(bench: &Bench, count: usize) {
     }
 }
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 8] = [
     Case { state: "blank", spoil: |bench, _, _| drop(bench.image.run("erase --force").exits(0)) },
     Case { state: "degraded", spoil: |bench, _, _| damage(bench, 1) },
     Case {
@@ -78,6 +78,18 @@ const CASES: [Case; 7] = [
         spoil: |bench, _, _| {
             let last = *bench.image.copies().last().expect("a copy");
             bench.image.clear(last.try_into().expect("an LBA"));
+        },
+    },
+    // In a partition that begins earlier than when the card was stamped.
+    Case {
+        state: "degraded",
+        spoil: |bench, _, _| {
+            damage(bench, 1);
+            let last: u32 =
+                bench.image.copies().last().expect("a copy").to_owned().try_into().expect("an LBA");
+            let mut table = bench.image.sector(0);
+            table[454..458].copy_from_slice(&last.to_le_bytes());
+            bench.image.put(0, &table);
         },
     },
     Case { state: "corrupt", spoil: |bench, _, _| damage(bench, 2) },
@@ -104,7 +116,7 @@ const CASES: [Case; 7] = [
 /// Each command that is named is one that can be run in that state, and afterwards the board takes the card.
 #[test]
 fn what_is_advised_can_be_done_and_helps() {
-    let mut alone = 0;
+    let (mut alone, mut forced) = (0, 0);
     for case in &CASES {
         let bench = bench();
         let identity = bench.stamp(&[]);
@@ -114,7 +126,16 @@ fn what_is_advised_can_be_done_and_helps() {
         let (what, command) =
             advice.rsplit_once(": identity ").unwrap_or_else(|| panic!("no command: {advice}"));
         let uuid = text(&identity, "/uuid");
-        let words = command.replace("CARD", "").replace("NAME", "panda").replace("UUID", uuid);
+        let mut words = command.replace("CARD", "").replace("NAME", "panda").replace("UUID", uuid);
+        let what = match what.strip_suffix(" (--force if a copy lies in a partition)") {
+            Some(what) => {
+                let lies_in_one = bench.image.run("verify --format json").json()["in_partition"] != json!([]);
+                words += if lies_in_one { " --force" } else { "" };
+                forced += usize::from(lies_in_one);
+                what
+            }
+            None => what,
+        };
         let outcome = if case.state == "moved" {
             assert!(what.ends_with("in Linux on this board"), "{advice}");
             // On the board Linux has it from the device tree.
@@ -139,4 +160,5 @@ fn what_is_advised_can_be_done_and_helps() {
         assert_eq!(kept, matches!(case.state, "degraded" | "conflict" | "moved"), "{}", case.state);
     }
     assert_eq!(alone, 1, "only one of them has nothing of a second copy");
+    assert_eq!(forced, 1, "only one of them has a copy in a partition");
 }

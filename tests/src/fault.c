@@ -9,6 +9,9 @@
 //                     written in part: what a card's bad sector does to a block device
 //   FAULT_WRITE=LBA   that sector cannot be written
 //   FAULT_FLUSH=1     nothing can be flushed
+//   FAULT_LOSE=N      the N-th flush of what was written fails, and what it was to flush is lost: from then on the cache has
+//                     the new bytes and the card the old ones
+//   FAULT_KEEP=N      that flush fails, too, and all of it is on the card
 //   FAULT_LIE=LBA     that sector, once written, reads back with one bit flipped
 //   FAULT_DENY=1      nothing may be written: the process ends with status 98
 //   FAULT_WAITING=1   says "waiting" on standard error when the process first sleeps
@@ -37,6 +40,67 @@ static void *next(const char *name)
 	if (!found)
 		abort();
 	return found;
+}
+
+/* What was written since the last flush, or was lost by it */
+struct write {
+	off64_t at;
+	size_t len;
+	int fd;
+	char *old, *new;
+	struct write *before;
+};
+
+static struct write *unflushed;
+static int is_lost;
+
+/* To be called before it is written */
+static void remember(int fd, const void *bytes, size_t len, off64_t at)
+{
+	ssize_t (*real)(int, void *, size_t, off64_t) = next("pread64");
+	struct write *write = malloc(sizeof(*write));
+
+	*write = (struct write){ at, len, fd, aligned_alloc(4096, (len + 4095) / 4096 * 4096), malloc(len), unflushed };
+	memcpy(write->new, bytes, len);
+	if (real(fd, write->old, len, at) != (ssize_t)len)
+		abort();
+	unflushed = write;
+}
+
+/* Whether this flush fails */
+static int loses(void)
+{
+	ssize_t (*real)(int, const void *, size_t, off64_t) = next("pwrite64");
+	static int flushes;
+	struct write *write;
+
+	if (is_lost || !unflushed)
+		return is_lost;
+	if (++flushes == number("FAULT_KEEP"))
+		return 1;
+	if (flushes == number("FAULT_LOSE")) {
+		is_lost = 1;
+		for (write = unflushed; write; write = write->before)
+			if (real(write->fd, write->old, write->len, write->at) != (ssize_t)write->len)
+				abort();
+	} else {
+		unflushed = NULL;
+	}
+	return is_lost;
+}
+
+/* What was lost is in the cache yet: the older ones first */
+static void read_lost(const struct write *write, char *bytes, size_t len, off64_t at)
+{
+	off64_t from, to;
+
+	if (!write)
+		return;
+	read_lost(write->before, bytes, len, at);
+	from = at > write->at ? at : write->at;
+	to = at + (off64_t)len < write->at + (off64_t)write->len ? at + (off64_t)len : write->at + (off64_t)write->len;
+	if (from < to)
+		memcpy(bytes + (from - at), write->new + (from - write->at), to - from);
 }
 
 static void record(const char *what, long lba)
@@ -97,6 +161,8 @@ ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t at)
 	}
 	if (covers(at, len, number("FAULT_LIE")))
 		lying = 1;
+	if (set("FAULT_LOSE") || set("FAULT_KEEP"))
+		remember(fd, bytes, len, at);
 	writes++;
 	if (set("FAULT_CUT") && sscanf(set("FAULT_CUT"), "%d:%d", &cut, &keep) == 2 && cut == writes) {
 		real(fd, bytes, keep, at);
@@ -121,6 +187,8 @@ ssize_t pread64(int fd, void *bytes, size_t len, off64_t at)
 	got = real(fd, bytes, len, at);
 	if (lying && got > 0 && covers(at, got, lie))
 		((char *)bytes)[lie * SECTOR - at + 100] ^= 1;
+	if (is_lost && got > 0 && !(fcntl(fd, F_GETFL) & O_DIRECT))
+		read_lost(unflushed, bytes, got, at);
 	return got;
 }
 
@@ -131,7 +199,7 @@ int fsync(int fd)
 	int (*real)(int) = next("fsync");
 
 	record("flush", -1);
-	if (set("FAULT_FLUSH")) {
+	if (set("FAULT_FLUSH") || loses()) {
 		errno = EIO;
 		return -1;
 	}

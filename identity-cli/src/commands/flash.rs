@@ -67,6 +67,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
         target: &args.target,
         target_len: target.sectors() * SECTOR_LEN as u64,
         device: target.info(),
+        interrupted: prepared.interrupted.as_ref(),
         blanked: &prepared.blanked,
         plan: &prepared.plan,
     };

@@ -127,7 +127,7 @@ pub fn say_hidden(at: &[u32], path: &Path) {
 /// # Errors
 /// Exit 6 without a yes.
 pub fn ask(terminal: Terminal, doubt: &Error) -> Result<()> {
-    if let Error::LoneCopy { path, lba } = doubt {
+    if let Error::LoneCopy { path, lba, .. } = doubt {
         let facts =
             format!("{}: LBA {lba} holds the only copy; it may come from another card\n", shell::path(path));
         return confirm::ask_on(terminal, &facts, "Does it belong to this card?");

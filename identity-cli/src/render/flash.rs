@@ -10,10 +10,11 @@ use identity_host::document::Document;
 use identity_host::flash::choice::Choice;
 use identity_host::flash::leftover::Leftover;
 use identity_host::flash::plan::{FlashPlan, LAST_SECTORS};
+use identity_host::flash::prepare::Interrupted;
 use identity_host::flash::write::Summary;
 use identity_host::image::source::STANDARD_INPUT;
 use identity_host::record::Record;
-use identity_ui::lines::Lines;
+use identity_ui::lines::{Lines, escaped};
 use identity_ui::size::Size;
 use identity_ui::{shell, wording};
 
@@ -39,6 +40,8 @@ pub struct FlashSummary<'a> {
     pub target_len: u64,
     /// What the kernel knows of it, if it is a block device.
     pub device: Option<&'a DeviceInfo>,
+    /// The flash of this card that was not finished.
+    pub interrupted: Option<&'a Interrupted>,
     /// Where copies of an identity were in the image.
     pub blanked: &'a [u32],
     /// What becomes of the identity.
@@ -77,6 +80,7 @@ pub fn facts(facts: &FlashSummary<'_>) -> String {
         let partitions = if partitions.is_empty() { none() } else { partitions.join(", ") };
         lines.add("partitions", partitions);
     }
+    lines.add_some("unfinished", facts.interrupted.map(interrupted).as_ref());
     lines.add("identity", identity(facts.plan));
     if !facts.blanked.is_empty() {
         lines.add(
@@ -88,6 +92,12 @@ pub fn facts(facts: &FlashSummary<'_>) -> String {
         );
     }
     lines.text()
+}
+
+/// That a flash of this card was not finished, and what becomes of it.
+fn interrupted(flash: &Interrupted) -> String {
+    let this = if flash.is_same_name { "an image of the same name" } else { "another image" };
+    format!("a flash of {} was not finished; this one finishes the card, with {this}", escaped(&flash.image))
 }
 
 fn identity(plan: &FlashPlan) -> String {
@@ -156,6 +166,10 @@ pub struct Planned<'a> {
     target: String,
     target_bytes: u64,
     action: &'static str,
+    /// The image of the flash that was not finished.
+    unfinished: Option<String>,
+    /// Whether this image has the same name; null where no flash was interrupted.
+    same_name: Option<bool>,
     identity: Option<Document>,
     places: &'a [u32],
     why: Option<String>,
@@ -198,6 +212,8 @@ pub fn planned<'a>(facts: &FlashSummary<'a>) -> Planned<'a> {
             (Choice::Restore(..), _) => "restore",
             (Choice::New(_), _) => "new",
         },
+        unfinished: facts.interrupted.map(|flash| flash.image.clone()),
+        same_name: facts.interrupted.map(|flash| flash.is_same_name),
         identity: plan.identity.as_ref().map(|identity| Document::of_planned(identity, &plan.copies)),
         places: &plan.kept,
         why: plan.copies.why.map(wording::why),

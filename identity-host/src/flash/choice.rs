@@ -56,7 +56,7 @@ pub fn decide(scan: &Scan, matches: Matches, wanted: Wanted, path: &Path) -> Res
     let doubtful = || refused(FlashProblem::Doubtful(Box::new(scan.clone())));
     let fresh = || wanted.fresh.clone().map_or(Choice::None, Choice::New);
     match (scan.state(), scan.latest()) {
-        (State::Valid | State::Degraded, Some(latest)) => keep(latest, &wanted).or_else(refused),
+        (State::Valid | State::Degraded, Some(latest)) => keep(scan, latest, &wanted).or_else(refused),
         (State::Blank | State::Corrupt, _) => {
             if let Some(choice) =
                 restore(matches, &wanted).or_else(|problem| refused(problem).map(|_: Choice| None))?
@@ -75,7 +75,7 @@ pub fn decide(scan: &Scan, matches: Matches, wanted: Wanted, path: &Path) -> Res
     }
 }
 
-fn keep(latest: &Identity, wanted: &Wanted) -> Result<Choice, FlashProblem> {
+fn keep(scan: &Scan, latest: &Identity, wanted: &Wanted) -> Result<Choice, FlashProblem> {
     if let Some(kept) = wanted.restore.as_ref().filter(|kept| kept.identity.uuid() != latest.uuid()) {
         if wanted.force {
             return Ok(Choice::Restore(kept.clone()));
@@ -93,7 +93,7 @@ fn keep(latest: &Identity, wanted: &Wanted) -> Result<Choice, FlashProblem> {
     if asks_nothing_else {
         return Ok(Choice::Keep(latest.clone()));
     }
-    Err(FlashProblem::IdentityPresent(Box::new(latest.clone())))
+    Err(FlashProblem::IdentityPresent(Box::new(scan.clone())))
 }
 
 fn restore(matches: Matches, wanted: &Wanted) -> Result<Option<Choice>, FlashProblem> {

@@ -62,6 +62,8 @@ pub struct Prepared {
     pub scan: Scan,
     /// The mark that the card gets: with the number that it has, or a new one.
     pub mark: Mark,
+    /// The flash of this card that was begun and not finished.
+    pub interrupted: Option<Interrupted>,
     /// The image's table, where the image's length is known only at its end.
     pub late_table: Option<PartitionTable>,
     /// What a person should know.
@@ -70,6 +72,15 @@ pub struct Prepared {
     pub doubts: Vec<Error>,
     /// The note of who has got the identity that is restored, when that was asked.
     pub seen: Option<Given>,
+}
+
+/// A flash that this one finishes, or puts another image in place of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interrupted {
+    /// Name of its image, as far as the mark on the card has it.
+    pub image: String,
+    /// Whether this image has the same name: more is not known of the other one.
+    pub is_same_name: bool,
 }
 
 /// The card that is going to be written.
@@ -133,8 +144,10 @@ pub fn prepare(
     if let Some(error) = &plan.given_up {
         notes.push(Note::GivenUp(error.clone()));
     }
-    let number = old_mark.and_then(|mark| mark.number()).unwrap_or_else(record::new_number);
+    let number = old_mark.as_ref().and_then(Mark::number).unwrap_or_else(record::new_number);
     let mark = Mark::new(&image_name(&source.path), Some(number));
+    let interrupted = old_mark
+        .map(|old| Interrupted { image: old.image().to_owned(), is_same_name: old.image() == mark.image() });
     let (head_len, late_table) = (head.image_len, image_len.is_none().then_some(table));
     Ok(Prepared {
         plan,
@@ -145,6 +158,7 @@ pub fn prepare(
         covered,
         scan,
         mark,
+        interrupted,
         late_table,
         notes,
         doubts,
@@ -265,6 +279,7 @@ fn look(target: &FlashTarget<'_>, at: &[u32]) -> Result<Scan> {
     // A power cut may leave LBA 0 unreadable until it is written again, which is what comes next.
     let Ok(first_sectors) = FirstSectors::read(target.card) else { return Ok(Scan::read(target.card, hint)) };
     let scan = Scan::with_first_sectors(&first_sectors, target.card, hint);
+    let scan = scan.with_partition(first_sectors.first_partition_lba());
     match first_sectors.copies().into_iter().find(|lba| scan.at(*lba).is_none()) {
         Some(lba) => Err(Error::CopyElsewhere { path: target.path.to_owned(), lba }),
         None => Ok(scan),
@@ -314,7 +329,7 @@ fn choose(
         Choice::Restore(kept) if named.is_some() => kept.given_to(seen.as_ref(), target.key),
         _ => None,
     };
-    let doubts = if force { Vec::new() } else { doubts(target, &choice, lone_copy, given_to) };
+    let doubts = if force { Vec::new() } else { doubts(target, scan, &choice, lone_copy, given_to) };
     if let Choice::Restore(Kept { file, identity, .. }) = &choice {
         update::check_binding(identity, &target.surroundings, target.path)?;
         notes.push(Note::Restored(Box::new(identity.clone()), file.clone()));
@@ -335,6 +350,7 @@ fn take_marked(state: State, matches: &mut Matches, force: bool) {
 /// file before.
 fn doubts(
     target: &FlashTarget<'_>,
+    scan: &Scan,
     choice: &Choice,
     lone_copy: Option<u32>,
     given_to: Option<CardKey>,
@@ -342,7 +358,9 @@ fn doubts(
     let path = target.path.to_owned();
     match choice {
         Choice::Keep(_) => {
-            lone_copy.into_iter().map(|lba| Error::LoneCopy { path: path.clone(), lba }).collect()
+            let in_partition = |lba| scan.is_in_partition(lba);
+            let error = |lba| Error::LoneCopy { path: path.clone(), lba, in_partition: in_partition(lba) };
+            lone_copy.into_iter().map(error).collect()
         }
         Choice::Restore(Kept { file, card: Some(card), .. }) if !card.may_be(target.key) => {
             let (record, card) = (file.clone(), card.clone());

@@ -16,7 +16,7 @@ use super::{FlashProblem, Note};
 use crate::device::{Card, SECTOR_LEN, Sector, WritableCard};
 use crate::error::{Error, Result};
 use crate::image::source::Source;
-use crate::record::{self, CardKey, Record};
+use crate::record::{self, CardKey, Given, Record};
 use crate::scan::Scan;
 use crate::whole_card::WholeCard;
 use identity_layout::mark::Mark;
@@ -72,8 +72,13 @@ pub fn run(
     };
     let record = write_record(&plan, &key, records, &mark)?;
     let format = source.format;
-    write::begin(card, &mark, path)
-        .map_err(|error| not_begun(error, card, &plan, path, (records, &key), record.as_deref()))?;
+    write::begin(card, &mark, path).map_err(|error| match error {
+        Error::Flash { problem: FlashProblem::NotBegun(_), .. } => {
+            take_back(&plan, records, record.as_deref(), seen.as_ref());
+            error
+        }
+        error => unfinished(error, card, &plan, path, record.clone()),
+    })?;
     let job = Job {
         plan: &plan,
         card: &mut *card,
@@ -135,10 +140,11 @@ fn prove(card: &dyn WritableCard, plan: &FlashPlan, path: &Path) -> Result<Scan>
     Err(Error::NotProved { path: path.to_owned(), scan: Box::new(after) })
 }
 
-/// At every slot, in the order of all readers; first elsewhere only where a person has put the copies there.
+/// At every slot, in the order of all readers; first elsewhere only where a person has put the copies there. On the medium: a
+/// copy whose flush has failed is in the cache yet.
 fn look(card: &dyn WritableCard, plan: &FlashPlan) -> Scan {
     let by_hand = plan.kept.first().copied().filter(|&lba| reading_position(lba) == COUNT);
-    Scan::read(card, by_hand)
+    Scan::read_back(card, by_hand)
 }
 
 /// The identity is on the card for certain: no pending record of it is needed any more, not that of this run, nor one that
@@ -151,26 +157,19 @@ fn forget(plan: &FlashPlan, records: &Path, card: &CardKey) -> Result<()> {
     record::remove_pending(records, card, identity.uuid())
 }
 
-/// Of a card that is as it was: no record says that it is unfinished. Of any other: as [`unfinished`].
-fn not_begun(
-    cause: Error,
-    card: &dyn WritableCard,
-    plan: &FlashPlan,
-    path: &Path,
-    (records, key): (&Path, &CardKey),
-    record: Option<&Path>,
-) -> Error {
-    if !matches!(cause, Error::Flash { problem: FlashProblem::NotBegun(_), .. }) {
-        return unfinished(cause, card, plan, path, record.map(Path::to_owned));
+/// Of a card that is as it was: what this run has noted on the host goes, for it would say otherwise. What stays is asked about
+/// by the next flash.
+fn take_back(plan: &FlashPlan, records: &Path, record: Option<&Path>, seen: Option<&Given>) {
+    if let Some(file) = record {
+        // Its number is on no card.
+        let _ = record::remove(file);
     }
-    if let Choice::Keep(identity) = &plan.choice {
-        // A record that stays is used up by the next flash.
-        let _ = record::remove_pending(records, key, identity.uuid());
+    if let Choice::Restore(kept) = &plan.choice {
+        let _ = kept.is_not_given(records, seen);
     }
-    cause
 }
 
-/// Where the identity of a half-written card is.
+/// What a half-written card holds, by what it reads back, and where its identity is.
 fn unfinished(
     cause: Error,
     card: &dyn WritableCard,
@@ -181,6 +180,7 @@ fn unfinished(
     let after = look(card, plan);
     let identity = plan.choice.identity().map(Identity::uuid);
     let on_card = after.state().is_usable() && after.identity().map(Identity::uuid) == identity;
-    let problem = FlashProblem::Unfinished { cause: Box::new(cause), identity, on_card, record };
+    let is_marked = card.read_back(0).ok().map(|lba0| Mark::parse(&lba0).is_some());
+    let problem = FlashProblem::Unfinished { cause: Box::new(cause), is_marked, identity, on_card, record };
     Error::Flash { path: path.to_owned(), problem }
 }

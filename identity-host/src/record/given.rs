@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use identity_core::Uuid;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "flash")]
+use super::remove;
 use super::{CardKey, RecordProblem, make_directory, now, read_text};
 use crate::error::{Action, Error, Result};
 use crate::new_file::NewFile;
@@ -75,15 +77,31 @@ impl Given {
     ) -> Result<()> {
         let path = Self::path(directory, uuid);
         // A clock that was set back makes no old record a new one.
-        let note = Self { card: card.clone(), at: now().max(recorded.unwrap_or(0)), finished };
+        Self { card: card.clone(), at: now().max(recorded.unwrap_or(0)), finished }.publish(directory, &path)
+    }
+
+    fn publish(&self, directory: &Path, path: &Path) -> Result<()> {
         let write = || -> io::Result<()> {
             make_directory(directory)?;
             let mut file = NewFile::make(directory, 0o600)?;
-            serde_json::to_writer_pretty(&mut file, &note)?;
+            serde_json::to_writer_pretty(&mut file, self)?;
             file.write_all(b"\n")?;
-            file.publish(&path)
+            file.publish(path)
         };
-        write().map_err(|error| Error::io(&path, Action::WriteRecord, error))
+        write().map_err(|error| Error::io(path, Action::WriteRecord, error))
+    }
+
+    /// Puts the note back that was there before [`Given::write`], or none: the card did not get the identity.
+    ///
+    /// # Errors
+    /// If it cannot be written or removed.
+    #[cfg(feature = "flash")]
+    pub fn put_back(before: Option<&Self>, directory: &Path, uuid: Uuid) -> Result<()> {
+        let path = Self::path(directory, uuid);
+        match before {
+            Some(note) => note.publish(directory, &path),
+            None => remove(&path),
+        }
     }
 
     /// Whether it names this card, and says that the identity is on it.

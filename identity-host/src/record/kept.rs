@@ -113,6 +113,19 @@ impl Kept {
         Given::write(directory, uuid, key, self.retired_at, true)
     }
 
+    /// Takes back what [`Kept::claim`] has noted, as the card certainly did not get the identity. `seen` is the note that was
+    /// there before. To be called while the claim is held.
+    ///
+    /// # Errors
+    /// As [`Given::put_back`].
+    #[cfg(feature = "flash")]
+    pub fn is_not_given(&self, directory: &Path, seen: Option<&Given>) -> Result<()> {
+        if is_pending(&self.file, directory) {
+            return Ok(());
+        }
+        Given::put_back(seen, directory, self.identity.uuid())
+    }
+
     /// Whether it is of this card, by all that is known of both.
     pub fn is_of(&self, card: &CardKey) -> bool {
         self.card.as_ref().is_some_and(|own| own.may_be(card))

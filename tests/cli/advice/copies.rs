@@ -2,6 +2,8 @@
 //! Advice about copies that not every verb may clear, or go on from: in a partition, of a later version, of the highest
 //! generation.
 
+use identity_tests::cli::Identity;
+
 use super::*;
 
 /// A card whose second copy, in a partition by now, is what `put` makes of it.
@@ -67,11 +69,49 @@ fn card_name(command: &str) -> String {
 #[test]
 fn a_lone_copy_in_a_partition() {
     let lone = || covered_with(|card| _ = card.clear(FIRST));
+    let (_dir, image) = os();
+    let ways: [Advice<'_>; 2] =
+        [("identity repair --force --keep 6607", &[], is_whole), ("identity erase --force", &[], is_blank)];
+    for verb in ["read", "verify", "repair", "bind --board=SN7", "derive", &format!("flash {image}")] {
+        each(lone, verb, &ways);
+    }
     each(
         lone,
-        "verify",
-        &[("identity repair --force --keep 6607", &[], is_whole), ("identity erase --force", &[], is_blank)],
+        "stamp --profile x",
+        &[
+            ("identity repair --force --keep", &[], is_whole),
+            ("identity stamp --force --profile", &[], is_new),
+        ],
     );
+}
+
+/// Plain readers look at no table while nothing is wrong; what they advise is true all the same.
+#[test]
+fn what_readers_advise_of_a_degraded_card_with_a_copy_in_a_partition() {
+    let degraded = || covered_with(|card| _ = card.damage(FIRST));
+    for verb in ["read", "read --field uuid", "read --format json", "derive", "verify"] {
+        each(degraded, verb, &[("identity repair --force", &[], is_whole)]);
+    }
+    let card = degraded();
+    let Some(device) = Loop::attach(card.path(), &[]) else { return };
+    let shown = device.path().display().to_string();
+    let named = quoted(&Identity::new("list --loops").run().stdout);
+    let ours = named.iter().find(|command| command.ends_with(&shown)).expect("advice");
+    drop(device);
+    follow(&card, &ours.replace(&shown, &card.path().display().to_string()), &[]);
+    is_whole(&card);
+}
+
+#[test]
+fn other_values_for_a_card_with_a_copy_in_a_partition() {
+    let (_dir, image) = os();
+    for make in [|| covered_with(|_| ()), || covered_with(|card| _ = card.damage(FIRST))] {
+        each(
+            make,
+            &format!("flash --profile x {image}"),
+            &[("identity stamp --force --uuid", &[], is_changed)],
+        );
+    }
 }
 
 #[test]
@@ -82,10 +122,13 @@ fn a_conflict_with_a_copy_in_a_partition() {
             card.put(SECOND, &other.sector(SECOND));
         })
     };
-    for (uuid, check) in [(UUID, is_whole as fn(&Image)), (OTHER, is_new)] {
+    for ((uuid, check), verb) in [(UUID, is_whole as fn(&Image)), (OTHER, is_new)]
+        .into_iter()
+        .flat_map(|kept| [(kept, "verify"), (kept, "read")])
+    {
         each(
             two,
-            "verify",
+            verb,
             &[
                 ("identity repair --force --keep", &[("UUID", uuid)], check),
                 ("identity stamp --force", &[], is_new),

@@ -42,6 +42,64 @@ fn a_card_that_fails_half_way() {
     bench.holds(&bytes, UUID, [52, 6607]);
 }
 
+/// Whether the card took what could not be flushed or lost it: what is in the host's cache is not taken for the card.
+#[test]
+fn what_is_said_of_a_card_that_cannot_be_flushed_is_so() {
+    let bytes = image(PARTITION_LBA);
+    let cards = [(false, ""), (false, "--profile panda"), (true, "")];
+    for ((is_stamped, options), fault) in
+        cards.into_iter().flat_map(|card| [(card, "FAULT_LOSE"), (card, "FAULT_KEEP")])
+    {
+        let mut failed = 0;
+        loop {
+            let bench = if is_stamped { Bench::stamped() } else { Bench::blank() };
+            let (before, path) = (bench.card.bytes(), bench.file("a.img", &bytes));
+            let flash = bench.identity(format!("flash {options}")).arg(&path).arg(bench.card.path());
+            let outcome = flash.fault(fault, (failed + 1).to_string()).run();
+            if outcome.code == Some(0) {
+                break;
+            }
+            failed += 1;
+            let outcome = outcome.exits(7).says_one_sentence().says(&["run the same command again"]);
+            let says = |part: &str| outcome.stderr.contains(part);
+            let is_marked = bench.card.sector(0)[64..].starts_with(b"identity flash");
+            let has_identity = bench.card.run("read --field uuid").stdout.lines().next().is_some();
+            let record = bench.records().pop().map(|record| record.display().to_string());
+            let what = format!("{fault} {failed} {options}: {}", outcome.stderr);
+            assert_eq!(says("is as it was"), bench.card.bytes() == before, "{what}");
+            assert_eq!(says("is unfinished"), !says("is as it was"), "{what}");
+            assert_eq!(says("and LBA 0 does not say so"), says("is unfinished") && !is_marked, "{what}");
+            assert_eq!(says(" is on it"), says("is unfinished") && has_identity, "{what}");
+            assert!(record.is_none_or(|record| outcome.stderr.contains(&record)), "{what}");
+            bench.flash(options, &path).exits(0);
+            assert!(
+                bench.card.bytes()[PARTITION_LBA as usize * SECTOR_LEN..bytes.len()]
+                    == bytes[PARTITION_LBA as usize * SECTOR_LEN..]
+            );
+            assert_eq!(bench.records(), [] as [PathBuf; 0]);
+        }
+        // The mark, the image, the sectors in front of it, LBA 0; and each copy that is written.
+        assert_eq!(failed, if options.is_empty() { 4 } else { 6 }, "{fault} {options}");
+    }
+}
+
+/// Who was to get an identity from a file is noted before the card is written: not of a card that did not get it.
+#[test]
+fn a_restore_that_could_not_be_begun_is_run_again() {
+    let bench = Bench::stamped();
+    let (path, backup) =
+        (bench.file("a.img", &image(PARTITION_LBA)), bench.card.run("read --format json").stdout);
+    let backup = bench.file("backup.json", backup.as_bytes());
+    bench.card.run("erase").exits(0);
+    let Some(device) = Loop::attach(bench.card.path(), &[]) else { return };
+    let flash = || bench.identity("flash --yes --restore").arg(&backup).arg(&path).arg(device.path());
+    flash().fault("FAULT_LOSE", "1").run().exits(7).says(&["is as it was", "run the same command again"]);
+    flash().run().exits(0);
+    // Now it has it, and the next card in this reader is another one.
+    bench.identity("erase").arg(device.path()).run().exits(0);
+    flash().run().exits(6).says(&["was given to"]);
+}
+
 #[test]
 fn the_power_goes_at_every_write() {
     let bytes = image(2048);

@@ -159,6 +159,35 @@ fn a_dry_run_writes_nothing() {
 }
 
 #[test]
+fn a_plan_says_that_it_finishes_a_flash() {
+    let (bench, bytes) = (Bench::stamped(), image(PARTITION_LBA));
+    let long = format!("{}.img", "n".repeat(70));
+    let stop = |image: &Path| {
+        let flash = bench.identity("flash").arg(image).arg(bench.card.path());
+        flash.fault("FAULT_WRITE", "15000").run().exits(7);
+    };
+    let planned = |image: &Path, name: &str, is_same: bool| {
+        let which = if is_same { "an image of the same name" } else { "another image" };
+        let line = format!(
+            "unfinished  a flash of {name} was not finished; this one finishes the card, with {which}\n"
+        );
+        bench.flash("--dry-run", image).exits(0).shows(&[&line]);
+        let plan = bench.flash("--dry-run --format json", image).exits(0).json();
+        assert_eq!((&plan["unfinished"], &plan["same_name"]), (&name.into(), &is_same.into()));
+    };
+    let (path, other, long) =
+        (bench.file("a.img", &bytes), bench.file("b.img", &bytes), bench.file(&long, &bytes));
+    let plan = bench.flash("--dry-run --format json", &path).exits(0).json();
+    assert_eq!((&plan["unfinished"], &plan["same_name"]), (&Value::Null, &Value::Null));
+    stop(&path);
+    planned(&path, "a.img", true);
+    planned(&other, "a.img", false);
+    stop(&long);
+    planned(&long, &"n".repeat(64), true);
+    planned(&path, &"n".repeat(64), false);
+}
+
+#[test]
 fn progress_in_lines_of_json() {
     let bench = Bench::stamped();
     let path = bench.file("a.img", &image(PARTITION_LBA));

@@ -142,8 +142,10 @@ void identity_print_advice(const struct identity_card *card)
 	}
 	fact = identity_string(states, STRINGS * number + 1);
 	command = identity_string(fact, 1);
-	printf("%s%s%s%s\n", fact,
-	       *command ? "; on a workstation: identity " : "", command, lba);
+	/* For a repair, where partitions start is not looked up here */
+	printf("%s%s%s%s%s%s\n", fact, *command ? "; on a workstation" : "",
+	       *command == 'r' ? " (--force if a copy lies in a partition)" : "",
+	       *command ? ": identity " : "", command, lba);
 }
 
 const char *identity_text(const struct identity_record *record, u32 what,
