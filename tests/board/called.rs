@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use identity_tests::bench::{Bench, check_applied};
+use identity_tests::board::Model;
 use identity_tests::workspace;
 use tempfile::TempDir;
 
@@ -138,16 +140,51 @@ fn a_build_in_which_nothing_calls_identity_boot_fails() {
     tree.fails();
 }
 
+/// What is seen of an image is that it calls us, not when.
+#[test]
+fn a_call_that_comes_too_early_takes_nothing_and_says_so() {
+    let tree = Tree::new();
+    let steps = tree.text(STEPS);
+    let (call, mmc, env) =
+        ("\tidentity_boot,\n", "#ifdef CONFIG_MMC\n\tinitr_mmc,\n#endif\n", "\tinitr_env,\n");
+    assert!(steps.contains(mmc) && steps.contains(env));
+    let with_steps = |first: &str| {
+        let rest = [call, mmc, env].into_iter().filter(|step| first.contains(step));
+        let rest = rest.fold(steps.clone(), |text, step| text.replace(step, ""));
+        let before = "#ifdef CONFIG_XEN\n\tinitr_xen,\n";
+        tree.write(STEPS, &rest.replace(before, &(first.to_owned() + before)));
+        tree.passes();
+        let bench = Bench::new("2025.01", Model::Vexpress).with_build(tree.build());
+        bench.stamp(&["--hostname", "panda-3", "--serial", "SN42"]);
+        let (board, said) = bench.boot();
+        assert!(said.contains("U-Boot 2021.01"), "{said}");
+        (bench, board, said)
+    };
+
+    // Loading the environment would drop all of it.
+    let (_, mut board, said) = with_steps(&format!("{call}{mmc}{env}"));
+    assert!(
+        said.contains("identity: WARNING: identity_boot() is called before the environment is loaded"),
+        "{said}"
+    );
+    assert_eq!(board.variable("identity_state"), None);
+
+    // Some trees load it before they look for cards.
+    let (bench, mut board, _) = with_steps(&format!("{env}{call}{mmc}"));
+    check_applied(&mut board, &bench.image, "valid");
+}
+
 #[test]
 fn try_says_of_a_tree_whether_it_fits_and_leaves_it_as_it_is() {
     let (published, cache) = published();
     let dir = TempDir::new_in(&cache).expect("a directory");
     let tree = dir.path().join("tree");
     run(Command::new("cp").arg("-al").arg(&published).arg(&tree));
-    let try_it = || {
+    let try_it = |options: &[&str]| {
         let mut command = script("uboot-patch/try");
         command
             .args(["--name", "u-boot"])
+            .args(options.iter().flat_map(|option| ["--config", option]))
             .arg(&tree)
             .arg("vexpress_ca9x4_defconfig")
             .env("TMPDIR", dir.path());
@@ -155,7 +192,7 @@ fn try_says_of_a_tree_whether_it_fits_and_leaves_it_as_it_is() {
         (output.status.code(), String::from_utf8(output.stdout).expect("text"))
     };
 
-    let (status, said) = try_it();
+    let (status, said) = try_it(&["CONFIG_IDENTITY_NETBOOT=y"]);
     assert_eq!(status, Some(0), "{said}");
     let cells: Vec<_> = said.lines().last().expect("a row").split('|').map(str::trim).collect();
     let expected = ["", "u-boot", "2021.01", "vexpress_ca9x4", "yes", "yes", "yes", "yes"];
@@ -171,7 +208,7 @@ fn try_says_of_a_tree_whether_it_fits_and_leaves_it_as_it_is() {
     fs::remove_file(&file).expect("own directory");
     let changed = text.replace("\tfdt_fixup_ethernet(blob);", "\tfdt_fixup_ethernet((blob));");
     fs::write(&file, changed).expect("own directory");
-    let (status, said) = try_it();
+    let (status, said) = try_it(&[]);
     assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("| no | yes | -- | -- | -- | see below (1) |"), "{said}");
     assert!(said.contains("\n    common/image-fdt.c: has no line like"), "{said}");

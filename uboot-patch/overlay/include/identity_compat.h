@@ -146,6 +146,13 @@ static inline int blk_dselect_hwpart(struct blk_desc *desc, int hwpart)
 #define IDENTITY_DEFAULT_BOOTCMD	""
 #endif
 
+/* identity_env_is_default() - whether nothing was saved, where a flag says so */
+#ifdef IDENTITY_HAVE_ENV_DEFAULT_FLAG
+#define identity_env_is_default()	(gd->flags & GD_FLG_ENV_DEFAULT)
+#else
+#define identity_env_is_default()	false
+#endif
+
 /* IDENTITY_ENV_DEV - the MMC device with the environment, if it is in MMC */
 #ifdef CONFIG_SYS_MMC_ENV_DEV
 #define IDENTITY_ENV_DEV	CONFIG_SYS_MMC_ENV_DEV

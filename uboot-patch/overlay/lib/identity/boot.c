@@ -8,7 +8,11 @@
 #include <identity_board.h>
 #include <identity_hooks.h>
 #include <malloc.h>
+#include <mmc.h>
 #include <pci.h>
+#include <asm/global_data.h>
+
+DECLARE_GLOBAL_DATA_PTR;
 
 static struct identity_card *applied;
 
@@ -66,10 +70,32 @@ int identity_apply(int devnum)
 	return state;
 }
 
+#ifdef IDENTITY_HAVE_SETTINGS_EVENT
+/* The event comes when all is there */
+static bool is_ready(void)
+{
+	return true;
+}
+#else
+/* A call that was put somewhere by hand may come too early */
+static bool is_ready(void)
+{
+	/* Loading the environment drops what was set before */
+	if (!(gd->flags & GD_FLG_ENV_READY)) {
+		printf("identity: WARNING: identity_boot() is called before the environment is loaded, and takes nothing; it has to be called later\n");
+		return false;
+	}
+	/* If that was done it does nothing */
+	mmc_initialize(gd->bd);
+
+	return true;
+}
+#endif
+
 /* Not inlined: check-called looks for it in the image */
 noinline int identity_boot(void)
 {
-	if (!IS_ENABLED(CONFIG_IDENTITY_BOOT))
+	if (!IS_ENABLED(CONFIG_IDENTITY_BOOT) || !is_ready())
 		return 0;
 
 	/* A controller on PCI is not there before somebody asks for it */

@@ -39,7 +39,7 @@ void identity_netboot_prepare(void)
 {
 	const char *old = env_get("bootcmd");
 
-	if (!old || gd->flags & GD_FLG_ENV_DEFAULT ||
+	if (!old || identity_env_is_default() ||
 	    !strcmp(old, IDENTITY_DEFAULT_BOOTCMD))
 		identity_env_set("bootcmd", BOOTCMD);
 	else if (strcmp(old, BOOTCMD))
