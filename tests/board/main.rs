@@ -29,3 +29,4 @@ mod sandbox_unit;
 mod search;
 mod tables;
 mod vexpress;
+mod which_card;

@@ -2,48 +2,12 @@
 //! U-Boot and the odd cards of `fixtures/cards/cards.json`: in its sandbox, where each card is an MMC device of its own.
 
 use std::fmt::Write;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use identity_fixtures::odd::{BOARD_SERIAL, Entry};
-use identity_tests::board::artifact;
+use identity_tests::board::{artifact, sandbox_tree};
 use identity_tests::corpus::{Answer, Files, Knows, Reader};
-
-/// U-Boot's device tree for tests, with these images as its MMC devices in that order, and no others.
-fn tree(build: &Path, files: &Files, cards: &[&Entry]) -> PathBuf {
-    let (mut nodes, mut aliases) = (String::new(), String::new());
-    for own in 0..8 {
-        let _ = writeln!(nodes, "mmc{own} {{ status = \"disabled\"; }};");
-    }
-    for (number, card) in cards.iter().enumerate() {
-        let path = files.path(card);
-        let _ = writeln!(
-            nodes,
-            "odd-{number} {{ compatible = \"sandbox,mmc\"; filename = \"{}\"; }};",
-            path.display()
-        );
-        let _ = writeln!(aliases, "mmc{number} = \"/odd-{number}\";");
-    }
-    let overlay = format!(
-        "/dts-v1/;\n/plugin/;\n\
-         / {{ fragment@0 {{ target-path = \"/\"; __overlay__ {{\n{nodes}}}; }};\n\
-         fragment@1 {{ target-path = \"/aliases\"; __overlay__ {{\n{aliases}}}; }}; }};\n"
-    );
-    let file = |name: &str| files.dir().join(name);
-    fs::write(file("odd.dtso"), overlay).expect("own directory");
-    let run = |command: &mut Command| {
-        let output = command.output().expect("dtc and fdtoverlay, of device-tree-compiler");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    run(Command::new("dtc")
-        .args(["-q", "-I", "dts", "-O", "dtb", "-o"])
-        .arg(file("odd.dtbo"))
-        .arg(file("odd.dtso")));
-    let base = build.join("arch/sandbox/dts/test.dtb");
-    run(Command::new("fdtoverlay").arg("-i").arg(base).arg("-o").arg(file("odd.dtb")).arg(file("odd.dtbo")));
-    file("odd.dtb")
-}
 
 /// Devices that the sandbox has room for before it has relocated itself.
 const DEVICES_MAX: usize = 12;
@@ -59,9 +23,11 @@ fn ask_some(verb: &str, files: &Files, cards: &[&Entry]) -> Vec<String> {
     for number in 0..cards.len() {
         let _ = write!(commands, "echo ask {number}; identity {verb} mmc {number} && echo usable; ");
     }
+    let paths: Vec<_> = cards.iter().map(|card| files.path(card)).collect();
+    let paths: Vec<_> = paths.iter().map(PathBuf::as_path).collect();
     let output = Command::new(build.join("u-boot"))
         .arg("-d")
-        .arg(tree(&build, files, cards))
+        .arg(sandbox_tree(&build, files.dir(), &paths))
         .args(["-c", &commands])
         .current_dir(files.dir())
         .output()

@@ -40,7 +40,7 @@ impl Bench {
             let loader = fs::read(build.join("u-boot-sunxi-with-spl.bin")).expect("SPL and U-Boot");
             image.put(ALLWINNER_LOADER_LBA, &loader);
         }
-        let interfaces = usize::from(model != Model::Sandbox);
+        let interfaces = usize::from(model.has_network());
         Self { image, model, build, interfaces }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kinds of boards, and one that runs: its serial line.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{PipeWriter, Read, Write, pipe};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,12 @@ pub enum Model {
     Vexpress,
     /// The Orange Pi PC with an Allwinner H3: its boot ROM takes everything from the card.
     OrangePi,
+    /// The Cubieboard with an Allwinner A10; QEMU starts U-Boot itself.
+    Cubieboard,
+    /// Xilinx's ZC706 with a Zynq-7000, likewise.
+    Zynq,
+    /// The Raspberry Pi 3 B, likewise; U-Boot has no driver for a network that QEMU has for it.
+    RaspberryPi3,
     /// QEMU's AArch64 machine, its card behind an SDHCI controller on PCI.
     Arm64,
     /// QEMU's RISC-V machine, likewise; U-Boot is what it starts with.
@@ -46,10 +53,18 @@ impl Model {
         match self {
             Self::Vexpress => "vexpress_ca9x4",
             Self::OrangePi => "orangepi_pc",
+            Self::Cubieboard => "Cubieboard",
+            Self::Zynq => "xilinx_zynq_virt",
+            Self::RaspberryPi3 => "rpi_3",
             Self::Arm64 => "qemu_arm64",
             Self::Riscv64 => "qemu-riscv64",
             Self::Sandbox => "sandbox",
         }
+    }
+
+    /// Whether what it sends can be seen.
+    pub fn has_network(self) -> bool {
+        !matches!(self, Self::Sandbox | Self::RaspberryPi3)
     }
 
     /// The network card to add for QEMU, of a machine that has none of its own.
@@ -76,11 +91,18 @@ impl Model {
             command
         };
         let sd = format!("file={},format=raw,if=sd", card.display());
+        // As a first loader would, which these machines have no use for.
+        let loaded =
+            |address| format!("loader,file={},addr={address},cpu-num=0", build.join("u-boot.bin").display());
+        let second_serial = ["-serial", "null", "-serial", "stdio", "-monitor", "none"];
         let pci = format!("id=card,file={},format=raw,if=none", card.display());
         let pci = ["-drive", &*pci, "-device", "sdhci-pci", "-device", "sd-card,drive=card"];
         let mut command = match self {
             Self::Vexpress => qemu("arm", &["-M", "vexpress-a9", "-m", "512", "-drive", &sd]),
             Self::OrangePi => qemu("arm", &["-M", "orangepi-pc", "-drive", &sd]),
+            Self::Cubieboard => qemu("arm", &["-M", "cubieboard", "-m", "512", "-drive", &sd]),
+            Self::Zynq => qemu("arm", &["-M", "xilinx-zynq-a9", "-m", "1G", "-drive", &sd]),
+            Self::RaspberryPi3 => qemu("aarch64", &["-M", "raspi3b", "-drive", &sd]),
             Self::Arm64 => qemu("aarch64", &["-M", "virt", "-cpu", "cortex-a53", "-m", "1024"]),
             Self::Riscv64 => qemu("riscv64", &["-M", "virt"]),
             Self::Sandbox => Command::new(build.join("u-boot")),
@@ -88,35 +110,53 @@ impl Model {
         match self {
             Self::Vexpress => command.arg("-kernel").arg(build.join("u-boot")),
             Self::OrangePi => &mut command,
+            Self::Cubieboard => command.args(["-device", &loaded("0x4a000000")]),
+            Self::Zynq => command.args(second_serial).args(["-device", &loaded("0x4000000")]),
+            Self::RaspberryPi3 => command
+                .args(second_serial)
+                .arg("-kernel")
+                .arg(build.join("u-boot.bin"))
+                .arg("-dtb")
+                .arg(build.join("arch/arm/dts/bcm2837-rpi-3-b.dtb")),
             Self::Arm64 | Self::Riscv64 => command.args(pci).arg("-bios").arg(build.join("u-boot.bin")),
-            Self::Sandbox => command.arg("-d").arg(sandbox_tree(build, card)),
+            Self::Sandbox => {
+                let dir = card.parent().expect("a card image is in a directory");
+                command.arg("-d").arg(sandbox_tree(build, dir, &[card]))
+            }
         };
         command
     }
 }
 
-/// Sandbox's device tree for tests, with `card` as MMC device 0 and no other.
-fn sandbox_tree(build: &Path, card: &Path) -> PathBuf {
-    let tree = card.with_file_name("sandbox.dtb");
-    fs::copy(build.join("arch/sandbox/dts/test.dtb"), &tree).expect("sandbox's device tree");
-    let put = |options: &[&str], value: &Path| {
-        let (options, values) = options.split_at(options.len() - 2);
-        let status = Command::new("fdtput").args(options).arg(&tree).args(values).arg(value).status();
-        assert!(status.expect("fdtput, of device-tree-compiler").success(), "{values:?}");
-    };
-    put(&["--type", "s", "/mmc0", "filename"], card);
-    let nodes = Command::new("fdtget")
-        .arg("--list")
-        .arg(&tree)
-        .arg("/")
-        .output()
-        .expect("fdtget, of device-tree-compiler");
-    assert!(nodes.status.success(), "{}", String::from_utf8_lossy(&nodes.stderr));
-    let nodes = String::from_utf8(nodes.stdout).expect("nodes have ASCII names");
-    // How many there are differs among releases.
-    for other in nodes.lines().filter(|node| node.starts_with("mmc") && *node != "mmc0") {
-        put(&["--type", "s", &format!("/{other}"), "status"], Path::new("disabled"));
+/// Sandbox's device tree for tests in `dir`, with these images as its MMC devices in that order, and no others.
+///
+/// # Panics
+/// Without device-tree-compiler.
+pub fn sandbox_tree(build: &Path, dir: &Path, cards: &[&Path]) -> PathBuf {
+    let (mut nodes, mut aliases) = (String::new(), String::new());
+    // How many it has differs among releases.
+    for own in 0..8 {
+        let _ = writeln!(nodes, "mmc{own} {{ status = \"disabled\"; }};");
     }
+    for (number, card) in cards.iter().enumerate() {
+        let card = card.display();
+        let _ = writeln!(nodes, "card-{number} {{ compatible = \"sandbox,mmc\"; filename = \"{card}\"; }};");
+        let _ = writeln!(aliases, "mmc{number} = \"/card-{number}\";");
+    }
+    let overlay = format!(
+        "/dts-v1/;\n/plugin/;\n\
+         / {{ fragment@0 {{ target-path = \"/\"; __overlay__ {{\n{nodes}}}; }};\n\
+         fragment@1 {{ target-path = \"/aliases\"; __overlay__ {{\n{aliases}}}; }}; }};\n"
+    );
+    let [source, compiled, tree] = ["cards.dtso", "cards.dtbo", "sandbox.dtb"].map(|name| dir.join(name));
+    fs::write(&source, overlay).expect("own directory");
+    let run = |command: &mut Command| {
+        let output = command.output().expect("dtc and fdtoverlay, of device-tree-compiler");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(Command::new("dtc").args(["-q", "-I", "dts", "-O", "dtb", "-o"]).arg(&compiled).arg(source));
+    let base = build.join("arch/sandbox/dts/test.dtb");
+    run(Command::new("fdtoverlay").arg("-i").arg(base).arg("-o").arg(&tree).arg(compiled));
     tree
 }
 
