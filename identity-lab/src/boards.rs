@@ -38,6 +38,11 @@ const TRIMMED: [&str; 6] = ["hostname", "profile", "uuid", "serial", "ip", "loca
 const CONFLICT: [&str; 4] = ["<<<<<<<", "=======", ">>>>>>>", "|||||||"];
 /// What some spreadsheets write in front: a mark of byte order.
 const MARK: char = '\u{feff}';
+/// What is said of files as a power cut leaves them.
+const LOST: &str =
+    "this file has nothing but zero bytes, as after a power cut; take it from git, or from a backup";
+const EMPTY: &str = "there are no names of columns; the first line has them, as in `hostname,profile,uuid`; if the file was lost, take it \
+                     from git, or from a backup";
 /// Characters of a cell that a message quotes.
 const SHOWN_MAX: usize = 60;
 
@@ -269,6 +274,9 @@ impl Boards {
 /// The text of a file that a spreadsheet may have saved.
 pub(crate) fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String> {
     const SAVE: &str = "save the file as UTF-8, which a spreadsheet calls \"CSV UTF-8\"";
+    if !bytes.is_empty() && bytes.iter().all(|byte| *byte == 0) {
+        return Err(Place::column(path, 1, 1).unreadable(LOST));
+    }
     // With a mark of byte order, or without: no name of a column has a zero byte.
     if matches!(bytes[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..]) {
         return Err(Place::column(path, 1, 1).unreadable(format!("this file is UTF-16; {SAVE}")));
@@ -316,6 +324,9 @@ pub(crate) fn content(line: &str) -> &str {
 
 fn header(path: &Path, line: &str) -> Result<Vec<String>> {
     let fail = |column: usize, what: &str| Err(Place::column(path, 1, column).unreadable(what));
+    if line.is_empty() {
+        return fail(1, EMPTY);
+    }
     let cells = match cells::split(line, Separator::of(line)) {
         Ok(cells) => cells,
         Err(fault) => return fail(fault.column, fault.what),

@@ -35,10 +35,13 @@ pub fn carriers(database: &mut Database, uuid: &str) -> Result<Vec<CardSeen>> {
 
 /// A card as a sentence names it.
 pub fn named(card: &CardSeen) -> String {
+    // A database that many hosts write may have anything in it.
+    let [id, kind, host, at] =
+        [&card.card, &card.kind, &card.host, &card.at].map(|text| lines::escaped(text));
     let which = match (card.has_cid(), card.is_second()) {
-        (true, _) => format!("card {}", card.card),
+        (true, _) => format!("card {id}"),
         (false, true) => "a second card".to_owned(),
         (false, false) => "its card".to_owned(),
     };
-    format!("{which} ({} on {}, {})", card.kind, lines::escaped(&card.host), card.at)
+    format!("{which} ({kind} on {host}, {at})")
 }

@@ -150,11 +150,12 @@ fn given_twice(board: &Board, given: &[Event]) -> Finding {
 
 /// That a card has the identity of a board that is not in the list any more, and what to do.
 fn of_removed(removed: &Event) -> String {
-    let name = lines::escaped(removed.hostname.as_deref().unwrap_or_default());
+    let name = removed.hostname.as_deref().unwrap_or_default();
     format!(
-        "; it was {name}'s, which was removed at {}: erase the card and scan it, or say by `identity-lab remove --lost {name}` that \
-         it is lost",
-        removed.at
+        "; it was {}'s, which was removed at {}: erase the card and scan it, or say by `identity-lab remove --lost {}` that it is lost",
+        lines::escaped(name),
+        lines::escaped(&removed.at),
+        removed.name_in_command()
     )
 }
 
@@ -164,10 +165,11 @@ fn reused(board: &Board, removed: &HashMap<String, Event>) -> Option<Finding> {
     let name = removed.hostname.as_deref().filter(|name| *name != board.hostname)?;
     let what = format!(
         "uuid: {} has the identity of {}, which was removed at {}: a new board gets one of its own; if it is the same board, call it \
-         {1} here, and then `identity-lab rename {1} {0}`",
+         {1} here, and then `identity-lab rename {3} {0}`",
         board.hostname,
         lines::escaped(name),
-        removed.at
+        lines::escaped(&removed.at),
+        removed.name_in_command()
     );
     Some(Finding { place: board.place("uuid"), what })
 }

@@ -103,6 +103,23 @@ fn what_add_refuses_is_what_check_would_find() {
     lab.run(&["check"]).exits(4).says(&["boards.csv:2:1: git's mark of a conflict"]);
 }
 
+/// As a file system leaves it that had no time to write.
+#[test]
+fn a_list_that_a_power_cut_has_left_is_named_for_what_it_is() {
+    let lab = Lab::new();
+    for (bytes, says) in [
+        (vec![0; 4096], "boards.csv:1:1: this file has nothing but zero bytes, as after a power cut"),
+        (vec![], "boards.csv:1:1: there are no names of columns; "),
+        (b"\n".to_vec(), "if the file was lost, take it from git"),
+    ] {
+        lab.write("boards.csv", &bytes);
+        for words in [&["check"][..], &["add", "x", "--profile", "panda"], &["remove", "--yes", "x"]] {
+            lab.run(words).exits(4).says(&[says]);
+        }
+        assert_eq!(std::fs::read(lab.path("boards.csv")).expect("it stays"), bytes);
+    }
+}
+
 /// A finding names its file once, and says the same wherever the lab lies.
 #[test]
 fn an_identity_that_does_not_fit_into_its_sector_is_found_and_its_place_is_said_once() {

@@ -127,6 +127,9 @@ fn nobody_gets_the_uuid_of_a_board_that_was_removed(journal: Journal) {
         "`identity-lab rename panda-01 tiger-01`",
         "nothing was added",
     ]);
+    lab.write("update", format!("hostname,uuid\npanda-02,{UUID}\n"));
+    let update = lab.run(&["import", "--update", "update"]).exits(6);
+    update.says(&["update:2:10: uuid: it is that of panda-01"]);
     // By hand, or by a merge: it is found.
     lab.write("boards.csv", before.replace("panda-01", "tiger-01"));
     lab.run(&["check"])
@@ -189,6 +192,55 @@ fn tables_of_an_older_program_are_brought_up_to_date(journal: Journal) {
         assert_eq!(journal.count(), count, "{version}");
         journal.query("SELECT count(*) FROM identity_claims");
     }
+}
+
+/// Git keeps both lines where one side has renamed a board and the other has changed it: one of them goes, and the board stays.
+#[test]
+fn of_two_lines_of_one_board_one_is_removed() {
+    let lab = Lab::with_network("");
+    let before = lab.read("boards.csv");
+    let merged = format!("{before}tiger-01,panda,{UUID},,,R9\n");
+    lab.write("boards.csv", &merged);
+    let found = lab.run(&["check"]).exits(5);
+    found.shows(&["boards.csv:4:16: uuid: tiger-01 has ", "`identity-lab remove` takes one of them out"]);
+    let shown = lab.run(&["show", "panda-01"]).exits(6);
+    shown.says(&["boards.csv:4:1: this board and that in line 2 have one UUID"]);
+    lab.run(&["remove", "--yes", "tiger-01"]).exits(0);
+    assert_eq!(lab.read("boards.csv"), before);
+    lab.write("boards.csv", &merged);
+    lab.run(&["remove", "--yes", "panda-01"]).exits(0);
+    // The identity is a board's still, under its new name.
+    lab.run(&["check"]).exits(0);
+    lab.run(&["show", "tiger-01"]).exits(0).shows(&["location    R9"]);
+}
+
+/// Whoever writes into the journal writes no commands into what others read.
+#[test]
+fn a_hostile_name_in_the_journal_is_quoted() {
+    let journal = Journal::sqlite();
+    let lab = &journal.lab;
+    let stranger = "11111111-2222-4333-8444-555555555555";
+    let name = "x'; rm -rf \u{1b}[2J\n";
+    let mut card = event(1, "scanned", "c\u{1b}\nd", stranger, name);
+    card["host"] = json!("h\u{7}\n");
+    let_wait(lab, &[card, event(2, "removed", "", stranger, name)]);
+    let found = lab.run(&["check"]).exits(5);
+    assert_eq!(found.stdout.lines().count(), 1, "{:?}", found.stdout);
+    let is_plain = |text: &str| text.trim_end().chars().all(|char| !char.is_control());
+    assert!(is_plain(&found.stdout) && !found.stdout.contains("--lost x';"), "{:?}", found.stdout);
+    let dry = lab.run(&["remove", "--lost", "--dry-run", stranger]).exits(0);
+    assert!(is_plain(&dry.stdout), "{:?}", dry.stdout);
+    lab.run(&["export", "html"]).exits(0);
+}
+
+/// Files in `overlays/board/` may be those of a board that had the name before.
+#[test]
+fn files_that_a_name_brings_along_are_said() {
+    let lab = Lab::with_network("");
+    lab.write("overlays/board/x/etc/ssh/ssh_host_ed25519_key.pub", "a key");
+    let says = "overlays/board/x is there already: its files are those of x";
+    lab.run(&["add", "x", "--profile", "panda", "--dry-run"]).exits(0).says(&[says]);
+    lab.run(&["rename", "panda-01", "x"]).exits(0).says(&[says]);
 }
 
 #[test]

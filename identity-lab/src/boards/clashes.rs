@@ -40,6 +40,11 @@ impl Boards {
                 ),
                 // That is one board twice, and was said.
                 (true, _) => return None,
+                (false, "uuid") => format!(
+                    "uuid: {} has {value}, and so has {} in line {}; two boards never share one: git keeps both lines where a board was \
+                     renamed on one side and changed on the other, and `identity-lab remove` takes one of them out",
+                    second.hostname, first.hostname, first.line
+                ),
                 (false, _) => format!(
                     "{column}: {} has {value}, and so has {} in line {}; two boards never share one",
                     second.hostname, first.hostname, first.line

@@ -8,7 +8,7 @@ use identity_core::Uuid;
 use identity_ui::output::{json, print};
 use identity_ui::{Exit, Failure, Result};
 
-use super::{check_name, say_sorted};
+use super::{check_name, say_overlay, say_sorted};
 use crate::args::{AddArgs, Format};
 use crate::boards::{Boards, NewBoard};
 use crate::lab::{BOARDS_CSV, Lab};
@@ -47,6 +47,9 @@ pub fn run(dir: &Path, args: &AddArgs) -> Result<Exit> {
     let after = Boards::parse(&path, text)?;
     let names: BTreeSet<_> = new.iter().filter_map(|board| board.cells.get("hostname")).collect();
     let added: Vec<_> = after.all.iter().filter(|board| names.contains(&board.hostname)).collect();
+    for board in &added {
+        say_overlay(&lab, &board.hostname);
+    }
     // Each run makes other UUIDs: one that nobody gets is not shown.
     let rows = added.iter().map(|board| (board, Row::of(board)));
     print(&match args.format {

@@ -30,6 +30,7 @@ use crate::args::{Cli, RootVerb, Verb};
 use crate::boards::{Board, is_address};
 use crate::hostlist;
 use crate::lab::{self, BOARDS_CSV, Lab};
+use crate::netboot::overlays::overlay_of;
 
 /// Runs a verb.
 ///
@@ -99,6 +100,14 @@ fn check_name(name: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Says that files of another board, which had the name before, are this one's now.
+fn say_overlay(lab: &Lab, hostname: &str) {
+    let overlay = overlay_of(&lab.dir, hostname);
+    if overlay.exists() {
+        say(&format!("{} is there already: its files are those of {hostname}", overlay.display()));
+    }
 }
 
 /// Says that a list is sorted that was not.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity-lab remove`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use identity_ui::confirm::{self, Reply};
+use identity_ui::lines::escaped;
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Failure, Result};
 use serde::Serialize;
@@ -59,7 +61,7 @@ pub fn run(dir: &Path, args: &RemoveArgs) -> Result<Exit> {
         ask(&shown, args)?;
         // What is noted, and not removed after all, does no harm: the same command goes on.
         lab.journal()
-            .note(&events(&boards, args.lost))
+            .note(&events(&lab, &boards, args.lost))
             .map_err(|failure| failure.and("nothing was removed"))?;
         replace::sweep(here);
         replace::replace(&dir.join(BOARDS_CSV), lab.boards.without(&boards).as_bytes())?;
@@ -81,7 +83,12 @@ fn named_boards<'l>(
     let mut boards: Vec<&Board> = Vec::new();
     for list in names {
         for name in hostlist::expand(list).map_err(Failure::usage)? {
-            let board = find(lab, journal, &name)?;
+            // Git keeps both lines of a board that was renamed here and changed there: one of them may go.
+            let mut of_name = lab.boards.all.iter().filter(|board| board.hostname == name);
+            let board = match (of_name.next(), of_name.next()) {
+                (Some(board), None) => board,
+                _ => find(lab, journal, &name)?,
+            };
             if !boards.contains(&board) {
                 boards.push(board);
             }
@@ -100,10 +107,12 @@ fn shown(lab: &Lab, journal: &mut Result<Option<Database>>, board: &Board) -> Re
     Ok(Removed { row: Row::of(board), overlay, cards })
 }
 
-/// What is noted of boards that are removed.
-fn events(boards: &[&Board], are_lost: bool) -> Vec<Event> {
+/// What is noted of boards that are removed; nothing of one whose identity another line has.
+fn events(lab: &Lab, boards: &[&Board], are_lost: bool) -> Vec<Event> {
+    let left: HashSet<_> =
+        lab.boards.all.iter().filter(|board| !boards.contains(board)).map(|board| board.uuid).collect();
     let mut events = Vec::new();
-    for board in boards {
+    for board in boards.iter().filter(|board| !left.contains(&board.uuid)) {
         if are_lost {
             events.push(Event::of_board(Kind::Replaced, board));
         }
@@ -184,8 +193,8 @@ fn note_lost(lab: &Lab, lost: Vec<Event>, args: &RemoveArgs) -> Result<Exit> {
         Format::Json => json(&events),
         Format::Text => {
             let line = |event: &Event| {
-                let [name, uuid] =
-                    [&event.hostname, &event.uuid].map(|text| text.as_deref().unwrap_or_default());
+                let texts = [&event.hostname, &event.uuid];
+                let [name, uuid] = texts.map(|text| escaped(text.as_deref().unwrap_or_default()));
                 format!("{name}  {uuid}: its cards count as lost\n")
             };
             events.iter().map(line).collect()

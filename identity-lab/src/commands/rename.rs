@@ -10,7 +10,7 @@ use identity_ui::{Exit, Failure, Result};
 use serde::Serialize;
 
 use super::show::find;
-use super::{check_name, say_sorted};
+use super::{check_name, say_overlay, say_sorted};
 use crate::args::{Format, RenameArgs};
 use crate::boards::{Boards, Change};
 use crate::carriers::{carriers, named};
@@ -76,6 +76,9 @@ pub fn run(dir: &Path, args: &RenameArgs) -> Result<Exit> {
         }
         replace::sweep(here);
         replace::replace(&path, text.as_bytes())?;
+    }
+    if !overlay {
+        say_overlay(&lab, &args.new);
     }
     say_sorted(&lab);
     let row = after.all.iter().find(|board| board.hostname == args.new).map(Row::of);

@@ -199,8 +199,9 @@ fn judged(lab: &Lab, device: &Device, scan: &Scan, removed: &HashMap<String, Eve
         match lab.boards.all.iter().find(|board| board.uuid == identity.uuid()) {
             None => card.findings.push(match removed.get(&identity.uuid().to_string()) {
                 Some(Event { hostname, at, .. }) => format!(
-                    "{shown}: this is the card of {}, which was removed at {at}; `identity erase {shown}` takes the identity from it",
-                    lines::escaped(hostname.as_deref().unwrap_or_default())
+                    "{shown}: this is the card of {}, which was removed at {}; `identity erase {shown}` takes the identity from it",
+                    lines::escaped(hostname.as_deref().unwrap_or_default()),
+                    lines::escaped(at)
                 ),
                 None => format!(
                     "{shown}: no board of the lab has the UUID {}; `identity read --format json {shown} | identity-lab import -` takes it in",

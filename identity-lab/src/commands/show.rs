@@ -54,10 +54,17 @@ pub fn find<'a>(lab: &'a Lab, journal: &mut Result<Option<Database>>, name: &str
             other.line != board.line && (other.hostname == board.hostname || other.uuid == board.uuid)
         };
         return match lab.boards.all.iter().find(is_named) {
-            Some(other) => Err(other.place("hostname").refused(format!(
-                "this board and that in line {} are both {name}; `identity-lab check` shows what they share",
-                board.line
-            ))),
+            Some(other) => {
+                let what = if other.hostname == board.hostname {
+                    format!("are both {name}")
+                } else {
+                    "have one UUID".to_owned()
+                };
+                Err(other.place("hostname").refused(format!(
+                    "this board and that in line {} {what}; `identity-lab check` shows what they share",
+                    board.line
+                )))
+            }
             None => Ok(board),
         };
     }

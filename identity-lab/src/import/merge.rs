@@ -117,6 +117,9 @@ pub fn merge(
         if let Some(cell) = cells.iter().find(|cell| cell.column == "profile") {
             faults.extend(unknown_profile(lab, &cell.to, || place(input, board.incoming, "profile")));
         }
+        if cells.iter().any(|cell| cell.column == "uuid") {
+            faults.extend(board.removed(input, settings));
+        }
         let texts = cells.iter().filter_map(|ChangedCell { column, .. }| {
             Some((column.clone(), board.cells.get(column.as_str())?.0.clone()))
         });
@@ -286,10 +289,13 @@ impl<'a> Candidate<'a> {
     fn removed(&self, input: &Input<'_>, settings: Settings<'_>) -> Option<Fault> {
         let removed = settings.removed?.get(&self.uuid.to_string())?;
         let name = removed.hostname.as_deref().filter(|name| *name != self.hostname)?;
+        let shown = boards::short(name);
         let what = format!(
-            "uuid: it is that of {name}, which was removed at {}; without it {} gets one of its own; if it is the same board, import it \
-             as {name}, and then `identity-lab rename {name} {1}`",
-            removed.at, self.hostname
+            "uuid: it is that of {shown}, which was removed at {}; without it {} gets one of its own; if it is the same board, import it \
+             as {shown}, and then `identity-lab rename {} {1}`",
+            removed.at,
+            self.hostname,
+            removed.name_in_command()
         );
         Some(Fault::refused(place(input, self.incoming, "uuid"), what))
     }

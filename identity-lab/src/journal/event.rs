@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use diesel::prelude::{AsChangeset, Insertable, Queryable};
-use identity_core::{Identity, Mac, State};
+use identity_core::{Identity, Mac, State, text};
 use identity_host::attached::Device;
 use identity_host::device::info::DeviceInfo;
 use identity_host::scan::Scan;
@@ -278,6 +278,13 @@ impl Event {
         let fields = self.fields.as_deref().filter(|_| self.kind == Kind::Renamed.name())?;
         let fields: BTreeMap<String, String> = serde_json::from_str(fields).ok()?;
         fields.get(FROM).cloned()
+    }
+
+    /// What a command may call its board: its hostname; where the journal has none that is one, the UUID.
+    pub fn name_in_command(&self) -> &str {
+        let hostname = self.hostname.as_deref().filter(|name| text::check_hostname(name.as_bytes()).is_ok());
+        let uuid = || self.uuid.as_deref().filter(|uuid| Uuid::try_parse(uuid).is_ok());
+        hostname.or_else(uuid).unwrap_or("BOARD")
     }
 
     fn in_reader(self, info: &DeviceInfo) -> Self {
