@@ -126,16 +126,17 @@ fn grub_of_debian_by_bootflow_hands_on_the_device_tree() {
 }
 
 #[test]
-fn a_kernel_gets_the_arguments_and_its_own_wishes_win() {
+fn a_kernel_gets_the_arguments_in_front_of_those_of_init() {
     let (bench, identity) = bench();
     put_debians(&bench, KERNEL);
     let (mut board, _) = bench.boot();
-    let line = "console=ttyAMA0 quiet rdinit=/bin/sh initrd=\\\\initrd.gz";
-    board.run(&format!("setenv bootargs '{line} -- one'; load mmc 0:1 ${{kernel_addr_r}} linux"));
-    board.send("bootefi ${kernel_addr_r}:${filesize} ${fdtcontroladdr}\n");
+    let line = "console=ttyAMA0 quiet rdinit=/bin/sh initrd=initrd.gz";
+    board.run(&format!("setenv bootargs '{line} -- -i'; load mmc 0:1 ${{kernel_addr_r}} linux"));
+    // Without its size: the kernel looks for its initramfs where U-Boot has loaded it from.
+    board.send("bootefi ${kernel_addr_r} ${fdtcontroladdr}\n");
     let report = report(&mut board);
     has_identity(&report, &identity);
-    has(&report, &format!("LINE {} {} -- one", line.replace("\\\\", "\\"), words(&identity)));
+    has(&report, &format!("LINE {line} {} -- -i", words(&identity)));
     has(&report, &format!("TREE bootargs={}", words(&identity)));
     has(&report, &format!("MAC {}", mac_of(&identity)));
 }
