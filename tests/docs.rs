@@ -53,6 +53,11 @@ const ELSEWHERE: &[Elsewhere] = &[
         "tests/board/apply.rs",
         "fn a_release_that_nobody_has_tried_is_searched_for_the_places(",
     ),
+    elsewhere(
+        "uboot-patch/make-series --from",
+        "tests/board/series.rs",
+        "script(\"uboot-patch/make-series\")",
+    ),
     elsewhere("uboot-patch/try path/to/", "tests/board/called.rs", "script(\"uboot-patch/try\")"),
     elsewhere(
         "uboot-patch/build-object ",

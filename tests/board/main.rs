@@ -27,6 +27,7 @@ mod root_images;
 mod sandbox_cards;
 mod sandbox_unit;
 mod search;
+mod series;
 mod tables;
 mod vexpress;
 mod which_card;

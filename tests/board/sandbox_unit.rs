@@ -13,7 +13,7 @@ use identity_tests::workspace;
 use tempfile::TempDir;
 
 /// How many tests the sources have.
-fn declared() -> usize {
+pub fn declared() -> usize {
     let sources = workspace().join("uboot-patch/overlay/test/cmd/identity");
     let sources = sources.read_dir().expect("the tests").map(|entry| entry.expect("an entry").path());
     let sources = sources.map(|path| fs::read_to_string(path).expect("text"));

@@ -7,7 +7,7 @@
 #ifndef IDENTITY_H
 #define IDENTITY_H
 
-#ifdef __UBOOT__
+#if defined(__UBOOT__) || defined(__BAREBOX__)
 #include <linux/types.h>
 #else
 #include <stdint.h>
