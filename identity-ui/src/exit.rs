@@ -88,10 +88,11 @@ impl Exit {
     /// The exit code of this error.
     pub fn of_error(error: &Error) -> Self {
         match error {
-            Error::Target { problem, .. } => match problem {
-                TargetProblem::Directory | TargetProblem::NoCard | TargetProblem::NoMedium => Self::Device,
-                _ => Self::Refused,
-            },
+            Error::Target {
+                problem: TargetProblem::Directory | TargetProblem::NoCard | TargetProblem::NoMedium,
+                ..
+            } => Self::Device,
+            Error::Target { .. } => Self::Refused,
             Error::Io { .. }
             | Error::Step { .. }
             | Error::NotProved { .. }
