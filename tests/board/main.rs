@@ -7,6 +7,7 @@ mod called;
 #[path = "../referee/card.rs"]
 mod card;
 mod debian_13;
+mod dhcp_stages;
 mod efi;
 mod handover;
 mod linked;
@@ -22,6 +23,10 @@ mod netroot;
 mod object;
 mod orangepi;
 mod packages;
+mod published;
+mod published_machine_id;
+mod published_system;
+mod published_ways;
 mod releases;
 mod root_images;
 mod sandbox_cards;

@@ -12,6 +12,7 @@ use identity_tests::bench::text;
 use identity_tests::board::{Board, Model, artifact};
 use identity_tests::capture::sources;
 use identity_tests::lab::program;
+use identity_tests::login::{ask, log_in, side_by_side};
 use identity_tests::network::{Network, Serve, copy_lab};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -96,7 +97,12 @@ impl Lab {
     fn start(&self, network: &Network, number: usize) -> Board {
         let card = self.path(&format!("{}.img", text(&self.boards[number - 1], "/hostname")));
         let machine = Model::Vexpress.machine(&artifact("IDENTITY_TEST_UBOOT_NETBOOT"), &card);
-        network.start(&machine, number, &self.capture(number))
+        network.start(&machine, number, None, &self.capture(number))
+    }
+
+    /// With nothing typed before it.
+    fn prompt(&self, index: usize) -> String {
+        format!("{} login: ", text(&self.boards[index], "/hostname"))
     }
 
     /// The SHA-256 of each image that is served.
@@ -105,37 +111,6 @@ impl Lab {
         let output = Command::new("sh").args(["-c", sum]).current_dir(self.path("out/images")).output();
         String::from_utf8(output.expect("coreutils").stdout).expect("text")
     }
-}
-
-/// Each in a thread of its own.
-fn side_by_side<T: Send, U: Send>(boards: Vec<T>, act: impl Fn(usize, T) -> U + Sync) -> Vec<U> {
-    thread::scope(|scope| {
-        let act = &act;
-        let threads: Vec<_> = boards
-            .into_iter()
-            .enumerate()
-            .map(|(index, board)| scope.spawn(move || act(index, board)))
-            .collect();
-        threads.into_iter().map(|thread| thread.join().expect("a board")).collect()
-    })
-}
-
-/// From power-on to a shell, with nothing typed before the login.
-fn log_in(board: &mut Board, hostname: &str) {
-    board.expect_within(PATIENCE, &format!("{hostname} login: "));
-    board.send("root\n");
-    board.expect_within(SOON, "# ");
-    // What the kernel says would come between the lines.
-    ask(board, "dmesg -n 4; stty cols 500; PS1=");
-}
-
-/// What a command prints.
-fn ask(board: &mut Board, command: &str) -> String {
-    // The words as they are typed do not have what is waited for.
-    board.send(&format!("echo BE''GIN; {command}; echo EN''D\n"));
-    board.expect_within(SOON, "BEGIN\r\n");
-    let said = board.expect_within(SOON, "END\r\n");
-    said.trim_end_matches("END\n").trim_end().to_owned()
 }
 
 fn is_itself(board: &mut Board, identity: &Value) {
@@ -199,7 +174,7 @@ fn netboot_root_is_shared_by_two_boards_and_each_stays_itself() {
     // From power-on to multi-user, each its own machine.
     let mut boards = side_by_side(vec![1, 2], |index, number| {
         let mut board = lab.start(&network, number);
-        log_in(&mut board, text(&lab.boards[index], "/hostname"));
+        log_in(&mut board, &lab.prompt(index));
         is_itself(&mut board, &lab.boards[index]);
         is_alone_on_its_wire(&lab.capture(number), text(&lab.boards[index], "/macs/0"));
         has_key(&mut board, (number == 1).then_some(&key));
@@ -239,7 +214,7 @@ fn netboot_root_is_shared_by_two_boards_and_each_stays_itself() {
     // The same boards from the same snapshot, and a third one with another. Both ways to end do.
     side_by_side(vec![(1, "poweroff"), (2, "reboot"), (3, "poweroff")], |index, (number, end)| {
         let mut board = lab.start(&network, number);
-        log_in(&mut board, text(&lab.boards[index], "/hostname"));
+        log_in(&mut board, &lab.prompt(index));
         assert_eq!(ask(&mut board, "ls /root"), "");
         is_itself(&mut board, &lab.boards[index]);
         has_key(&mut board, (number == 1).then_some(&key));
@@ -253,7 +228,7 @@ fn netboot_root_is_shared_by_two_boards_and_each_stays_itself() {
 
     // What the third one has written is kept.
     let mut stray = lab.start(&network, 3);
-    log_in(&mut stray, "stray");
+    log_in(&mut stray, &lab.prompt(2));
     assert_eq!(ask(&mut stray, "cat /root/written"), "kept");
     is_itself(&mut stray, &lab.boards[2]);
     drop(stray);

@@ -97,6 +97,35 @@ fn a_board_gets_its_address_its_script_and_its_image() {
     assert!(!log.contains("is not up to date"), "{log}");
 }
 
+/// U-Boot and GRUB send no client identifier, iPXE and busybox one of the MAC address, networkd one of the machine-id
+/// (docs/LINUX.md): the list names no address for this board, and it keeps the first.
+#[test]
+fn a_board_has_one_address_whatever_each_stage_of_its_boot_calls_it() {
+    if !can_run() {
+        return;
+    }
+    let lab = lab();
+    lab.run(&["add", "panda-08", "--profile", "panda"]).exits(0);
+    lab.run(&["netboot", "out"]).exits(0);
+    let list = lab.run(&["list", "--format", "json"]).exits(0).json();
+    let mut boards = list.as_array().expect("a list").iter();
+    let board = boards.find(|board| board["hostname"] == "panda-08").expect("the board that was added");
+    let mac = board["macs"][0].as_str().expect("text");
+    let of_the_mac = format!("01{}", mac.replace(':', ""));
+    let of_the_machine_id = "ff2c3a4b5c00020000ab11c10ec10ec10ec10e";
+    let script = format!(
+        "$lab serve out >log 2>&1 & pid=$!
+        ready 'dnsmasq .*DHCP'
+        ip link set board down; ip link set board address {mac}; ip link set board up
+        ask() {{ busybox udhcpc -i board -f -q -n -t 20 -T 1 -s /bin/true \"$@\" 2>&1 | sed -n 's/.*lease of \\([0-9.]*\\).*/got \\1/p'; }}
+        ask -C; ask -x 0x3d:{of_the_mac}; ask -C -x 0x3d:{of_the_machine_id}; ask -C
+        kill -TERM $pid; wait $pid"
+    );
+    let answer = inside(&lab, &script);
+    let got: Vec<_> = answer.stdout.lines().filter(|line| line.starts_with("got ")).collect();
+    assert!(got.len() == 4 && got.iter().all(|line| *line == got[0]), "{got:?}: {}", answer.stderr);
+}
+
 /// What the lab says by now is not what the boards get: whoever looks for the reason finds it in the first line.
 #[test]
 fn a_tree_from_before_a_change_is_served_and_said() {

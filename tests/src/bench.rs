@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::board::{Board, Model, artifact};
-use crate::capture::dhcp_requests;
+use crate::capture::{dhcp_requests, mac};
 use crate::image::Image;
 
 /// Where Allwinner's boot ROM looks for a loader: 8 KiB.
@@ -123,10 +123,9 @@ impl Bench {
     pub fn mac_on_the_wire(&self, board: &mut Board, interface: usize) -> String {
         board.run("setenv autoload no; dhcp");
         let requests = dhcp_requests(&self.capture(interface));
-        let (source, chaddr) = requests.first().expect("the board sent a DHCP request");
-        assert_eq!(source, chaddr, "frame and request name one address");
-        let pairs: Vec<_> = source.iter().map(|byte| format!("{byte:02x}")).collect();
-        pairs.join(":")
+        let request = requests.first().expect("the board sent a DHCP request");
+        assert_eq!(request.source, request.hardware, "frame and request name one address");
+        mac(&request.source)
     }
 }
 

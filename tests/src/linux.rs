@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::board::{Board, artifact};
-use crate::capture::dhcp_requests;
+use crate::capture::{dhcp_requests, mac};
 
 /// The address that QEMU's network controller has when nobody gives it one.
 pub const FACTORY_MAC: &str = "52:54:00:12:34:56";
@@ -120,6 +120,5 @@ impl Report {
 
 /// The source of each DHCP request in a capture.
 pub fn senders(capture: &Path) -> Vec<String> {
-    let text = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
-    dhcp_requests(capture).into_iter().map(|(source, _)| text(source)).collect()
+    dhcp_requests(capture).iter().map(|request| mac(&request.source)).collect()
 }

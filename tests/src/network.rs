@@ -50,11 +50,16 @@ impl Network {
         command
     }
 
-    /// A board's machine in it, on the interface of this number from 1; what the board sends goes to `capture`.
-    pub fn start(&self, machine: &Command, number: usize, capture: &Path) -> Board {
+    /// A board's machine in it, on the interface of this number from 1, with its own network card or a given one; what the
+    /// board sends goes to `capture`.
+    pub fn start(&self, machine: &Command, number: usize, card: Option<&str>, capture: &Path) -> Board {
         let mut command = self.command(machine.get_program());
         command.args(machine.get_args()).env("QEMU_AUDIO_DRV", "none");
-        command.arg("-nic").arg(format!("tap,id=net0,ifname=board{number},script=no,downscript=no"));
+        let tap = format!("tap,id=net0,ifname=board{number},script=no,downscript=no");
+        match card {
+            Some(card) => command.args(["-netdev", &tap, "-device", &format!("{card},netdev=net0")]),
+            None => command.args(["-nic", &tap]),
+        };
         // Without "rx", what other boards send to everybody is in it too.
         let dump = format!("filter-dump,id=dump0,netdev=net0,queue=rx,file={}", capture.display());
         command.arg("-object").arg(dump);

@@ -25,6 +25,8 @@ pub fn dnsmasq(lab: &Lab, network: &Network) -> String {
         format!("# DHCP and TFTP of the lab {}, the whole configuration. {MADE}\n", lab.settings.name);
     // No DNS; no wait for an answer to a ping, or the first lease takes 3 s.
     text += "port=0\nno-ping\ndhcp-authoritative\nlog-dhcp\n";
+    // U-Boot, iPXE and networkd each call a board something else; with its MAC address it keeps its address through all stages.
+    text += "dhcp-ignore-clid\n";
     if let Some(interface) = &network.interface {
         put(&mut text, format_args!("interface={interface}\nexcept-interface=lo\nbind-interfaces"));
     }
