@@ -35,7 +35,7 @@ fn a_wrong_cell_is_named_with_line_column_and_header() {
 fn a_wrong_header_is_named_with_its_column() {
     let lab = Lab::new();
     for (text, place, what) in [
-        ("", "1:1", "a column without a name"),
+        ("", "1:1", "there are no names of columns"),
         ("name,profile,uuid\n", "1:1", "there is no column `hostname`"),
         ("hostname,uuid\n", "1:1", "there is no column `profile`"),
         ("hostname,profile,uuid,uuid\n", "1:23", "a second column `uuid`"),
