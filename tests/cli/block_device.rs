@@ -44,6 +44,17 @@ fn gap(image: &Image) -> Vec<u8> {
     image.bytes()[..PARTITION_LBA as usize * SECTOR_LEN].to_vec()
 }
 
+/// As of a reader whose card was pulled after the device had been opened.
+#[test]
+fn a_device_without_a_medium_is_not_called_blank() {
+    let empty = tempfile::NamedTempFile::new().expect("a file");
+    let Some(device) = Loop::attach(empty.path(), &[]) else { return };
+    for verb in ["read", "verify", "map", "repair", "erase"] {
+        let outcome = Identity::new(verb).arg(device.path()).run();
+        outcome.exits(7).says_one_sentence().says(&["has no card in it"]);
+    }
+}
+
 /// Every verb that writes is refused, a dry run too, for a reason that says all of `parts`; nothing is written.
 #[track_caller]
 fn refused(image: &Image, device: &Path, parts: &[&str]) {

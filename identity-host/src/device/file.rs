@@ -88,6 +88,10 @@ impl Target {
             rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))
                 .map_err(|error| Error::io(path, Action::Measure, error.into()))?
         };
+        // What is pulled out after it was opened has no length left.
+        if bytes == 0 && kind.is_block_device() {
+            return Err(refused(TargetProblem::NoMedium));
+        }
         let direct = match access {
             Access::Read | Access::Plan(_) => None,
             Access::Write(_) => open_direct(&place),
