@@ -69,7 +69,10 @@ pub fn run(dir: &Path, args: &RemoveArgs) -> Result<Exit> {
     say_sorted(&lab);
     print(&match args.format {
         Format::Json => json(&shown),
-        Format::Text => shown.iter().map(|board| lines(board, args)).collect(),
+        Format::Text => {
+            let verb = if args.dry_run { "would remove " } else { "removed " };
+            shown.iter().map(|board| lines(verb, board, args.lost)).collect()
+        }
     })?;
     Ok(Exit::Done)
 }
@@ -131,8 +134,7 @@ fn ask(shown: &[Removed], args: &RemoveArgs) -> Result<()> {
             "there is nobody to ask at a terminal; --yes removes without a question",
         ));
     }
-    let facts: String = shown.iter().map(|board| lines(board, args)).collect();
-    let facts = facts.replace("removed ", "");
+    let facts: String = shown.iter().map(|board| lines("", board, args.lost)).collect();
     let what = if shown.len() == 1 { "this board" } else { "these boards" };
     match confirm::ask_line(&format!("{facts}Remove {what} from the list? [y/N] "), &|| false)? {
         Reply::Line(line) if ["y", "yes"].contains(&line.as_str()) => Ok(()),
@@ -140,11 +142,10 @@ fn ask(shown: &[Removed], args: &RemoveArgs) -> Result<()> {
     }
 }
 
-fn lines(board: &Removed, args: &RemoveArgs) -> String {
+fn lines(verb: &str, board: &Removed, is_lost: bool) -> String {
     let Removed { row, overlay, cards } = board;
-    let verb = if args.dry_run { "would remove" } else { "removed" };
-    let mut text = format!("{verb} {}  {}\n", row.hostname, row.uuid);
-    let what = if args.lost { "counts as lost" } else { "has its identity: erase it, and scan it" };
+    let mut text = format!("{verb}{}  {}\n", row.hostname, row.uuid);
+    let what = if is_lost { "counts as lost" } else { "has its identity: erase it, and scan it" };
     for card in cards.iter().flatten() {
         text += &format!("  {} {what}\n", named(card));
     }
