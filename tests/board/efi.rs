@@ -21,13 +21,9 @@ fn bench() -> (Bench, Value) {
     let card = fs::File::create(image).expect("own directory");
     card.set_len(256 << 20).expect("a sparse file");
     run(Command::new("sgdisk").args(["--clear", "--new=1:8192:0", "--typecode=1:ef00"]).arg(image));
-    run(Command::new("mformat").args(["-F", "-i", &partition(image), "::"]));
+    run(Command::new("mformat").args(["-F", "-i", &bench.partition(), "::"]));
     let identity = bench.stamp(&["--hostname", "panda-3", "--serial", "SN42"]);
     (bench, identity)
-}
-
-fn partition(image: &Path) -> String {
-    format!("{}@@4M", image.display())
 }
 
 fn run(command: &mut Command) {
@@ -37,14 +33,14 @@ fn run(command: &mut Command) {
 
 /// Puts a file onto the EFI partition, with the directories that it lies in.
 fn put(bench: &Bench, file: &Path, name: &str) {
-    let partition = partition(bench.image.path());
+    let partition = bench.partition();
     for (at, _) in name.match_indices('/') {
         // It may be there.
         let mut mmd = Command::new("mmd");
         mmd.args(["-D", "s", "-i", &partition, &format!("::{}", &name[..at])]);
         let _ = mmd.output().expect("mtools");
     }
-    run(Command::new("mcopy").args(["-i", &partition]).arg(file).arg(format!("::{name}")));
+    bench.put_file(file, name);
 }
 
 fn put_debians(bench: &Bench, files: &[(&str, &str)]) {

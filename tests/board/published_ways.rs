@@ -8,7 +8,6 @@ use std::process::Command;
 use identity_tests::bench::{Bench, mac_of, text};
 use identity_tests::board::{Board, Model, artifact};
 use identity_tests::capture::{dhcp_requests, mac};
-use identity_tests::cli::tool;
 use identity_tests::linux::{FACTORY_MAC, Report};
 use serde_json::Value;
 
@@ -16,8 +15,6 @@ use serde_json::Value;
 const KERNEL: &str = "62000000";
 const TREE: &str = "63f00000";
 const INITRAMFS: &str = "64000000";
-/// Of the card's partition, as mtools want it.
-const PARTITION: &str = "4M";
 /// What the image's own line has.
 const ARGUMENTS: &str = "console=ttyAMA0 quiet";
 
@@ -44,10 +41,7 @@ impl Ways {
 
     /// A file of the published image, in the card's file system.
     fn publish(&self, name: &str) {
-        let image = format!("{}@@{PARTITION}", self.bench.image.path().display());
-        let mut mcopy = tool("mcopy");
-        mcopy.args(["-o", "-i", &image]).arg(self.bench.path(name)).arg(format!("::{name}"));
-        assert!(mcopy.status().expect("mtools").success(), "{name}");
+        self.bench.put_file(&self.bench.path(name), name);
     }
 
     fn write(&self, name: &str, text: &str) {

@@ -2,13 +2,13 @@
 //! A board, its card, and what lies around it: the directory that it loads from over TFTP, and captures of what it sends.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::board::{Board, Model, artifact};
 use crate::capture::{dhcp_requests, mac};
+use crate::cli::tool;
 use crate::image::Image;
 
 /// Where Allwinner's boot ROM looks for a loader: 8 KiB.
@@ -93,21 +93,30 @@ impl Bench {
         (board, said)
     }
 
+    /// Its FAT partition, as mtools want it.
+    pub fn partition(&self) -> String {
+        format!("{}@@4M", self.image.path().display())
+    }
+
+    /// Puts a file onto the card's partition, in place of one that is there.
+    pub fn put_file(&self, file: &Path, name: &str) {
+        let mut mcopy = tool("mcopy");
+        mcopy.args(["-o", "-i", &self.partition()]).arg(file).arg(format!("::{name}"));
+        assert!(mcopy.status().expect("mtools").success(), "{mcopy:?}");
+    }
+
     /// Puts Debian's kernel, its device tree, and an initramfs whose first process is `tests/board/init` onto the card's
     /// partition, and has U-Boot on `vexpress_ca9x4` load them from there. Not from the network: 2021.01's driver for this
     /// board's interface hears nothing that is sent to an address of the environment.
     pub fn load_linux(&self, board: &mut Board) {
         let linux = artifact("IDENTITY_TEST_LINUX");
-        let partition = format!("{}@@4M", self.image.path().display());
         let files = [
             ("62000000", linux.join("zImage"), "zImage"),
             ("63f00000", linux.join("vexpress-v2p-ca9.dtb"), "tree"),
             ("64000000", artifact("IDENTITY_TEST_INITRAMFS"), "initramfs"),
         ];
         for (_, file, name) in &files {
-            let mut mcopy = Command::new("mcopy");
-            mcopy.args(["-o", "-i", &partition]).arg(file).arg(format!("::{name}"));
-            assert!(mcopy.status().expect("mtools").success(), "{mcopy:?}");
+            self.put_file(file, name);
         }
         for (address, _, name) in files {
             let said = board.run(&format!("fatload mmc 0:1 {address} {name}"));
