@@ -4,17 +4,14 @@
 
 use std::fs;
 
-use identity_tests::bench::text;
+use identity_tests::bench::{put_file, text};
 use identity_tests::board::{Board, Model, artifact};
 use identity_tests::capture::{Called, dhcp_requests};
-use identity_tests::cli::tool;
 use identity_tests::desk::Desk;
 use identity_tests::login::side_by_side;
 
 /// iPXE's own prompt does not come on U-Boot's console; a script runs.
 const SCRIPT: &str = "#!ipxe\ndhcp\necho address ${net0/ip}, done\nexit\n";
-/// Where the card's partition is, as mtools want it.
-const PARTITION: &str = "4M";
 
 /// What one board called itself, and its addresses.
 struct Seen {
@@ -34,10 +31,9 @@ fn see(desk: &Desk, index: usize) -> Seen {
     let card = desk.card(&desk.boards[index]);
     fs::write(desk.path("autoexec.ipxe"), SCRIPT).expect("own directory");
     let programs = artifact("IDENTITY_TEST_EFI_NETWORK");
-    for file in [programs.join("grub.efi"), programs.join("ipxe.efi"), desk.path("autoexec.ipxe")] {
-        let mut mcopy = tool("mcopy");
-        mcopy.args(["-o", "-i", &format!("{}@@{PARTITION}", card.display())]).arg(file).arg("::");
-        assert!(mcopy.status().expect("mtools").success());
+    for (dir, name) in [(&programs, "grub.efi"), (&programs, "ipxe.efi"), (&desk.path("."), "autoexec.ipxe")]
+    {
+        put_file(&card, &dir.join(name), name);
     }
     let model = Model::Arm64;
     let capture = desk.path(format!("frames{index}.pcap"));

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use identity_tests::bench::{Bench, mac_of, text};
+use identity_tests::bench::{Bench, fat_partition, mac_of, text};
 use identity_tests::board::{Board, Model, artifact};
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ fn bench() -> (Bench, Value) {
     let card = fs::File::create(image).expect("own directory");
     card.set_len(256 << 20).expect("a sparse file");
     run(Command::new("sgdisk").args(["--clear", "--new=1:8192:0", "--typecode=1:ef00"]).arg(image));
-    run(Command::new("mformat").args(["-F", "-i", &bench.partition(), "::"]));
+    run(Command::new("mformat").args(["-F", "-i", &fat_partition(bench.image.path()), "::"]));
     let identity = bench.stamp(&["--hostname", "panda-3", "--serial", "SN42"]);
     (bench, identity)
 }
@@ -33,7 +33,7 @@ fn run(command: &mut Command) {
 
 /// Puts a file onto the EFI partition, with the directories that it lies in.
 fn put(bench: &Bench, file: &Path, name: &str) {
-    let partition = bench.partition();
+    let partition = fat_partition(bench.image.path());
     for (at, _) in name.match_indices('/') {
         // It may be there.
         let mut mmd = Command::new("mmd");

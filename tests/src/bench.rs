@@ -93,16 +93,9 @@ impl Bench {
         (board, said)
     }
 
-    /// Its FAT partition, as mtools want it.
-    pub fn partition(&self) -> String {
-        format!("{}@@4M", self.image.path().display())
-    }
-
-    /// Puts a file onto the card's partition, in place of one that is there.
+    /// [`put_file`] onto its card.
     pub fn put_file(&self, file: &Path, name: &str) {
-        let mut mcopy = tool("mcopy");
-        mcopy.args(["-o", "-i", &self.partition()]).arg(file).arg(format!("::{name}"));
-        assert!(mcopy.status().expect("mtools").success(), "{mcopy:?}");
+        put_file(self.image.path(), file, name);
     }
 
     /// Puts Debian's kernel, its device tree, and an initramfs whose first process is `tests/board/init` onto the card's
@@ -136,6 +129,18 @@ impl Bench {
         assert_eq!(request.source, request.hardware, "frame and request name one address");
         mac(&request.source)
     }
+}
+
+/// A card's FAT partition at 4 MiB, as mtools want it.
+pub fn fat_partition(card: &Path) -> String {
+    format!("{}@@4M", card.display())
+}
+
+/// Puts a file onto a card's FAT partition, in place of one that is there.
+pub fn put_file(card: &Path, file: &Path, name: &str) {
+    let mut mcopy = tool("mcopy");
+    mcopy.args(["-o", "-i", &fat_partition(card)]).arg(file).arg(format!("::{name}"));
+    assert!(mcopy.status().expect("mtools").success(), "{mcopy:?}");
 }
 
 /// A text of what `--format json` printed.
