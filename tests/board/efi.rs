@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use identity_tests::bench::{Bench, fat_partition, mac_of, text};
+use identity_tests::bench::{Bench, fat_partition, text};
 use identity_tests::board::{Board, Model, artifact};
 use serde_json::Value;
 
@@ -58,7 +58,7 @@ fn report(board: &mut Board) -> Vec<String> {
         "mount -t proc proc /proc; mount -t sysfs sysfs /sys; cd /proc/device-tree/chosen/identity; ",
         "for i in *; do echo \"TREE $i=$(cat $i)\"; done; cd /sys/class/dmi/id; ",
         "echo \"SMBIOS $(cat product_uuid) $(cat product_serial)\"; ",
-        "echo \"LINE $(cat /proc/cmdline)\"; echo \"MAC $(cat /sys/class/net/eth0/address)\"; echo EN''D\n"
+        "echo \"LINE $(cat /proc/cmdline)\"; echo EN''D\n"
     ));
     board.expect("END").lines().map(str::to_owned).collect()
 }
@@ -134,7 +134,6 @@ fn a_kernel_gets_the_arguments_in_front_of_those_of_init() {
     has_identity(&report, &identity);
     has(&report, &format!("LINE {line} {} -- -i", words(&identity)));
     has(&report, &format!("TREE bootargs={}", words(&identity)));
-    has(&report, &format!("MAC {}", mac_of(&identity)));
 }
 
 /// The line that is in a unified kernel image, as in `tests/lib/efi-arm64`.
