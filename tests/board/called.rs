@@ -46,18 +46,23 @@ fn builds<'a>(command: &'a mut Command, cache: &Path) -> &'a mut Command {
         .env("SOURCE_DATE_EPOCH", "1700000000")
 }
 
-/// That release, patched, beside a directory to build it in.
+/// That release, beside a directory to build it in.
 struct Tree {
     dir: TempDir,
     cache: PathBuf,
 }
 
 impl Tree {
-    fn new() -> Self {
+    fn unpatched() -> Self {
         let (published, cache) = published();
         // On the same disk, for links.
         let tree = Self { dir: TempDir::new_in(&cache).expect("a directory"), cache };
         run(Command::new("cp").arg("-al").arg(&published).arg(tree.source()));
+        tree
+    }
+
+    fn new() -> Self {
+        let tree = Self::unpatched();
         fs::create_dir(tree.build()).expect("own directory");
         let object = tree.dir.path().join("object");
         run(script("uboot-patch/build-object").arg("arm-thumb").arg(&object));
@@ -174,25 +179,24 @@ fn a_call_that_comes_too_early_takes_nothing_and_says_so() {
     check_applied(&mut board, &bench.image, "valid");
 }
 
+/// `uboot-patch/try` with these options over a tree for one board: its exit status and what it prints.
+fn try_it(tree: &Tree, options: &[&str]) -> (Option<i32>, String) {
+    let mut command = script("uboot-patch/try");
+    command
+        .args(["--name", "u-boot"])
+        .args(options.iter().flat_map(|option| ["--config", option]))
+        .arg(tree.source())
+        .arg("vexpress_ca9x4_defconfig")
+        .env("TMPDIR", tree.dir.path());
+    let output = builds(&mut command, &tree.cache).output().expect("bash");
+    (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+}
+
 #[test]
 fn try_says_of_a_tree_whether_it_fits_and_leaves_it_as_it_is() {
-    let (published, cache) = published();
-    let dir = TempDir::new_in(&cache).expect("a directory");
-    let tree = dir.path().join("tree");
-    run(Command::new("cp").arg("-al").arg(&published).arg(&tree));
-    let try_it = |options: &[&str]| {
-        let mut command = script("uboot-patch/try");
-        command
-            .args(["--name", "u-boot"])
-            .args(options.iter().flat_map(|option| ["--config", option]))
-            .arg(&tree)
-            .arg("vexpress_ca9x4_defconfig")
-            .env("TMPDIR", dir.path());
-        let output = builds(&mut command, &cache).output().expect("bash");
-        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
-    };
-
-    let (status, said) = try_it(&["CONFIG_IDENTITY_NETBOOT=y"]);
+    let tree = Tree::unpatched();
+    let (published, _) = published();
+    let (status, said) = try_it(&tree, &["CONFIG_IDENTITY_NETBOOT=y"]);
     assert_eq!(status, Some(0), "{said}");
     let cells: Vec<_> = said.lines().last().expect("a row").split('|').map(str::trim).collect();
     let expected = ["", "u-boot", "2021.01", "vexpress_ca9x4", "yes", "yes", "yes", "yes"];
@@ -200,18 +204,36 @@ fn try_says_of_a_tree_whether_it_fits_and_leaves_it_as_it_is() {
     let bytes = cells.get(expected.len()).and_then(|cell| cell.parse::<u32>().ok());
     assert!(bytes.is_some_and(|bytes| (8_000..20_000).contains(&bytes)), "{said}");
     assert_eq!(cells.get(expected.len() + 1), Some(&"nothing"), "{said}");
-    run(Command::new("diff").args(["-r", "--no-dereference"]).arg(&published).arg(&tree));
+    run(Command::new("diff").args(["-r", "--no-dereference"]).arg(&published).arg(tree.source()));
 
     // What the tree lacks is below the table.
-    let file = tree.join("common/image-fdt.c");
-    let text = fs::read_to_string(&file).expect("text");
-    fs::remove_file(&file).expect("own directory");
-    let changed = text.replace("\tfdt_fixup_ethernet(blob);", "\tfdt_fixup_ethernet((blob));");
-    fs::write(&file, changed).expect("own directory");
-    let (status, said) = try_it(&[]);
+    let file = "common/image-fdt.c";
+    let changed = tree.text(file).replace("\tfdt_fixup_ethernet(blob);", "\tfdt_fixup_ethernet((blob));");
+    tree.write(file, &changed);
+    let (status, said) = try_it(&tree, &[]);
     assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("| no | yes | -- | -- | -- | see below (1) |"), "{said}");
     assert!(said.contains("\n    common/image-fdt.c: has no line like"), "{said}");
+}
+
+/// A board whose image has to fit into a place: without the identity it does, with it not.
+#[test]
+fn try_says_by_how_many_bytes_uboot_2021_01_vexpress_ca9x4_is_too_large() {
+    let tree = Tree::unpatched();
+    let header = "include/configs/vexpress_common.h";
+    let unlimited = tree.text(header);
+    let limit = |bytes: u32| {
+        let define = format!("\n#define CONFIG_BOARD_SIZE_LIMIT {bytes}\n#define");
+        tree.write(header, &unlimited.replacen("\n#define", &define, 1));
+        try_it(&tree, &[])
+    };
+    let (_, said) = limit(0x1_0000);
+    assert!(said.contains("| the tree itself does not build here |"), "{said}");
+    let size = said.split("actual: 0x").nth(1).and_then(|rest| rest.split(' ').next());
+    let size = size.and_then(|hex| u32::from_str_radix(hex, 16).ok()).expect("the size of its image");
+    let (status, said) = limit(size + 1000);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("| yes | yes | no | -- | -- | switch something off: "), "{said}");
 }
 
 /// The check itself, on images of programs.
