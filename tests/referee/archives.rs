@@ -78,6 +78,19 @@ fn archives(directory: &Path) -> Vec<Archive> {
     ] {
         archives.push(Archive { bytes: shell(directory, line), kind: "zip", how: line.into() });
     }
+    // Data that the directory does not name: a file that was replaced, a marker in front, padding behind; offsets without the marker.
+    for python in [
+        "z.write('one', 'a.img'); z.filelist.clear(); z.NameToInfo.clear(); z.write('a.img')",
+        "z.write('one'); z.filelist.clear(); z.write('a.img')",
+        "z.fp.write(b'PK00'); z.write('a.img')",
+        "z.write('a.img'); z.fp.write(bytes(64)); z.start_dir += 64",
+        "z.write('a.img'); z.fp.write(b'behind' * 100); z.start_dir += 600",
+        "z.write('a.img'); z.close(); b = open('x.zip', 'rb').read(); open('x.zip', 'wb').write(b'PK00' + b)",
+    ] {
+        let write = "import zipfile; z = zipfile.ZipFile('x.zip', 'w', zipfile.ZIP_DEFLATED)";
+        let line = format!("rm -f x.zip; python3 -c \"{write}; {python}; z.close()\"; cat x.zip");
+        archives.push(Archive { bytes: shell(directory, &line), kind: "zip", how: line });
+    }
     archives
 }
 
@@ -243,6 +256,23 @@ fn only_what_its_own_tool_refuses_is_called_damaged() {
     figure(taken, "of them taken by their own tool, and by flash or refused for another reason than damage");
 }
 
+#[test]
+fn what_its_own_tool_has_packed_is_unpacked() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for archive in archives(directory.path()) {
+        let path = directory.path().join(format!("x.{}", archive.kind));
+        fs::write(&path, &archive.bytes).expect("own directory");
+        let own = own_tool(&path, archive.kind);
+        assert!(own.is_some(), "{}", archive.how);
+        match ours(&path) {
+            Ok(ours) => assert!(Some(ours) == own, "{}: other bytes", archive.how),
+            Err(error) => panic!("{}: {}", archive.how, wording::error(&error)),
+        }
+        let from_pipe = ours_from_pipe(&archive.bytes);
+        assert_eq!(judge(&archive.bytes, own.as_deref(), from_pipe), None, "{}, from a pipe", archive.how);
+    }
+}
+
 /// By name, what the test above has found once.
 #[test]
 fn damage_that_its_own_tool_does_not_mind_is_none() {
@@ -309,6 +339,7 @@ fn odd_archives_are_taken_or_refused_as_by_their_own_tool() {
         |how: &str| archives.iter().find(|archive| archive.how == how).expect("made above").bytes.clone();
     fs::write(directory.path().join("folders.py"), ZIPS_WITH_FOLDERS).expect("own directory");
     let gzip = find("gzip -9 -c a.img");
+    let bzip2 = find("bzip2 -c a.img");
     let zip = find("rm -f x.zip; zip -q x.zip a.img; cat x.zip");
     // FLG.FNAME, RFC 1952, section 2.3.1: after ten bytes a name that ends with a zero.
     assert!(gzip[3] == 8 && gzip[10..16] == *b"a.img\0");
@@ -319,6 +350,10 @@ fn odd_archives_are_taken_or_refused_as_by_their_own_tool() {
         ("zip", "no end of its directory", zip[..zip.len() - 22].to_vec(), false, false),
         ("gz", "the first byte of another member", [gzip.clone(), vec![0x1f]].concat(), false, false),
         ("gz", "a name longer than any", long_name, true, false),
+        ("gz", "a member of compress behind it", [&gzip[..], b"\x1f\x9d\x90\x61\0"].concat(), true, false),
+        ("bz2", "a stream cut off behind it", [&bzip2[..], b"B"].concat(), false, false),
+        ("bz2", "a stream cut off behind it", [&bzip2[..], b"BZh"].concat(), false, false),
+        ("bz2", "something else behind it", [&bzip2[..], b"BZx"].concat(), true, true),
     ];
     for (kind, what, bytes, own_takes, ours_takes) in cases {
         let path = directory.path().join(format!("x.{kind}"));

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use byteorder::{ByteOrder, LittleEndian};
 
 use super::foreign::{self, Foreign};
+use super::zip;
 
 /// First bytes that are looked at.
 pub const LEAD_LEN: usize = 4096;
@@ -58,7 +59,7 @@ pub fn recognise(lead: &[u8]) -> Result<Format, Foreign> {
         return Ok(Format::Zstd);
     } else if lead.starts_with(b"BZh") && lead.get(3).is_some_and(|level| (b'1'..=b'9').contains(level)) {
         return Ok(Format::Bzip2);
-    } else if lead.starts_with(b"PK\x03\x04") {
+    } else if zip::is_zip(lead) {
         return Ok(Format::Zip);
     }
     foreign::recognise(lead).map_or(Ok(Format::Raw), Err)

@@ -139,6 +139,11 @@ impl OneMember for GzDecoder<Packed> {
         match packed.peek(2)? {
             // gzip takes it for the start of a member.
             [0x1f] => Err(io::ErrorKind::UnexpectedEof.into()),
+            // Those of older packers it unpacks as well: compress, pack, lzh and an early gzip (its gzip.h).
+            [0x1f, 0x9d | 0x1e | 0xa0 | 0x9e] => {
+                let what = "data of another packing follows its last member";
+                Err(ImageProblem::Unsupported(Format::Gzip, what.into()).into_io())
+            }
             next => Ok(next == [0x1f, 0x8b]),
         }
     }
@@ -158,7 +163,11 @@ impl OneMember for BzDecoder<Packed> {
     }
 
     fn has_next(packed: &mut Packed) -> io::Result<bool> {
-        Ok(matches!(packed.peek(4)?, [b'B', b'Z', b'h', b'1'..=b'9']))
+        match packed.peek(4)? {
+            // bzip2 takes it for the start of a stream that is cut off.
+            next @ [_, ..] if b"BZh".starts_with(next) => Err(io::ErrorKind::UnexpectedEof.into()),
+            next => Ok(matches!(next, [b'B', b'Z', b'h', b'1'..=b'9'])),
+        }
     }
 }
 

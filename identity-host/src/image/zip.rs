@@ -30,6 +30,10 @@ const END64: [u8; 4] = *b"PK\x06\x06";
 const END64_LEN: usize = 56;
 /// Type of the zip64 extra field, section 4.5.3.
 const EXTRA64: u16 = 1;
+/// What an archive begins with that was to be split, or was: sections 8.5.3 and 8.5.4.
+const SPLIT_MARKERS: [[u8; 4]; 2] = [*b"PK00", *b"PK\x07\x08"];
+/// Most bytes between a file and the directory, from a pipe.
+const GAP_LEN_MAX: usize = 16 << 20;
 /// Largest central directory that is read, in bytes.
 const DIRECTORY_LEN_MAX: u64 = 1 << 20;
 
@@ -45,6 +49,12 @@ fn invalid(problem: ArchiveProblem) -> io::Error {
     ImageProblem::Archive(problem).into_io()
 }
 
+/// Whether an archive begins like this.
+pub fn is_zip(lead: &[u8]) -> bool {
+    let lead = SPLIT_MARKERS.iter().find_map(|marker| lead.strip_prefix(marker)).unwrap_or(lead);
+    lead.starts_with(&LOCAL.to_le_bytes())
+}
+
 /// What the archive's directory says of its only file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
@@ -52,6 +62,8 @@ pub struct Known {
     pub len: u64,
     packed_len: u64,
     crc: u32,
+    /// Where its local header is, in bytes.
+    at: u64,
 }
 
 /// A local file header.
@@ -142,6 +154,12 @@ impl<R: BufRead> Member<Peek<R>> {
     /// # Errors
     /// [`ImageProblem::Archive`] inside, if there is no such file, or it cannot be unpacked.
     pub fn open(mut input: Peek<R>, known: Option<Known>) -> io::Result<Self> {
+        if let Some(known) = known {
+            // What is in front is none of it: folders, a marker, or what another file has left when it was taken out.
+            io::copy(&mut input.by_ref().take(known.at), &mut io::sink())?;
+        } else if SPLIT_MARKERS.iter().any(|marker| input.peek(4).is_ok_and(|lead| lead == marker)) {
+            input.consume(4);
+        }
         let header = loop {
             if input.read_u32::<LE>()? != LOCAL {
                 return Err(invalid(ArchiveProblem::NoFile));
@@ -197,7 +215,7 @@ impl<R: BufRead> Member<Peek<R>> {
             };
             stated = skip_descriptor(self.body.inner(), crc, len, packed_len)?;
         }
-        let mut follows = self.body.inner().read_u32::<LE>()?;
+        let mut follows = self.next_record(stated == crc)?;
         while follows == LOCAL && stated == crc {
             let input = self.body.inner();
             let header = Header::read(input)?;
@@ -205,7 +223,7 @@ impl<R: BufRead> Member<Peek<R>> {
                 break;
             }
             header.skip_directory(input)?;
-            follows = input.read_u32::<LE>()?;
+            follows = self.next_record(true)?;
         }
         match follows {
             // Of two places that have the checksum, one may be damaged.
@@ -220,6 +238,19 @@ impl<R: BufRead> Member<Peek<R>> {
             _ => Err(invalid(ArchiveProblem::NoDirectory)),
         }
     }
+
+    /// The signature of what follows. Behind a sound file there may be other data in front of it, for example what aligns the
+    /// directory, or signs an Android package.
+    fn next_record(&mut self, may_search: bool) -> io::Result<u32> {
+        let input = self.body.inner();
+        let mut signature = input.read_u32::<LE>()?;
+        let mut passed = 0;
+        while may_search && passed < GAP_LEN_MAX && ![LOCAL, CENTRAL, ARCHIVE_EXTRA].contains(&signature) {
+            signature = signature >> 8 | u32::from(input.read_u8()?) << 24;
+            passed += 1;
+        }
+        Ok(signature)
+    }
 }
 
 fn check(found: u32, expected: u32) -> io::Result<()> {
@@ -228,8 +259,8 @@ fn check(found: u32, expected: u32) -> io::Result<()> {
 
 /// Passes over a data descriptor, whose signature is optional, and whose lengths have four or eight bytes whatever the local
 /// header says: Go and Java write eight when the file is 4 GiB long or longer, and cannot say so before. The form in which
-/// all of it is right, and behind which a directory or another file begins, is the one that was written; else that behind
-/// which the directory begins. Returns the checksum that is in it.
+/// all of it is right is the one that was written; else that behind which the directory begins. Returns the checksum that is
+/// in it.
 fn skip_descriptor<R: BufRead>(input: &mut Peek<R>, crc: u32, len: u64, packed_len: u64) -> io::Result<u32> {
     let bytes = input.peek(DESCRIPTOR_LEN_MAX)?;
     let mut found = None;
@@ -245,10 +276,7 @@ fn skip_descriptor<R: BufRead>(input: &mut Peek<R>, crc: u32, len: u64, packed_l
             (LE::read_u32(&descriptor[start..]), number(start + 4), number(end - if wide { 8 } else { 4 }));
         let follows = behind.get(..4).map(LE::read_u32);
         let is_signed = descriptor.starts_with(&DESCRIPTOR.to_le_bytes());
-        let is_it = signed == is_signed
-            && stated == (crc, packed_len & mask, len & mask)
-            && matches!(follows, None | Some(CENTRAL | ARCHIVE_EXTRA | LOCAL));
-        if is_it {
+        if signed == is_signed && stated == (crc, packed_len & mask, len & mask) {
             input.consume(end);
             return Ok(crc);
         }
@@ -299,7 +327,7 @@ impl<R: BufRead> Read for Member<Peek<R>> {
 /// cut off; one that cannot be read is left to [`Member`].
 pub fn only_file(file: &File, file_len: u64) -> Result<Option<Known>, ArchiveProblem> {
     let Ok(directory) = read_directory(file, file_len) else { return Ok(None) };
-    let directory = directory.ok_or(ArchiveProblem::NoDirectory)?;
+    let Directory { bytes: directory, shift } = directory.ok_or(ArchiveProblem::NoDirectory)?;
     let mut files = Vec::new();
     let mut rest = &directory[..];
     while let Some((fixed, behind)) = rest.split_at_checked(46) {
@@ -316,10 +344,10 @@ pub fn only_file(file: &File, file_len: u64) -> Result<Option<Known>, ArchivePro
             u32::MAX => wide.next().map_or(u64::from(u32::MAX), |value| LE::read_u64(value)),
             len => len.into(),
         };
-        let (len, packed_len) = (long(24), long(20));
+        let (len, packed_len, at) = (long(24), long(20), long(42).saturating_add(shift));
         if !behind[..name].ends_with(b"/") {
             let method = LE::read_u16(&fixed[10..]);
-            files.push((Known { len, packed_len, crc: LE::read_u32(&fixed[16..]) }, method));
+            files.push((Known { len, packed_len, crc: LE::read_u32(&fixed[16..]), at }, method));
         }
         rest = next;
     }
@@ -331,7 +359,14 @@ pub fn only_file(file: &File, file_len: u64) -> Result<Option<Known>, ArchivePro
     }
 }
 
-fn read_directory(file: &File, file_len: u64) -> io::Result<Option<Vec<u8>>> {
+/// An archive's central directory.
+struct Directory {
+    bytes: Vec<u8>,
+    /// By how much all places are further behind than the archive says: something was put in front of it, or it has no offsets.
+    shift: u64,
+}
+
+fn read_directory(file: &File, file_len: u64) -> io::Result<Option<Directory>> {
     // The record at the end may have a comment behind it.
     let tail_len = file_len.min((END_LEN + usize::from(u16::MAX) + LOCATOR64_LEN) as u64);
     let mut tail = vec![0; tail_len as usize];
@@ -342,21 +377,29 @@ fn read_directory(file: &File, file_len: u64) -> io::Result<Option<Vec<u8>>> {
     };
     let (mut len, mut start) =
         (u64::from(LE::read_u32(&tail[at + 12..])), u64::from(LE::read_u32(&tail[at + 16..])));
+    let mut end_at = file_len - tail_len + at as u64;
     if let Some(locator) = at.checked_sub(LOCATOR64_LEN).map(|from| &tail[from..at])
         && locator.starts_with(&LOCATOR64)
     {
         let mut end = [0; END64_LEN];
-        file.read_exact_at(&mut end, LE::read_u64(&locator[8..]))?;
+        let end64_at = LE::read_u64(&locator[8..]);
+        file.read_exact_at(&mut end, end64_at)?;
         if end.starts_with(&END64) {
-            (len, start) = (LE::read_u64(&end[40..]), LE::read_u64(&end[48..]));
+            (len, start, end_at) = (LE::read_u64(&end[40..]), LE::read_u64(&end[48..]), end64_at);
         }
     }
     if len > DIRECTORY_LEN_MAX || start.checked_add(len).is_none_or(|end| end > file_len) {
         return Ok(None);
     }
-    let mut directory = vec![0; len as usize];
-    file.read_exact_at(&mut directory, start)?;
-    Ok(Some(directory))
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, start)?;
+    // As unzip does, the directory is looked for in front of the record that ends it.
+    let shift =
+        if bytes.starts_with(&CENTRAL.to_le_bytes()) { 0 } else { end_at.saturating_sub(start + len) };
+    if shift > 0 {
+        file.read_exact_at(&mut bytes, start + shift)?;
+    }
+    Ok(Some(Directory { bytes, shift }))
 }
 
 #[cfg(test)]

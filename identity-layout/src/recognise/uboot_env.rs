@@ -112,8 +112,9 @@ fn is_ones(gap: &[u8], lba: u64) -> bool {
 }
 
 /// For each sector, where the variables end that start at each of [`DATA_OFFSETS`]: behind their double NUL, counted from
-/// the sector's start. Variables are strings with a `=` behind a name of at least one byte, whatever else they hold; an
-/// environment without any is a sector of zeros behind the checksum. `None` for a sector of zeros: nothing starts there.
+/// the sector's start. Variables are strings with a `=` behind a name of at least one byte, whatever else they hold. U-Boot
+/// passes over a string that is none, and a few may be among them; an environment without any is a sector of zeros behind the
+/// checksum. `None` for a sector of zeros: nothing starts there.
 fn text_ends(gap: &[u8], is_zero: &[bool]) -> Vec<[Option<u64>; 2]> {
     let sectors = gap.chunks(identity_core::SECTOR_LEN);
     let mut ends = vec![[None; 2]; sectors.len()];
@@ -132,8 +133,8 @@ fn text_ends(gap: &[u8], is_zero: &[bool]) -> Vec<[Option<u64>; 2]> {
             strings.step_back(at, byte);
             let number = DATA_OFFSETS.iter().position(|(data_at, _)| *data_at == in_sector);
             if let Some(end) = number.and_then(|number| ends.get_mut(number)) {
-                *end = match strings.own_end {
-                    Some(own_end) => own_end.checked_sub(sector_at),
+                *end = match strings.end_from_here() {
+                    Some(text_end) => text_end.checked_sub(sector_at),
                     None => is_empty_text(gap, at, in_sector).then_some(in_sector.saturating_add(1)),
                 };
             }
@@ -142,33 +143,54 @@ fn text_ends(gap: &[u8], is_zero: &[bool]) -> Vec<[Option<u64>; 2]> {
     ends
 }
 
+/// Other strings among the variables: one, and one more for each of so many strings.
+const STRINGS_PER_OTHER: u64 = 8;
+
 /// What is known of the strings behind one byte, when bytes are looked at from the back.
 #[derive(Clone, Copy, Default)]
 struct Strings {
-    /// The end of the variables of which the string at this byte is one, if it has a `=`.
-    string_end: Option<u64>,
-    /// The same if the string has a `=` behind this byte.
-    own_end: Option<u64>,
+    /// The end of the text that this byte is in: behind its double NUL.
+    text_end: Option<u64>,
+    /// Whole strings from here to there.
+    count: u64,
+    /// Those of them that are no variables.
+    others: u64,
     has_equals: bool,
+    /// The string at this byte has a `=` behind a byte.
+    has_name: bool,
     is_nul: bool,
 }
 
 impl Strings {
     /// At the first, at `at`, of two zeros or more.
     fn before_zeros(at: u64) -> Self {
-        Self { string_end: at.checked_add(2), is_nul: true, ..Self::default() }
+        Self { text_end: at.checked_add(2), is_nul: true, ..Self::default() }
     }
 
     /// One byte to the front: to `byte`, at `at`.
     fn step_back(&mut self, at: u64, byte: u8) {
-        if byte == 0 {
-            self.string_end = if self.is_nul { at.checked_add(2) } else { self.own_end };
-            (self.own_end, self.has_equals) = (None, false);
-        } else {
-            self.own_end = self.string_end.filter(|_| self.has_equals);
+        if byte != 0 {
+            self.has_name = self.has_equals;
             self.has_equals |= byte == b'=';
+            self.is_nul = false;
+        } else if self.is_nul {
+            *self = Self::before_zeros(at);
+        } else {
+            let (count, others) = self.with_this_string();
+            *self = Self { text_end: self.text_end, count, others, is_nul: true, ..Self::default() };
         }
-        self.is_nul = byte == 0;
+    }
+
+    fn with_this_string(&self) -> (u64, u64) {
+        (self.count.saturating_add(1), self.others.saturating_add(u64::from(!self.has_name)))
+    }
+
+    /// The end of the text that starts at this byte, if it reads as variables.
+    fn end_from_here(&self) -> Option<u64> {
+        let (count, others) = self.with_this_string();
+        let is_text =
+            !self.is_nul && others < count && others <= count.div_euclid(STRINGS_PER_OTHER).saturating_add(1);
+        self.text_end.filter(|_| is_text)
     }
 }
 

@@ -58,7 +58,7 @@ fn the_place_of_a_second_copy_that_was_never_written_is_not_free() {
 }
 
 /// Values as boards have them that the text alone does not show to be variables.
-const ODD_DATA: [&[u8]; 9] = [
+const ODD_DATA: [&[u8]; 12] = [
     b"bootmenu_title=\x1b[0;34m( ( ( OpenWrt ) ) )\x1b[0m\0\0",
     b"a=\xff\0\0",
     b"label=caf\xe9\0\0",
@@ -66,6 +66,10 @@ const ODD_DATA: [&[u8]; 9] = [
     b"#=1\0a=\x01\x02\x7f\xfe\0\0",
     b"\xff\xfe=\x80\0\0",
     b"long name=\0last=\0\0",
+    // U-Boot and fw_printenv pass over what is no variable.
+    b"a=1\0saved\0b=2\0\0",
+    b"saved\0a=1\0\0",
+    b"a=1\0=2\0\0",
     b"",
     b"\0",
 ];
@@ -138,15 +142,17 @@ fn text_end(gap: &[u8], lba: usize, data_at: usize) -> Option<u64> {
         return sector.iter().any(|&byte| byte != 0).then_some(at as u64 + 1);
     }
     let bytes = &gap[lba * 512..];
+    let (mut count, mut others) = (0, 0);
     loop {
         let string_len = bytes[at..].iter().position(|&byte| byte == 0)?;
         let string = &bytes[at..][..string_len];
         at += string_len + 1;
         match string {
-            [] => return (at > data_at + 1).then_some(at as u64),
+            [] => return (0 < count && others < count && others <= 1 + count / 8).then_some(at as u64),
             [_, rest @ ..] if rest.contains(&b'=') => {}
-            _ => return None,
+            _ => others += 1,
         }
+        count += 1;
     }
 }
 
