@@ -765,6 +765,9 @@ fn target(path: &Path, problem: &TargetProblem) -> String {
             let path = shell::path(path);
             format!("{path} is swap space in use; switch it off first: `swapoff {path}`")
         }
+        TargetProblem::Held { name, by } if by.starts_with("loop") => {
+            format!("/dev/{name} is in use by /dev/{by}; detach it first: `losetup -d /dev/{by}`")
+        }
         TargetProblem::Held { name, by } => {
             format!("/dev/{name} is in use by /dev/{by}; stop /dev/{by} first")
         }

@@ -322,6 +322,27 @@ fn an_image_behind_a_loop_device_is_refused_and_the_device_named() {
     image.run(format!("stamp --uuid {UUID} --hostname newer")).exits(0);
 }
 
+/// `mount --options offset=` puts a loop device of its own over the card.
+#[test]
+fn a_card_of_which_a_part_is_mounted_by_its_offset_is_refused() {
+    let image = created();
+    let Some(card) = Loop::attach(image.path(), &[]) else { return };
+    let point = image.dir().join("point");
+    fs::create_dir(&point).unwrap();
+    let script = "set -e
+        mkfs.ext4 -q -E offset=4194304 \"$1\" 8M
+        mount -o offset=4194304,sizelimit=8388608 \"$1\" \"$2\"
+        trap 'umount \"$2\"' EXIT
+        \"$3\" stamp --profile other --force \"$1\"";
+    let mut shell = tool("sh");
+    shell.args(["-c", script, "sh"]).arg(card.path()).arg(&point).arg(program());
+    let output = shell.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{errors}");
+    assert!(errors.contains(&format!("is mounted on {}", point.display())), "{errors}");
+    card.run("read --field uuid").exits(0).prints(&format!("{UUID}\n"));
+}
+
 #[test]
 fn a_device_that_fails_to_write_is_an_error_of_the_device() {
     // A sparse image on a full file system: the loop device takes the write, and fails to store it.

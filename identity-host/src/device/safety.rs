@@ -122,10 +122,15 @@ pub fn check_to_write(metadata: &Metadata, allowed: Allowed) -> Result<(), Targe
 
 /// A block device's number, and what `/sys` knows of it.
 fn block_device(host: &Host, metadata: &Metadata) -> Option<(String, Option<Device>)> {
-    let number = metadata.file_type().is_block_device().then(|| metadata.rdev())?;
-    let number = format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number));
+    let number = block_number(metadata)?;
     let device = host.device(&number);
     Some((number, device))
+}
+
+/// A block device's number, as `major:minor`.
+fn block_number(metadata: &Metadata) -> Option<String> {
+    let number = metadata.file_type().is_block_device().then(|| metadata.rdev())?;
+    Some(format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number)))
 }
 
 /// Refuses an image that the kernel serves as a disk: what it has cached of it would hide, or undo, the stamp.
@@ -219,8 +224,25 @@ fn check_use(host: &Host, device: &Device) -> Result<(), TargetProblem> {
         if let Some(holder) = part.holders().first() {
             return Err(TargetProblem::Held { name, by: holder.name() });
         }
+        if let Some(by) = loop_over(host, part) {
+            let mounted = host.devices().iter().find(|other| other.name() == by).map(|by| by.mounts(&mounts));
+            return Err(match mounted.unwrap_or_default().into_iter().next() {
+                Some((name, mount)) => TargetProblem::Mounted { name, point: mount.point },
+                None => TargetProblem::Held { name, by },
+            });
+        }
     }
     Ok(())
+}
+
+/// A loop device over a device, as `mount --options offset=` makes one: the kernel does not list it among the holders.
+fn loop_over(host: &Host, device: &Device) -> Option<String> {
+    let (number, node) = (device.number(), device.path());
+    let is_it = |backing: &Path| {
+        let found = backing.metadata().ok().and_then(|found| block_number(&found));
+        backing == node || found.is_some_and(|found| found == number)
+    };
+    host.loop_devices().into_iter().find_map(|(name, backing)| is_it(&backing).then_some(name))
 }
 
 #[cfg(test)]
@@ -453,6 +475,17 @@ mod tests {
         fake.refuses("179:0", TargetProblem::Held { name: "mmcblk0p2".into(), by: "dm-0".into() });
         fake.mounted("254:0", "/mnt");
         fake.refuses("179:0", TargetProblem::Mounted { name: "dm-0".into(), point: "/mnt".into() });
+    }
+
+    #[test]
+    fn a_loop_device_is_over_it_or_over_a_part() {
+        for (backing, name) in [("/dev/mmcblk0", "mmcblk0"), ("/dev/mmcblk0p2", "mmcblk0p2")] {
+            let fake = Fake::card();
+            fake.file("sys/block/loop0/loop/backing_file", "/dev/mmcblk0p22\n");
+            assert!(fake.check("179:0", NOT_ALLOWED).is_ok());
+            fake.file("sys/block/loop1/loop/backing_file", &format!("{backing}\n"));
+            fake.refuses("179:0", TargetProblem::Held { name: name.into(), by: "loop1".into() });
+        }
     }
 
     #[test]

@@ -55,9 +55,10 @@ fn a_loop_device_and_the_file_behind_it_are_one() {
     let second = Loop::attach_whole(&link, &[]).unwrap();
     served.refuses(second.path(), device);
     let above = Loop::attach_whole(device, &[]).unwrap();
-    served.refuses(above.path(), device);
     served.refuses(device, above.path());
     served.refuses(&served.file, above.path());
+    let in_use = format!("is in use by {0}; detach it first: `losetup -d {0}`", above.path().display());
+    served.bench.identity("flash --yes").arg(above.path()).arg(device).run().exits(6).says(&[&in_use]);
 }
 
 #[test]
