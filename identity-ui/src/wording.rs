@@ -1166,8 +1166,9 @@ pub fn note(note: &Note, path: &Path) -> String {
 /// What an earlier system has left behind an image.
 #[cfg(feature = "flash")]
 pub fn leftover(leftover: &Leftover) -> String {
-    match leftover.user {
-        Some(user) => format!("a superblock of an earlier {user}"),
-        None => "a header of an earlier GPT".to_owned(),
+    match (leftover.user, leftover.partition) {
+        (Some(user), _) => format!("a superblock of an earlier {user}"),
+        (None, Some(number)) => format!("an earlier system's table inside partition {number}"),
+        (None, None) => "a header of an earlier GPT".to_owned(),
     }
 }

@@ -176,3 +176,53 @@ fn gpt_of_128_mib() -> Sparse {
     let image = Image::sfdisk(128 << 11, "label: gpt\nstart=8192\n");
     Sparse::read(image.path())
 }
+
+/// A table inside a partition, as the old system has left it: where it is from the partition's start, and its bytes.
+fn inner_table(kind: u8) -> (u64, Vec<u8>) {
+    let mut sector = vec![0; 512];
+    let mut put = |at: usize, bytes: &[u8]| sector[at..at + bytes.len()].copy_from_slice(bytes);
+    let entry = |kind: u8, start: u32, sectors: u32| {
+        [&[0, 0, 0, 0, kind, 0, 0, 0][..], &start.to_le_bytes(), &sectors.to_le_bytes()].concat()
+    };
+    match kind {
+        0x05 | 0x0f => put(446, &entry(0x83, 2048, 4096)),
+        // Minix counts from the device's start.
+        0x81 => put(446, &entry(0x81, 41000, 2000)),
+        // Solaris: magic, version, slices; tag and start of the first one.
+        0x82 => {
+            put(12, &0x600d_deee_u32.to_le_bytes());
+            put(16, &1_u32.to_le_bytes());
+            put(28, &[0, 2, 8, 0]);
+            put(72, &[2, 0, 0, 0]);
+            put(76, &[&100_u32.to_le_bytes()[..], &3000_u32.to_le_bytes()].concat());
+            return (1, sector);
+        }
+        _ => unreachable!("{kind:#x}"),
+    }
+    put(510, &[0x55, 0xaa]);
+    (0, sector)
+}
+
+#[test]
+fn a_table_that_is_left_inside_a_partition_of_the_image_is_cleared() {
+    for kind in [0x05, 0x0f, 0x81, 0x82] {
+        let script = format!("label: dos\nstart=8192,size=8192\nstart=40960,type={kind:x}\n");
+        let image = Image::sfdisk(CARD_LEN / 512, &script);
+        let card = Image::sfdisk(CARD_LEN / 512, &script);
+        let (at, bytes) = inner_table(kind);
+        let file = File::options().write(true).open(card.path()).expect("own file");
+        file.write_all_at(&bytes, (40960 + at) * 512).expect("own file");
+        // sfdisk makes an extended partition with a table in it.
+        let cut = File::options().write(true).open(image.path()).expect("own file");
+        cut.set_len(16 << 20).and_then(|()| cut.set_len(CARD_LEN)).expect("own file");
+        assert!(listing(card.path()) != listing(image.path()), "{kind:#x}: the readers see no inner table");
+
+        cut.set_len(16 << 20).expect("own file");
+        let cleared =
+            format!("table inside partition 2 at LBA {}, which the image does not reach", 40960 + at);
+        let flash = Identity::new("flash --yes --no-restore").arg(image.path()).arg(card.path());
+        flash.run().exits(0).says(&[&cleared]);
+        cut.set_len(CARD_LEN).expect("own file");
+        assert_eq!(listing(card.path()), listing(image.path()), "{kind:#x}");
+    }
+}

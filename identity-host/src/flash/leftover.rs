@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the card's old system leaves behind a shorter image: a superblock or a backup GPT by which a reader takes the whole
-//! card for something else than the image's table says. It is cleared, and nothing else there is touched.
+//! What the card's old system leaves behind a shorter image, or where an image has a hole: a superblock or a backup GPT by which
+//! a reader takes the whole card for something else than the image's table says, or a table inside a partition, where that
+//! table says that there is one. It is cleared, and nothing else there is touched.
 
 use std::io;
 use std::ops::Range;
 
+use identity_layout::Gap;
+use identity_layout::table::{self, Partition, TableProblem};
 use serde::{Serialize, Serializer};
 
 use super::head::Head;
@@ -25,8 +28,11 @@ pub struct Leftover {
     /// The sectors; in JSON the first one.
     #[serde(rename = "lba", serialize_with = "first")]
     pub sectors: Range<u64>,
-    /// The user of the whole device whose superblock is there; `None`: a header of a GPT.
+    /// The user of the whole device whose superblock is there.
     pub user: Option<&'static str>,
+    /// The MBR partition whose inner table is there; with neither this nor a user, it is a header of a GPT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u32>,
 }
 
 fn first<S: Serializer>(sectors: &Range<u64>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -63,6 +69,7 @@ impl Card for Cleared<'_> {
 pub fn find(head: &mut Head, card: &dyn Card) -> io::Result<(FirstSectors, Vec<Leftover>)> {
     let (len, head_sectors) = (head.bytes.len(), (head.bytes.len() / SECTOR_LEN) as u64);
     let mut leftovers = gpt_headers(card, head_sectors);
+    leftovers.extend(inner_tables(&head.bytes, card)?);
     loop {
         let cleared = Cleared { card, leftovers: &leftovers };
         let first = FirstSectors::with_head(std::mem::take(&mut head.bytes), &cleared)?;
@@ -75,7 +82,7 @@ pub fn find(head: &mut Head, card: &dyn Card) -> io::Result<(FirstSectors, Vec<L
         } else {
             user.signature.lba()..user.signature.lba() + 1
         };
-        leftovers.push(Leftover { sectors, user: Some(user.name) });
+        leftovers.push(Leftover { sectors, user: Some(user.name), partition: None });
         head.bytes = first.into_head();
         head.bytes.truncate(len);
     }
@@ -91,5 +98,28 @@ fn gpt_headers(card: &dyn Card, head_sectors: u64) -> Vec<Leftover> {
     };
     let lbas = [1, card.sectors().saturating_sub(1)].into_iter().filter(|&lba| lba >= head_sectors);
     let headers = lbas.filter(|&lba| lba < card.sectors() && is_header(lba));
-    headers.map(|lba| Leftover { sectors: lba..lba + 1, user: None }).collect()
+    headers.map(|lba| Leftover { sectors: lba..lba + 1, user: None, partition: None }).collect()
+}
+
+/// Where the image's table says that another one is inside a partition, and the old system has left one.
+fn inner_tables(head: &[u8], card: &dyn Card) -> io::Result<Vec<Leftover>> {
+    let own = table::read(&Gap::new(head, card.sectors()));
+    let unknown = |problem: &TableProblem| match *problem {
+        TableProblem::NotLookedAt { number, lba, .. } => Some((number, lba)),
+        _ => None,
+    };
+    let places: Vec<_> = own.problems.iter().filter_map(unknown).collect();
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let first = FirstSectors::with_head(head.to_vec(), card)?;
+    let found = &first.map().table.partitions;
+    let is_old = |number: u32| {
+        let is_inside = |partition: &&Partition| partition.container == Some(number);
+        found.iter().filter(is_inside).count() > own.partitions.iter().filter(is_inside).count()
+    };
+    let old = places.into_iter().filter(|(number, _)| is_old(*number));
+    Ok(old
+        .map(|(number, lba)| Leftover { sectors: lba..lba + 1, user: None, partition: Some(number) })
+        .collect())
 }

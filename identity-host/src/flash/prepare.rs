@@ -117,6 +117,9 @@ pub fn prepare(
     check_table(&table, source, request.no_table)?;
     let image_len = source.exact_len().or(bmap.as_ref().map(|bmap| bmap.image_len));
     let image_len = image_len.or(head.is_all.then_some(head.image_len as u64));
+    if !request.no_table {
+        check_gpt(&table, image_len, sectors, source)?;
+    }
     let mut checker = bmap.map(Checker::new);
     if let Some(checker) = &mut checker {
         let given = checker.give(0, &head.bytes[..head.image_len]);
@@ -207,6 +210,27 @@ fn check_table(table: &PartitionTable, source: &Source, no_table: bool) -> Resul
         None => table.scheme != Scheme::None || is_other_label,
     };
     if has_table || no_table { Ok(()) } else { Err(source.problem(ImageProblem::NoTable(filesystem))) }
+}
+
+/// Where the first header of a GPT cannot be read, every tool takes the backup, and looks for it in the last sector alone.
+fn check_gpt(table: &PartitionTable, image_len: Option<u64>, sectors: u64, source: &Source) -> Result<()> {
+    let is_refused = |problem: &&TableProblem| {
+        matches!(
+            problem,
+            TableProblem::GptMissing
+                | TableProblem::GptHeaderLen { .. }
+                | TableProblem::GptHeaderCrc { .. }
+                | TableProblem::GptHeaderLba { .. }
+                | TableProblem::GptUsableOrder { .. }
+                | TableProblem::GptEntryLen { .. }
+                | TableProblem::GptEntriesCrc { .. }
+        )
+    };
+    let ends_with_card = image_len.is_some_and(|len| len / SECTOR_LEN as u64 == sectors);
+    match table.problems.iter().find(is_refused).filter(|_| !ends_with_card) {
+        Some(problem) => Err(source.problem(ImageProblem::GptByBackup(source.format, *problem))),
+        None => Ok(()),
+    }
 }
 
 /// What the table says of the card that it is written to.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 
+use identity_layout::table::TableProblem;
+
 use super::container::Format;
 use super::digest::{Expected, Sum};
 use super::foreign::Foreign;
@@ -63,6 +65,8 @@ pub enum ImageProblem {
     Changed,
     /// It has no partition table; the file system that it is instead, where one was recognised.
     NoTable(Option<&'static str>),
+    /// The GPT at its front is refused by everybody, and the backup at its end would not be at the card's.
+    GptByBackup(Format, TableProblem),
     /// It is not what its block map says.
     BlockMap(MapMismatch),
 }

@@ -97,6 +97,22 @@ pub fn problem(path: &Path, problem: &ImageProblem) -> String {
                 "{name} {what}, so it may not be the image of a whole card; if a board boots from it, give --no-table"
             )
         }
+        ImageProblem::GptByBackup(format, problem) => {
+            let problem = problem.to_string();
+            let what = problem.split_once(';').map_or(&*problem, |(what, _)| what);
+            let image = file(name);
+            let mend = match format.name() {
+                "raw" => format!("mend it: `sgdisk -e {image}`"),
+                packing => {
+                    let unpack = unpack(packing, name);
+                    format!("unpack and mend it: `{unpack} > {image}.unpacked; sgdisk -e {image}.unpacked`")
+                }
+            };
+            format!(
+                "{name}: {what}, and its backup GPT is found on no card that is longer than the image; {mend}, or give \
+                 --no-table to write it as it is"
+            )
+        }
         ImageProblem::BlockMap(MapMismatch::Range(bytes)) => format!(
             "{name}: the checksum of bytes {} to {} is not the one in its block map; fetch both again, or give --no-bmap",
             bytes.start,

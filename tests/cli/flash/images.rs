@@ -50,6 +50,38 @@ fn an_image_with_an_overlapping_gpt() {
     bench.flash("", &bench.file("a.img", card.bytes())).exits(0);
 }
 
+/// Every tool then takes the backup, which it looks for in the last sector of the card.
+#[test]
+fn an_image_that_is_read_by_its_backup_gpt_alone_is_refused_on_a_longer_card() {
+    let bench = Bench::stamped();
+    let sectors = |len: u64| {
+        let path = bench.file("a.img", &[]);
+        fs::File::options().write(true).open(&path).unwrap().set_len(len * SECTOR_LEN as u64).unwrap();
+        let made = tool("sgdisk").args(["-n", "1:8192:+1M"]).arg(&path).output().expect("sgdisk");
+        assert!(made.status.success(), "{made:?}");
+        let mut bytes = fs::read(&path).unwrap();
+        // Its first usable LBA, and so its checksum.
+        bytes[512 + 40] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let path = sectors(16384);
+    let command = format!("`sgdisk -e {}`", path.display());
+    bench.refuses("", &path, 6, &["the GPT header's checksum", "its backup GPT", &command]);
+    if let Some(gz) = packed(&path, "gzip", &["-1", "-c"]) {
+        bench.refuses("", &gz, 6, &["its backup GPT", "unpack and mend it: `gzip -dc"]);
+    }
+    // What is named mends it.
+    let mended = tool("sgdisk").arg("-e").arg(&path).output().expect("sgdisk");
+    assert!(mended.status.success(), "{mended:?}");
+    bench.flash("", &path).exits(0);
+    let listed = tool("sfdisk").arg("--dump").arg(bench.card.path()).output().expect("sfdisk");
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("start=        8192"), "{listed:?}");
+    // At the end of the card it is found.
+    let whole = sectors(bench.card.bytes().len() as u64 / SECTOR_LEN as u64);
+    Bench::blank().flash("", &whole).exits(0);
+}
+
 #[test]
 fn images_of_the_wrong_length() {
     let bytes = image(PARTITION_LBA);
