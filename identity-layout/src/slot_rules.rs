@@ -430,7 +430,11 @@ mod tests {
     #[test]
     fn rule_6_table() {
         let blank = Card::new(16384);
-        assert_eq!(check(&blank, 52), Err(SlotBusy::Table(Some(TableProblem::NoSignature))));
+        let none = |is_blank| Err(SlotBusy::Table(Some(TableProblem::NoSignature { is_blank })));
+        assert_eq!(check(&blank, 52), none(true));
+        let mut other = Card::new(16384);
+        other.put_at(0, b"\x1f\x8b\x08");
+        assert_eq!(check(&other, 52), none(false));
         let mut iso = mbr(8192);
         iso.put_at(32769, b"CD001");
         assert_eq!(check(&iso, 52), Err(SlotBusy::Table(Some(TableProblem::Iso9660))));

@@ -274,7 +274,7 @@ pub fn read(gap: &Gap<'_>) -> PartitionTable {
         if signature.lba() == 0 {
             // LBA 0 is that table's, and no broken MBR.
             let is_of_mbr = |problem: &TableProblem| {
-                matches!(problem, TableProblem::NoSignature | TableProblem::BootFlag { .. })
+                matches!(problem, TableProblem::NoSignature { .. } | TableProblem::BootFlag { .. })
             };
             table.problems.retain(|problem| !is_of_mbr(problem));
         }

@@ -399,10 +399,14 @@ pub fn part(path: &Path, file: &Path, offset: u64) -> String {
 
 /// What gives a card without a table one.
 fn make_table(path: &Path) -> String {
+    format!("if it is a whole card and empty, {}", table_or_image(path))
+}
+
+fn table_or_image(path: &Path) -> String {
     let shown = shell::path(path);
     format!(
-        "if it is a whole card and empty, make one with `echo 'start=8192' | sfdisk --label dos {shown}` and stamp it, or write an \
-         image with `identity flash IMAGE {shown}`"
+        "make a table with `echo 'start=8192' | sfdisk --label dos {shown}` and stamp it, or write an image with `identity flash \
+         IMAGE {shown}`"
     )
 }
 
@@ -849,6 +853,11 @@ fn no_slots(path: &Path, verdicts: &[SlotVerdict]) -> String {
             Some(SlotBusy::Table(Some(TableProblem::UnfinishedFlash))) => {
                 format!("; finish it with `identity flash IMAGE {shown}`")
             }
+            Some(SlotBusy::Table(Some(TableProblem::NoSignature { is_blank: false }))) => format!(
+                ", and holds something else: if it is a packed image, write it to a card with `identity flash {shown} DEVICE`; \
+                 if it is a card of which nothing is needed any more, {}",
+                table_or_image(path)
+            ),
             Some(SlotBusy::Table(problem)) if problem.as_ref().is_none_or(TableProblem::is_absence) => {
                 format!("; {}; or name two sectors with --at", make_table(path))
             }
@@ -879,8 +888,8 @@ fn no_default_card(problem: &NoDefaultCard) -> String {
     let list = |all: &[Candidate]| all.iter().map(candidate).collect::<Vec<_>>().join(", ");
     match problem {
         NoDefaultCard::None => {
-            "there is no card: this machine has no SD or MMC device, and its root is not on a local disk; give the card's \
-             block device"
+            "there is no card: this machine has no SD or MMC device, and no disk that its root is on has an identity; give the \
+             card's block device"
                 .into()
         }
         NoDefaultCard::Blank(all) => {

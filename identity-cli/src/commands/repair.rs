@@ -15,7 +15,7 @@ use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Result, confirm, shell, wording};
 
 use super::writing::Undo;
-use super::{warn, warn_unreadable, writing};
+use super::{warn, warn_unfinished, warn_unreadable, writing};
 use crate::args::{Format, RepairArgs};
 use crate::render::text;
 
@@ -70,6 +70,7 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
         warn_unreadable(&after, &args.target);
     }
     warn(&after, &args.target);
+    warn_unfinished(prepared.card.mark().as_ref(), &args.target);
     Ok(if after.state() == State::Valid { Exit::Done } else { Exit::of_verified(after.state()) })
 }
 

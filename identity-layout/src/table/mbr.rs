@@ -56,7 +56,8 @@ pub(super) fn read(gap: &Gap<'_>, table: &mut PartitionTable) -> (Protective, Ve
         table.problems.push(if is_marked {
             TableProblem::UnfinishedFlash
         } else {
-            TableProblem::NoSignature
+            let is_all = |byte: u8| lba0.iter().all(|&other| other == byte);
+            TableProblem::NoSignature { is_blank: is_all(0) || is_all(0xff) }
         });
         return (Protective::None, Vec::new());
     };

@@ -33,7 +33,10 @@ pub enum TableProblem {
     /// Less than one sector.
     TooShort,
     /// LBA 0 does not end in 55 AA.
-    NoSignature,
+    NoSignature {
+        /// Whether it holds nothing but zeros, or but 0xFF.
+        is_blank: bool,
+    },
     /// LBA 0 holds our mark: an image is being written, or was not written to its end.
     UnfinishedFlash,
     /// 55 AA, and an entry whose boot flag no table has: code, not a table.
@@ -257,7 +260,7 @@ impl TableProblem {
 
     /// Whether there simply is no table, rather than a broken one or something else in its place.
     pub fn is_absence(&self) -> bool {
-        matches!(self, Self::TooShort | Self::NoSignature | Self::UnfinishedFlash)
+        matches!(self, Self::TooShort | Self::NoSignature { .. } | Self::UnfinishedFlash)
     }
 }
 
@@ -265,7 +268,7 @@ impl fmt::Display for TableProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooShort => f.write_str("shorter than one sector"),
-            Self::NoSignature => f.write_str("no partition table: LBA 0 does not end in 55 AA"),
+            Self::NoSignature { .. } => f.write_str("no partition table: LBA 0 does not end in 55 AA"),
             Self::UnfinishedFlash => f.write_str(
                 "an unfinished flash: LBA 0 gets the image's partition table when it is finished",
             ),

@@ -33,7 +33,10 @@ fn nothing() {
     assert_eq!(read(&Gap::new(&[], 0)).problems, [TableProblem::TooShort]);
     assert_eq!(read(&Gap::new(&[0; 511], 1)).problems, [TableProblem::TooShort]);
     let blank = read(&Gap::new(&[0; 4096], 8));
-    assert_eq!((blank.scheme, blank.problems), (Scheme::None, vec![TableProblem::NoSignature]));
+    assert_eq!(
+        (blank.scheme, blank.problems),
+        (Scheme::None, vec![TableProblem::NoSignature { is_blank: true }])
+    );
     // As `sfdisk` makes it; an entry without sectors is none.
     let mut card = Card::new(8);
     card.put_at(510, &[0x55, 0xaa]);
