@@ -131,6 +131,10 @@ const PLACES: &[Place] = places! {
     "Promise RAID" End(SECTOR, 255 * SECTOR), 0, b"Promise Technology, Inc.", any;
     "Promise RAID" End(SECTOR, 256 * SECTOR), 0, b"Promise Technology, Inc.", any;
     "Promise RAID" End(SECTOR, 16 * SECTOR), 0, b"Promise Technology, Inc.", any;
+    "VIA RAID" End(SECTOR, SECTOR), 0, &[0x55, 0xaa], via;
+    "JMicron RAID" End(SECTOR, SECTOR), 0, b"JM", any;
+    "Adaptec RAID" End(SECTOR, SECTOR), 0, &[0x37, 0xfc, 0x4d, 0x1e], |sb| sb.bytes.has(256, b"DPTM");
+    "Silicon Image RAID" End(SECTOR, SECTOR), 0x60, &[0, 0, 0, 0x2f], silicon_image;
     "DRBD" End(1, 4 * KB), 60, &[0x83, 0x74, 0x02, 0x6b], any;
     "DRBD" End(1, 4 * KB), 60, &[0x83, 0x74, 0x02, 0x6c], any;
     "DRBD" End(1, 4 * KB), 60, &[0x83, 0x74, 0x02, 0x6d], any;
@@ -374,6 +378,25 @@ fn md_0(sb: &Superblock<'_>) -> bool {
 /// md 1.x knows where it stands.
 fn md_1(sb: &Superblock<'_>) -> bool {
     sb.bytes.u32_le(4) == Some(1) && sb.bytes.u64_le(144) == Some(lba_of(sb.at))
+}
+
+/// VIA: a version, and the sum of all bytes in front of it.
+fn via(sb: &Superblock<'_>) -> bool {
+    const VERSION_OFFSET: u64 = 2;
+    const SUM_OFFSET: u64 = 50;
+    let summed = sb.bytes.span(0, SUM_OFFSET).unwrap_or(&[]);
+    let sum = summed.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte));
+    sb.bytes.byte(VERSION_OFFSET).is_some_and(|version| version <= 2)
+        && sb.bytes.byte(SUM_OFFSET) == Some(sum)
+}
+
+/// Silicon Image: a disk's number, and a checksum with which all words in front of it make zero.
+fn silicon_image(sb: &Superblock<'_>) -> bool {
+    const DISK_OFFSET: u64 = 0x116;
+    const SUM_OFFSET: u64 = 0x13e;
+    let words = sb.bytes.span(0, SUM_OFFSET.saturating_add(2)).unwrap_or(&[1, 0]).as_chunks::<2>().0;
+    let sum = words.iter().fold(0_u16, |sum, word| sum.wrapping_add(u16::from_le_bytes(*word)));
+    sb.bytes.byte(DISK_OFFSET).is_some_and(|disk| disk < 8) && sum == 0
 }
 
 /// LVM2's label: its own sector, and a checksum over the rest of it.

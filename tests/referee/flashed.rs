@@ -45,10 +45,25 @@ enum AtEnd {
     Zfs,
     Intel,
     Ddf,
+    Via,
+    JMicron,
+    Adaptec,
+    SiliconImage,
 }
 
-const AT_END: [AtEnd; 7] =
-    [AtEnd::Nothing, AtEnd::Gpt, AtEnd::Md090, AtEnd::Md10, AtEnd::Zfs, AtEnd::Intel, AtEnd::Ddf];
+const AT_END: [AtEnd; 11] = [
+    AtEnd::Nothing,
+    AtEnd::Gpt,
+    AtEnd::Md090,
+    AtEnd::Md10,
+    AtEnd::Zfs,
+    AtEnd::Intel,
+    AtEnd::Ddf,
+    AtEnd::Via,
+    AtEnd::JMicron,
+    AtEnd::Adaptec,
+    AtEnd::SiliconImage,
+];
 
 fn leave(path: &Path, what: AtEnd) {
     let file = File::options().write(true).open(path).expect("own file");
@@ -96,6 +111,18 @@ fn leave(path: &Path, what: AtEnd) {
             header[8..32].copy_from_slice(b"Linux-MD\xde\xad\xbe\xef0123456789ab");
             put(CARD_LEN - 512, &header);
         }
+        // Their sum is zero, as is byte 50.
+        AtEnd::Via => put(CARD_LEN - 512, &[0x55, 0xaa, 1]),
+        AtEnd::JMicron => put(CARD_LEN - 512, b"JM"),
+        AtEnd::Adaptec => {
+            put(CARD_LEN - 512, &[0x37, 0xfc, 0x4d, 0x1e]);
+            put(CARD_LEN - 256, b"DPTM");
+        }
+        AtEnd::SiliconImage => {
+            put(CARD_LEN - 512 + 0x60, &[0, 0, 0, 0x2f]);
+            // With it the words make zero.
+            put(CARD_LEN - 512 + 0x13e, &[0, 0xd1]);
+        }
     }
 }
 
@@ -141,6 +168,33 @@ fn nothing_at_the_end_of_the_card_outlives_a_shorter_image() {
         .filter_map(|left| flashed(&image, left, "--profile panda", "an MBR").expect("not refused").err())
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Every user of a whole device that is left here is one for libblkid, and for `stamp`.
+#[test]
+fn what_is_left_at_the_end_of_a_card_is_seen() {
+    for left in AT_END.into_iter().filter(|left| !matches!(left, AtEnd::Nothing | AtEnd::Gpt)) {
+        let card = Image::sfdisk(CARD_LEN / 512, "label: dos\nstart=8192,size=8192\n");
+        leave(card.path(), left);
+        let seen = listing(card.path()).remove(1);
+        assert!(seen.contains("USAGE=raid") || seen.contains("TYPE=zfs_member"), "{left:?}: {seen}");
+        Identity::new("stamp --profile panda")
+            .arg(card.path())
+            .run()
+            .exits(6)
+            .says(&["uses the whole device"]);
+    }
+}
+
+/// An image may end anywhere in a superblock of ZFS, which has parts that each tell of it.
+#[test]
+fn no_part_of_a_zfs_label_outlives_the_image() {
+    let image = Image::sfdisk(CARD_LEN / 512, "label: dos\nstart=8192\n");
+    let image = fs::read(image.path()).expect("own file");
+    for kib in [65024, 65032, 65056, 65160, 65200, 65280, 65330, 65420, 65480] {
+        let outcome = flashed(&image[..kib << 10], AtEnd::Zfs, "--profile panda", &format!("{kib} KiB"));
+        assert_eq!(outcome, Some(Ok(())));
+    }
 }
 
 #[test]

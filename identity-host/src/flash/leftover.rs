@@ -19,6 +19,10 @@ const GPT_SIGNATURE: &[u8] = b"EFI PART";
 /// A label of ZFS and where its list of pairs is in it, in sectors ("ZFS On-Disk Specification", section 1.2): libblkid
 /// before 2.41 knows a label by what follows the list.
 const ZFS: (&str, u64, u64) = ("ZFS", 512, 32);
+/// Where a label has its uberblocks, each of which tells of the file system by itself, to the label's end, in sectors; the
+/// least distance of two, and their magic number in both byte orders.
+const UBERBLOCKS: (u64, usize) = (256, 1024);
+const UBERBLOCK_MAGICS: [[u8; 8]; 2] = [0x00ba_b10c_u64.to_le_bytes(), 0x00ba_b10c_u64.to_be_bytes()];
 /// More are not looked for: no card has as many users.
 const COUNT_MAX: usize = 64;
 
@@ -69,6 +73,7 @@ impl Card for Cleared<'_> {
 pub fn find(head: &mut Head, card: &dyn Card) -> io::Result<(FirstSectors, Vec<Leftover>)> {
     let (len, head_sectors) = (head.bytes.len(), (head.bytes.len() / SECTOR_LEN) as u64);
     let mut leftovers = gpt_headers(card, head_sectors);
+    leftovers.extend(uberblocks(card, head_sectors));
     leftovers.extend(inner_tables(&head.bytes, card)?);
     loop {
         let cleared = Cleared { card, leftovers: &leftovers };
@@ -99,6 +104,23 @@ fn gpt_headers(card: &dyn Card, head_sectors: u64) -> Vec<Leftover> {
     let lbas = [1, card.sectors().saturating_sub(1)].into_iter().filter(|&lba| lba >= head_sectors);
     let headers = lbas.filter(|&lba| lba < card.sectors() && is_header(lba));
     headers.map(|lba| Leftover { sectors: lba..lba + 1, user: None, partition: None }).collect()
+}
+
+/// The two labels of ZFS at the card's end that have uberblocks.
+fn uberblocks(card: &dyn Card, head_sectors: u64) -> Vec<Leftover> {
+    let (zfs, label_sectors, _) = ZFS;
+    let (first, distance) = UBERBLOCKS;
+    let end = card.sectors() - card.sectors() % label_sectors;
+    let labels = [2, 1].into_iter().filter_map(|back| end.checked_sub(back * label_sectors));
+    let has_uberblock = |label: &u64| {
+        let mut bytes = vec![0; (label_sectors - first) as usize * SECTOR_LEN];
+        let is_it = |block: &[u8]| UBERBLOCK_MAGICS.iter().any(|magic| block.starts_with(magic));
+        card.read(label + first, &mut bytes).is_ok() && bytes.chunks(distance).any(is_it)
+    };
+    let labels = labels.filter(|&label| label >= head_sectors).filter(has_uberblock);
+    labels
+        .map(|label| Leftover { sectors: label..label + label_sectors, user: Some(zfs), partition: None })
+        .collect()
 }
 
 /// Where the image's table says that another one is inside a partition, and the old system has left one.

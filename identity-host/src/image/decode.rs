@@ -137,8 +137,8 @@ impl OneMember for GzDecoder<Packed> {
 
     fn has_next(packed: &mut Packed) -> io::Result<bool> {
         match packed.peek(2)? {
-            // gzip takes it for the start of a member.
-            [0x1f] => Err(io::ErrorKind::UnexpectedEof.into()),
+            // gzip takes one byte that is not zero for the start of a member.
+            [1..=0xff] => Err(io::ErrorKind::UnexpectedEof.into()),
             // Those of older packers it unpacks as well: compress, pack, lzh and an early gzip (its gzip.h).
             [0x1f, 0x9d | 0x1e | 0xa0 | 0x9e] => {
                 let what = "data of another packing follows its last member";
