@@ -108,6 +108,10 @@ pub enum DocumentProblem {
     Syntax(&'static str),
     /// A value breaks its field's rule.
     Value(DraftError),
+    /// The value of this key is derived, and not from this UUID.
+    Derived(&'static str),
+    /// Of a card with two identities, or a copy of a later version, this is not all.
+    State(String),
 }
 
 impl Document {
@@ -192,7 +196,10 @@ impl Document {
     /// # Errors
     /// What is missing, or wrong.
     pub fn identity(&self) -> Result<Identity, DocumentProblem> {
-        use DocumentProblem::{Missing, Syntax, Value};
+        use DocumentProblem::{Derived, Missing, Syntax, Value};
+        if [State::Conflict, State::Newer].iter().any(|state| state.name() == self.state) {
+            return Err(DocumentProblem::State(self.state.clone()));
+        }
         let uuid = self.uuid.as_ref().ok_or(Missing("uuid"))?;
         let uuid = Uuid::try_parse(uuid).map_err(|_| Syntax("uuid"))?;
         let mut draft = Draft::new(uuid).map_err(Value)?;
@@ -224,7 +231,17 @@ impl Document {
             let value = hex::decode(&field.hex).ok_or(Syntax("unknown"))?;
             draft.add_unknown(field.r#type, &value).map_err(Value)?;
         }
-        draft.finish().map_err(Value)
+        let identity = draft.finish().map_err(Value)?;
+        // Whoever has changed the UUID alone would get other values than stand here.
+        let is_derived = |mac: &&MacAddress| mac.source == Source::Derived;
+        if self.macs.iter().filter(is_derived).any(|mac| identity.mac(mac.index).0.to_string() != mac.address)
+        {
+            return Err(Derived("macs"));
+        }
+        if self.machine_id.as_ref().is_some_and(|id| *id != machine_id(uuid)) {
+            return Err(Derived("machine_id"));
+        }
+        Ok(identity)
     }
 }
 
@@ -245,6 +262,15 @@ impl fmt::Display for DocumentProblem {
             Self::Missing(key) => write!(f, "{key} is missing"),
             Self::Syntax(key) => write!(f, "{key} cannot be read"),
             Self::Value(error) => error.fmt(f),
+            Self::Derived(key) => {
+                write!(f, "{key} and uuid do not belong together: one of them was changed by hand")
+            }
+            Self::State(state) => {
+                write!(
+                    f,
+                    "the card's state was {state}, and there is more on it than this; repair that card, and read it again"
+                )
+            }
         }
     }
 }

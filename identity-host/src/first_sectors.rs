@@ -60,6 +60,11 @@ impl FirstSectors {
         self.map.get_or_init(|| identity_layout::map(&self.gap()))
     }
 
+    /// What the card's partition tables say, all of them.
+    pub fn table(&self) -> &PartitionTable {
+        &self.table
+    }
+
     /// First sector of the first partition of any table.
     pub fn first_partition_lba(&self) -> Option<u64> {
         self.table.first_partition_lba()
@@ -132,14 +137,13 @@ impl FirstSectors {
     }
 }
 
-/// First sector of the first partition of any table of a card of which nothing else is asked; `None` also where LBA 0 cannot be
-/// read.
-pub fn first_partition_lba(card: &dyn Card) -> Option<u64> {
+/// The partition tables of a card of which nothing else is asked; `None` where LBA 0 cannot be read.
+pub fn table(card: &dyn Card) -> Option<PartitionTable> {
     let mut inspection = Inspection::new(card.sectors());
     while let Some(range) = inspection.next_of_table() {
         read(card, range, &mut inspection).ok()?;
     }
-    table::read(&inspection.gap()).first_partition_lba()
+    Some(table::read(&inspection.gap()))
 }
 
 /// Bytes that are read at once where the head goes on.

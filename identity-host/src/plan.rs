@@ -148,6 +148,9 @@ pub enum NotThere {
     NoSlots(NoSlots),
 }
 
+/// Sectors of a card's flash page of 16 KiB.
+const PAGE_SECTORS: u32 = 32;
+
 /// Takes the places that a person has named: both, or one and the first free slot besides it.
 ///
 /// # Errors
@@ -164,8 +167,10 @@ pub fn choose_named(
             let free = |lba: &u32| verdicts.iter().any(|slot| slot.lba == *lba && slot.is_free());
             let apart = |lba: &u32| lba.abs_diff(first) > 1;
             let slots = verdicts.iter().map(|slot| slot.lba).filter(|lba| apart(lba) && free(lba));
+            // A power cut may take all of a flash page with it.
+            let in_other_page = slots.clone().filter(|lba| lba / PAGE_SECTORS != first / PAGE_SECTORS);
             let other = other.filter(|lba| apart(lba) && (free(lba) || check(*lba).is_ok()));
-            let second = other.into_iter().chain(slots).next();
+            let second = other.into_iter().chain(in_other_page).chain(slots).next();
             (first, second.ok_or_else(|| NotThere::NoSlots(NoSlots(verdicts.to_vec())))?)
         }
         [first, second] => (first, second),

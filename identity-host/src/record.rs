@@ -345,10 +345,10 @@ fn read_text(path: &Path) -> Result<String> {
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
         return Err(Error::Record { path: path.to_owned(), problem: RecordProblem::NoFile });
     }
-    let mut text = String::new();
-    let read = file.take(LEN_MAX).read_to_string(&mut text);
-    read.map_err(|error| Error::io(path, Action::Read, error))?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    file.take(LEN_MAX).read_to_end(&mut bytes).map_err(|error| Error::io(path, Action::Read, error))?;
+    let problem = || RecordProblem::Syntax("it is no text; of a packed image, unpack it first".into());
+    String::from_utf8(bytes).map_err(|_| Error::Record { path: path.to_owned(), problem: problem() })
 }
 
 /// Nanoseconds of Unix time.

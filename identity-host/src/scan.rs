@@ -12,6 +12,8 @@ use identity_core::slot::{COUNT, reading_position};
 use identity_core::{Identity, Search, State, StoredCopy, Uuid};
 
 #[cfg(feature = "flash")]
+use identity_layout::table::{PartitionTable, TableProblem};
+
 use crate::device::WritableCard;
 use crate::device::{Card, SECTOR_LEN, Sector, plain};
 use crate::first_sectors::{self, FirstSectors};
@@ -61,6 +63,8 @@ pub struct Scan {
     surroundings: Surroundings,
     /// Start of the first partition, where that was looked for and there is one.
     partition_lba: Option<u64>,
+    /// Why no verb writes by the partition tables, where they were read.
+    table_problem: Option<TableProblem>,
     /// The place that was looked at before the slots.
     hint_lba: Option<u32>,
 }
@@ -99,14 +103,28 @@ impl Scan {
             sectors.push(sector);
         }
         let surroundings = Surroundings::unknown("nobody has asked for the CID");
-        Self { sectors, state: search.state(), surroundings, partition_lba: None, hint_lba }
+        Self {
+            sectors,
+            state: search.state(),
+            surroundings,
+            partition_lba: None,
+            table_problem: None,
+            hint_lba,
+        }
     }
 
-    /// The same of a card whose first partition starts at `partition_lba`, if it has one. The state is the search's alone;
+    /// The same of a card with these partition tables, if they could be read. The state is the search's alone;
     /// but what can be done about it depends on where the copies lie.
     #[must_use]
-    pub fn with_partition(self, partition_lba: Option<u64>) -> Self {
-        Self { partition_lba, ..self }
+    pub fn with_table(self, table: Option<&PartitionTable>) -> Self {
+        let partition_lba = table.and_then(PartitionTable::first_partition_lba);
+        let table_problem = table.and_then(PartitionTable::fatal_problem).copied();
+        Self { partition_lba, table_problem, ..self }
+    }
+
+    /// Why no verb writes a copy by the card's partition tables, where they were read and that is so.
+    pub fn table_problem(&self) -> Option<&TableProblem> {
+        self.table_problem.as_ref()
     }
 
     /// The same for a verb that writes nothing: where something is wrong, the partition tables are read too, for what can be done
@@ -115,7 +133,7 @@ impl Scan {
     pub fn with_way_out(self, card: &dyn Card) -> Self {
         match self.state {
             State::Valid | State::Blank => self,
-            _ => self.with_partition(first_sectors::first_partition_lba(card)),
+            _ => self.with_table(first_sectors::table(card).as_ref()),
         }
     }
 

@@ -42,7 +42,7 @@ impl WholeCard {
         let first_sectors =
             first_sectors.map_err(|error| Error::io(path, Action::ReadFirstSectors, error))?;
         let scan = Scan::with_first_sectors(&first_sectors, card, hint_lba).judged_in(surroundings);
-        let scan = scan.with_partition(first_sectors.first_partition_lba());
+        let scan = scan.with_table(Some(first_sectors.table()));
         Ok(Self { first_sectors, scan })
     }
 
@@ -111,7 +111,7 @@ impl WholeCard {
     /// What is on the card after a write, which moves no partition.
     #[must_use]
     pub fn after(&self, scan: Scan) -> Scan {
-        scan.with_partition(self.first_sectors.first_partition_lba())
+        scan.with_table(Some(self.first_sectors.table()))
     }
 
     /// Whether all places can be read that may hold a copy: what is erased or replaced must not come back. `path` is for

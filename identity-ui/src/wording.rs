@@ -15,6 +15,8 @@ use identity_host::by_identity::LinkProblem;
 use identity_host::default_card::{Candidate, NoDefaultCard, Summary};
 use identity_host::device::safety::TargetProblem;
 use identity_host::device::{Cid, plain};
+#[cfg(feature = "stamp")]
+use identity_host::document::DocumentProblem;
 use identity_host::error::{Action, Binding, Error, PlacesProblem, StepProblem};
 #[cfg(feature = "flash")]
 use identity_host::flash::{FlashProblem, MediumProblem, Note, leftover::Leftover};
@@ -24,7 +26,6 @@ use identity_host::image::problem::ImageProblem;
 use identity_host::new_image::NewImageProblem;
 #[cfg(feature = "stamp")]
 use identity_host::plan::Why;
-#[cfg(feature = "stamp")]
 use identity_host::record::RecordProblem;
 use identity_host::scan::{Reason, Scan, ScannedSector};
 use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
@@ -452,6 +453,7 @@ fn has_newer_in_partition(scan: &Scan) -> bool {
 fn degraded(scan: &Scan, path: &Path) -> String {
     let (shown, card, force) = (shell::path(path), card(scan, path), force(scan));
     let what = sectors(scan, |label| label != "valid");
+    let first = table_first(scan, path);
     if has_newer_in_partition(scan) {
         return format!(
             "{shown} is degraded ({what}); a copy of a later version lies in a partition, where this program never clears it: \
@@ -467,16 +469,18 @@ fn degraded(scan: &Scan, path: &Path) -> String {
     if let Some(lba) = scan.lone_copy() {
         return format!(
             "{shown} is degraded (LBA {lba} holds the only copy, which may come from another card; {what}); if it belongs to \
-             this card, complete it with `identity repair{force} --keep {lba} {card}`, else remove it with `identity \
+             this card, {first}complete it with `identity repair{force} --keep {lba} {card}`, else remove it with `identity \
              erase{force} {card}`"
         );
     }
     match scan.lbas(Condition::Newer).next() {
         Some(lba) => format!(
-            "{shown} is degraded ({what}); update `identity`, or write over what LBA {lba} holds, of which a record is kept, \
+            "{shown} is degraded ({what}); update `identity`, or {first}write over what LBA {lba} holds, of which a record is kept, \
              with `identity repair --force {card}`"
         ),
-        None => format!("{shown} is degraded ({what}); make it whole with `identity repair{force} {card}`"),
+        None => {
+            format!("{shown} is degraded ({what}); {first}make it whole with `identity repair{force} {card}`")
+        }
     }
 }
 
@@ -512,10 +516,28 @@ fn conflict(scan: &Scan, path: &Path) -> String {
         );
     }
     format!(
-        "{shown} is in conflict: it holds {what} ({copies}); keep one with `identity repair{} --keep {keep} {card}`, or replace \
+        "{shown} is in conflict: it holds {what} ({copies}); {}keep one with `identity repair{} --keep {keep} {card}`, or replace \
          all with `identity stamp --force --profile NAME {card}`",
+        table_first(scan, path),
         force(scan)
     )
+}
+
+/// What has to be done about the partition table before a verb takes the card, if anything.
+fn table_first(scan: &Scan, path: &Path) -> String {
+    let shown = shell::path(path);
+    match scan.table_problem() {
+        // What it is said of already.
+        None | Some(TableProblem::UnfinishedFlash) => String::new(),
+        Some(problem) if problem.is_absence() => format!(
+            "it has no partition table, without which nothing is written to it: make one with `echo 'start=8192' | sfdisk --label \
+             dos {shown}`, which leaves LBA 1 and all behind it as they are; then "
+        ),
+        Some(problem) => {
+            let problem = problem.to_string().replace("DEVICE", &shown);
+            format!("nothing is written to it before its partition table is right: {problem}; then ")
+        }
+    }
 }
 
 /// Whether all valid copies have one UUID.
@@ -982,6 +1004,9 @@ fn record(path: &Path, problem: &RecordProblem) -> String {
             return format!(
                 "{shown} is a symbolic link, which is not followed; give the file itself, which `readlink -f {shown}` names"
             );
+        }
+        RecordProblem::Document(problem @ (DocumentProblem::Derived(_) | DocumentProblem::State(_))) => {
+            return format!("{shown}: {problem}");
         }
         RecordProblem::Document(problem) => problem.to_string(),
     };

@@ -178,6 +178,16 @@ fn one_place_by_hand_and_one_slot_are_found_by_every_reader() {
     assert_eq!(image.copies(), [52, 300]);
 }
 
+/// A power cut may take all of a flash page of 16 KiB, LBA 32 to 63 for one.
+#[test]
+fn the_other_place_is_in_another_flash_page() {
+    for at in [33, 40, 60] {
+        let image = Image::mbr();
+        image.run(format!("stamp --profile panda --at {at}")).exits(0).is_quiet();
+        assert_eq!(image.copies(), [at, 6607]);
+    }
+}
+
 #[test]
 fn moving_an_identity_leaves_no_copy_behind() {
     let image = Image::stamped(format!("--profile panda --uuid {UUID}"));

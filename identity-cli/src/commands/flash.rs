@@ -114,7 +114,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
     }
     let done = done?;
     say_all(&done.notes, &args.target);
-    writing::say_hidden(&args.at, &args.target);
+    writing::say_hidden(&args.at, &done.scan, &args.target);
     if is_from_elsewhere {
         say(if was_on_card { writing::FORMER_CARD } else { writing::PERHAPS_FORMER_CARD });
     }

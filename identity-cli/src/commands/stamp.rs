@@ -80,7 +80,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         finish_restore(kept, &key, first_card)?;
     }
     report(&args, &after, plan)?;
-    writing::say_hidden(&args.at, &args.target);
+    writing::say_hidden(&args.at, &after, &args.target);
     if let Some(kept) = kept.as_ref().filter(|_| !args.bind) {
         say_unbound(&kept.identity, &args.target);
     }

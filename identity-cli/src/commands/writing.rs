@@ -14,6 +14,7 @@ use identity_host::document::{Document, Planned};
 use identity_host::error::Error;
 use identity_host::plan::Plan;
 use identity_host::record::{self, CardKey, Given, Kept, Record};
+use identity_host::scan::Scan;
 use identity_host::whole_card::{WholeCard, check_consent};
 use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, print_for_certain, say};
@@ -111,9 +112,11 @@ pub fn consent_to_double(uuid: Uuid, target: &Target, path: &Path, force: bool) 
 }
 
 /// Says that readers do not look where these copies are, unless they are told to.
-pub fn say_hidden(at: &[u32], path: &Path) {
-    let is_slot = |lba: &u32| READING_ORDER.iter().any(|slot| slot.lba == *lba);
-    if let Some(first) = at.first().filter(|_| !at.iter().any(is_slot)) {
+pub fn say_hidden(at: &[u32], after: &Scan, path: &Path) {
+    let is_slot = |lba: u32| READING_ORDER.iter().any(|slot| slot.lba == lba);
+    // A copy in a slot names the other one.
+    let is_hidden = !after.valid().any(|(lba, _, _)| is_slot(lba));
+    if let Some(first) = at.first().filter(|_| is_hidden) {
         let shown = shell::path(path);
         say(&format!(
             "{shown}: readers look there only when they are told to: `identity read --at {first} {shown}`, U-Boot with \

@@ -2,10 +2,10 @@
 //! Which targets are never written to, and why.
 
 use std::fs::Metadata;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::sysfs::{Device, Host, Kind, Mount, backing_files, user_area};
+use super::sysfs::{Device, Host, Kind, Mount, backing_files, number_of, user_area};
 
 /// Where a running system lives: a disk with one of these mounted is the system disk.
 const SYSTEM_MOUNTS: [&str; 7] = ["/", "/boot", "/boot/efi", "/boot/firmware", "/usr", "/var", "/home"];
@@ -122,15 +122,9 @@ pub fn check_to_write(metadata: &Metadata, allowed: Allowed) -> Result<(), Targe
 
 /// A block device's number, and what `/sys` knows of it.
 fn block_device(host: &Host, metadata: &Metadata) -> Option<(String, Option<Device>)> {
-    let number = block_number(metadata)?;
+    let number = number_of(metadata)?;
     let device = host.device(&number);
     Some((number, device))
-}
-
-/// A block device's number, as `major:minor`.
-fn block_number(metadata: &Metadata) -> Option<String> {
-    let number = metadata.file_type().is_block_device().then(|| metadata.rdev())?;
-    Some(format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number)))
 }
 
 /// Refuses an image that the kernel serves as a disk: what it has cached of it would hide, or undo, the stamp.
@@ -224,7 +218,7 @@ fn check_use(host: &Host, device: &Device) -> Result<(), TargetProblem> {
         if let Some(holder) = part.holders().first() {
             return Err(TargetProblem::Held { name, by: holder.name() });
         }
-        if let Some(by) = loop_over(host, part) {
+        if let Some(by) = host.loop_over(part) {
             let mounted = host.devices().iter().find(|other| other.name() == by).map(|by| by.mounts(&mounts));
             return Err(match mounted.unwrap_or_default().into_iter().next() {
                 Some((name, mount)) => TargetProblem::Mounted { name, point: mount.point },
@@ -233,16 +227,6 @@ fn check_use(host: &Host, device: &Device) -> Result<(), TargetProblem> {
         }
     }
     Ok(())
-}
-
-/// A loop device over a device, as `mount --options offset=` makes one: the kernel does not list it among the holders.
-fn loop_over(host: &Host, device: &Device) -> Option<String> {
-    let (number, node) = (device.number(), device.path());
-    let is_it = |backing: &Path| {
-        let found = backing.metadata().ok().and_then(|found| block_number(&found));
-        backing == node || found.is_some_and(|found| found == number)
-    };
-    host.loop_devices().into_iter().find_map(|(name, backing)| is_it(&backing).then_some(name))
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //! What Linux tells of a block device under `/sys` and `/proc`. Facts only; `safety` judges.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -102,6 +103,16 @@ impl Host {
                 Some((entry.file_name().into_string().ok()?, PathBuf::from(file)))
             })
             .collect()
+    }
+
+    /// A loop device over a device, as `mount --options offset=` makes one: the kernel does not list it among the holders.
+    pub fn loop_over(&self, device: &Device) -> Option<String> {
+        let (number, node) = (device.number(), device.path());
+        let is_it = |backing: &Path| {
+            let found = backing.metadata().ok().and_then(|found| number_of(&found));
+            backing == node || found.is_some_and(|found| found == number)
+        };
+        self.loop_devices().into_iter().find_map(|(name, backing)| is_it(&backing).then_some(name))
     }
 
     /// All mounts that this process sees, proc_pid_mountinfo(5).
@@ -287,6 +298,12 @@ pub fn backing_files() -> Vec<BackingFile> {
         Some(BackingFile { node: node.to_owned(), device: number(device)?, inode: inode.parse().ok()? })
     };
     text.lines().filter_map(parse).collect()
+}
+
+/// A block device's number, as `major:minor`.
+pub fn number_of(metadata: &Metadata) -> Option<String> {
+    let number = metadata.file_type().is_block_device().then(|| metadata.rdev())?;
+    Some(format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number)))
 }
 
 /// The device number that `major:minor` names.

@@ -303,7 +303,7 @@ fn look(target: &FlashTarget<'_>, at: &[u32]) -> Result<Scan> {
     // A power cut may leave LBA 0 unreadable until it is written again, which is what comes next.
     let Ok(first_sectors) = FirstSectors::read(target.card) else { return Ok(Scan::read(target.card, hint)) };
     let scan = Scan::with_first_sectors(&first_sectors, target.card, hint);
-    let scan = scan.with_partition(first_sectors.first_partition_lba());
+    let scan = scan.with_table(Some(first_sectors.table()));
     match first_sectors.copies().into_iter().find(|lba| scan.at(*lba).is_none()) {
         Some(lba) => Err(Error::CopyElsewhere { path: target.path.to_owned(), lba }),
         None => Ok(scan),

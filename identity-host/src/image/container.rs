@@ -8,7 +8,6 @@ use std::os::unix::fs::FileExt;
 use byteorder::{ByteOrder, LittleEndian};
 
 use super::foreign::{self, Foreign};
-use super::zip;
 
 /// First bytes that are looked at.
 pub const LEAD_LEN: usize = 4096;
@@ -44,6 +43,13 @@ impl Format {
     }
 }
 
+/// What a zip archive may begin with, if it was to be split or was: APPNOTE 6.3.10, sections 8.5.3 and 8.5.4.
+pub const ZIP_MARKERS: [[u8; 4]; 2] = [*b"PK00", *b"PK\x07\x08"];
+
+fn is_zip(lead: &[u8]) -> bool {
+    ZIP_MARKERS.iter().find_map(|marker| lead.strip_prefix(marker)).unwrap_or(lead).starts_with(b"PK\x03\x04")
+}
+
 /// The packing of a file that starts with `lead`.
 ///
 /// # Errors
@@ -59,7 +65,7 @@ pub fn recognise(lead: &[u8]) -> Result<Format, Foreign> {
         return Ok(Format::Zstd);
     } else if lead.starts_with(b"BZh") && lead.get(3).is_some_and(|level| (b'1'..=b'9').contains(level)) {
         return Ok(Format::Bzip2);
-    } else if zip::is_zip(lead) {
+    } else if is_zip(lead) {
         return Ok(Format::Zip);
     }
     foreign::recognise(lead).map_or(Ok(Format::Raw), Err)

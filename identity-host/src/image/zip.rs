@@ -9,6 +9,7 @@ use byteorder::{ByteOrder, LittleEndian as LE, ReadBytesExt};
 use flate2::Crc;
 use flate2::bufread::DeflateDecoder;
 
+use super::container::ZIP_MARKERS;
 use super::input::Peek;
 use super::problem::{ArchiveProblem, ImageProblem};
 
@@ -30,8 +31,6 @@ const END64: [u8; 4] = *b"PK\x06\x06";
 const END64_LEN: usize = 56;
 /// Type of the zip64 extra field, section 4.5.3.
 const EXTRA64: u16 = 1;
-/// What an archive begins with that was to be split, or was: sections 8.5.3 and 8.5.4.
-const SPLIT_MARKERS: [[u8; 4]; 2] = [*b"PK00", *b"PK\x07\x08"];
 /// Most bytes between a file and the directory, from a pipe.
 const GAP_LEN_MAX: usize = 16 << 20;
 /// Largest central directory that is read, in bytes.
@@ -47,12 +46,6 @@ const DESCRIPTOR_LEN_MAX: usize = 4 + 4 + 16 + 4;
 
 fn invalid(problem: ArchiveProblem) -> io::Error {
     ImageProblem::Archive(problem).into_io()
-}
-
-/// Whether an archive begins like this.
-pub fn is_zip(lead: &[u8]) -> bool {
-    let lead = SPLIT_MARKERS.iter().find_map(|marker| lead.strip_prefix(marker)).unwrap_or(lead);
-    lead.starts_with(&LOCAL.to_le_bytes())
 }
 
 /// What the archive's directory says of its only file.
@@ -157,7 +150,7 @@ impl<R: BufRead> Member<Peek<R>> {
         if let Some(known) = known {
             // What is in front is none of it: folders, a marker, or what another file has left when it was taken out.
             io::copy(&mut input.by_ref().take(known.at), &mut io::sink())?;
-        } else if SPLIT_MARKERS.iter().any(|marker| input.peek(4).is_ok_and(|lead| lead == marker)) {
+        } else if ZIP_MARKERS.iter().any(|marker| input.peek(4).is_ok_and(|lead| lead == marker)) {
             input.consume(4);
         }
         let header = loop {
@@ -403,140 +396,4 @@ fn read_directory(file: &File, file_len: u64) -> io::Result<Option<Directory>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use flate2::Compression;
-    use flate2::write::DeflateEncoder;
-    use std::io::Write;
-
-    /// How an archive is made.
-    #[derive(Clone, Copy, Default)]
-    struct Style {
-        stored: bool,
-        descriptor: bool,
-        no_signature: bool,
-        zip64: bool,
-        flags: u16,
-        /// Lengths of eight bytes in the descriptor, although the header has no zip64 field.
-        wide: bool,
-    }
-
-    fn header(out: &mut Vec<u8>, name: &str, style: Style, method: u16, [crc, packed, len]: [u32; 3]) {
-        let flags = style.flags | if style.descriptor { WITH_DESCRIPTOR } else { 0 };
-        let in_header = |value: u32| if style.descriptor { 0 } else { value };
-        let short = |value: u32| if style.zip64 { u32::MAX } else { in_header(value) };
-        out.extend(LOCAL.to_le_bytes());
-        for word in [20, flags, method, 0, 0] {
-            out.extend(word.to_le_bytes());
-        }
-        for word in [in_header(crc), short(packed), short(len)] {
-            out.extend(word.to_le_bytes());
-        }
-        out.extend((name.len() as u16).to_le_bytes());
-        out.extend((if style.zip64 { 20_u16 } else { 0 }).to_le_bytes());
-        out.extend(name.as_bytes());
-        if style.zip64 {
-            out.extend([1, 0, 16, 0]);
-            out.extend(u64::from(in_header(len)).to_le_bytes());
-            out.extend(u64::from(in_header(packed)).to_le_bytes());
-        }
-    }
-
-    /// The local part of an archive's file.
-    fn file(out: &mut Vec<u8>, name: &str, content: &[u8], style: Style) {
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(content).unwrap();
-        let packed = if style.stored { content.to_vec() } else { encoder.finish().unwrap() };
-        let mut crc = Crc::new();
-        crc.update(content);
-        let numbers = [crc.sum(), packed.len() as u32, content.len() as u32];
-        header(out, name, style, if style.stored { 0 } else { 8 }, numbers);
-        out.extend(&packed);
-        if style.descriptor {
-            if !style.no_signature {
-                out.extend(DESCRIPTOR.to_le_bytes());
-            }
-            out.extend(numbers[0].to_le_bytes());
-            for number in &numbers[1..] {
-                let long = u64::from(*number).to_le_bytes();
-                out.extend(&long[..if style.zip64 || style.wide { 8 } else { 4 }]);
-            }
-        }
-    }
-
-    fn archive(content: &[u8], style: Style) -> Vec<u8> {
-        let mut out = Vec::new();
-        header(&mut out, "dir/", Style::default(), 0, [0; 3]);
-        file(&mut out, "dir/a.img", content, style);
-        out.extend(CENTRAL.to_le_bytes());
-        out
-    }
-
-    fn read(archive: &[u8]) -> Result<Vec<u8>, String> {
-        let mut content = Vec::new();
-        let member = Member::open(Peek::new(archive), None);
-        let result = member.and_then(|mut member| member.read_to_end(&mut content));
-        result.map(|_| content).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn every_way_to_write_one_file() {
-        let content: Vec<u8> = (0..100_000_u32).map(|at| (at / 7) as u8).collect();
-        let plain = Style::default();
-        for style in [
-            plain,
-            Style { stored: true, ..plain },
-            Style { descriptor: true, ..plain },
-            Style { descriptor: true, no_signature: true, ..plain },
-            Style { zip64: true, ..plain },
-            Style { zip64: true, descriptor: true, ..plain },
-            Style { descriptor: true, wide: true, ..plain },
-            Style { descriptor: true, wide: true, no_signature: true, ..plain },
-        ] {
-            let archive = archive(&content, style);
-            assert!(read(&archive).as_ref() == Ok(&content));
-            for cut in [4, 30, archive.len() / 2, archive.len() - 1] {
-                assert!(read(&archive[..cut]).is_err(), "cut at {cut}");
-            }
-            let mut bad = archive.clone();
-            let last = archive.len() - 40;
-            bad[last] ^= 1;
-            assert!(read(&bad).is_err());
-        }
-    }
-
-    #[test]
-    fn what_is_not_one_file() {
-        let plain = Style::default();
-        let reason = |archive: &[u8]| read(archive).unwrap_err();
-        let mut two = Vec::new();
-        file(&mut two, "a", b"aaa", plain);
-        file(&mut two, "b", b"bbb", plain);
-        assert!(reason(&two).contains("SeveralFiles(None)"));
-        assert!(reason(&archive(b"x", Style { flags: ENCRYPTED, ..plain })).contains("Encrypted"));
-        assert!(
-            reason(&archive(b"x", Style { stored: true, descriptor: true, ..plain }))
-                .contains("StoredFromPipe")
-        );
-        let mut lzma = archive(b"x", plain);
-        let at = 30 + 4 + 8;
-        lzma[at] = 14;
-        assert!(reason(&lzma).contains("Method(14)"), "{}", reason(&lzma));
-        assert!(reason(b"PK\x01\x02 and so on").contains("NoFile"));
-    }
-
-    #[test]
-    fn hostile_directories() {
-        for bytes in [
-            &b"PK\x05\x06"[..],
-            &[&END[..], &[0xff; 18]].concat(),
-            &[&LOCATOR64[..], &[0xff; 16], &END, &[0xff; 18]].concat(),
-            &[&LOCATOR64[..], &[0; 16], &END, &[0; 18]].concat(),
-            &[0; 100_000],
-        ] {
-            let mut file = tempfile::tempfile().unwrap();
-            file.write_all(bytes).unwrap();
-            let _ = only_file(&file, bytes.len() as u64);
-        }
-    }
-}
+mod tests;
