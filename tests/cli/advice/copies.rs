@@ -329,3 +329,38 @@ fn the_undo_of_the_highest_generation() {
     run(&card, &format!("flash --restore {} {}", record.path().display(), image.display())).exits(0);
     back(&card);
 }
+
+/// Without a table nothing is written: the way to one is named first, and behind it the rest does what it says.
+#[test]
+fn copies_on_a_card_whose_table_is_lost() {
+    let conflict = |card: &Image| {
+        let other = Image::stamped(format!("--profile beagle --uuid {OTHER}"));
+        card.put(SECOND, &other.sector(SECOND));
+    };
+    let degraded = |card: &Image| {
+        card.damage(SECOND);
+    };
+    type State = fn(&Image);
+    let states: [(State, &str); 2] = [(conflict, "identity repair --keep"), (degraded, "identity repair")];
+    for (state, repair) in states {
+        for verb in ["read", "verify"] {
+            let card = stamped();
+            state(&card);
+            card.clear(0);
+            let named = commands(&run(&card, verb));
+            assert!(named[0].contains("sfdisk") && named[1].starts_with(repair), "{verb}: {named:?}");
+            follow(&card, &named[0], &[]);
+            follow(&card, &named[1], &[("UUID", UUID), ("LBA", "52")]);
+            is_whole(&card);
+        }
+        // A GPT whose first header is damaged.
+        let card = Image::sgdisk(SECTORS as u64, &["-n", "1:8192:+1M"]);
+        run(&card, &format!("stamp --profile panda --uuid {UUID}")).exits(0);
+        state(&card);
+        let mut header = card.sector(1);
+        header[40] ^= 1;
+        card.put(1, &header);
+        let said = run(&card, "read");
+        said.says(&["nothing is written to it before its partition table is right", "sgdisk -v"]);
+    }
+}
