@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The scripts that a person calls: what `uboot-patch/apply` makes of trees.
+
+mod apply;
