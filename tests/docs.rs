@@ -50,7 +50,7 @@ const ELSEWHERE: &[Elsewhere] = &[
     ),
     elsewhere(
         "uboot-patch/apply path/to/u-boot",
-        "tests/board/apply.rs",
+        "tests/scripts/apply.rs",
         "fn a_release_that_nobody_has_tried_is_searched_for_the_places(",
     ),
     elsewhere(

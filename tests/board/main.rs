@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What needs boards, or what is built for them; `tests/run` says where it is in variables.
 
-mod apply;
 mod behaviour;
 mod called;
 #[path = "../referee/card.rs"]

@@ -155,8 +155,9 @@ fn what_another_checkout_has_built_is_not_taken() {
         write("identity-core/Cargo.toml", "[package]\nname = \"identity-core\"\nedition = \"2024\"\n");
         write("identity-core/src/main.rs", &format!("fn main() {{ println!(\"{name}\"); }}\n"));
         write("Cargo.lock", "version = 4\n\n[[package]]\nname = \"identity-core\"\nversion = \"0.0.0\"\n");
-        let common = fs::read_to_string(workspace().join("tests/lib/common.sh")).expect("a script");
-        write("tests/lib/common.sh", &common);
+        for script in ["tests/lib/common.sh", "tests/lib/usage.sh"] {
+            write(script, &fs::read_to_string(workspace().join(script)).expect("a script"));
+        }
         root
     };
     let build = |root: &Path| {

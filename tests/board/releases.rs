@@ -2,8 +2,13 @@
 //! The same promise for each release of U-Boot on each board: a stamped card gives what the workstation says it has, on
 //! start and without any script. `tests/run` skips the builds that it did not make.
 
+use std::path::Path;
+use std::process::Command;
+
 use identity_tests::bench::{Bench, check_applied, mac_of, text};
 use identity_tests::board::Model;
+use identity_tests::workspace;
+use tempfile::TempDir;
 
 fn check(release: &str, model: Model) {
     let bench = Bench::new(release, model);
@@ -53,4 +58,29 @@ builds! {
     uboot_2023_01_sandbox: "2023.01" Sandbox,
     uboot_2021_01_vexpress_ca9x4: "2021.01" Vexpress,
     uboot_2021_01_orangepi_pc: "2021.01" OrangePi,
+}
+
+#[test]
+fn removed_it_leaves_each_published_release_as_it_was() {
+    for release in ["2021.01", "2023.01", "2025.01"] {
+        let source = Command::new(workspace().join("tests/lib/uboot-source")).arg(release).output();
+        let source = String::from_utf8(source.expect("bash").stdout).expect("text");
+        let source = Path::new(source.trim_end());
+        let cache = source.parent().and_then(Path::parent).expect("the cache");
+        // On the same disk, for links.
+        let dir = TempDir::new_in(cache).expect("a directory");
+        let tree = dir.path().join("tree");
+        let succeeds = |command: &mut Command| {
+            let output = command.output().expect("coreutils");
+            assert!(output.status.success(), "{release}: {output:?}");
+        };
+        succeeds(Command::new("cp").arg("-al").arg(source).arg(&tree));
+        let object = workspace().join("Cargo.toml");
+        let object = format!("arm={}", object.display());
+        let apply = workspace().join("uboot-patch/apply");
+        succeeds(Command::new(&apply).arg(&tree).args(["--object", &object]));
+        assert!(tree.join("lib/identity/identity-arm.o_shipped").exists());
+        succeeds(Command::new(&apply).arg(&tree).arg("--remove"));
+        succeeds(Command::new("diff").args(["-r", "--no-dereference"]).arg(source).arg(&tree));
+    }
 }

@@ -1,25 +1,17 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Shared by the scripts in tests/ and by uboot-patch/build-object; made to be sourced.
+# Shared by the scripts in tests/, and by others that build; made to be sourced.
 # Progress goes to stderr, so that a script's only line on stdout can be its result.
 # shellcheck shell=bash
 set -euo pipefail
 # Without this a failure inside $( ) would be lost.
 shopt -s inherit_errexit
+. "$(dirname -- "${BASH_SOURCE[0]}")/usage.sh"
 
 repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 cache=${IDENTITY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/identity}
-program=${0##*/}
 mkdir -p "$cache/logs"
 
 say() { printf '%s\n' "$*" >&2; }
-
-# die FACT [WAY-OUT]...: one line each.
-die() {
-    printf '%s: %s\n' "$program" "$1" >&2
-    shift
-    if (($#)); then printf '  %s\n' "$@" >&2; fi
-    exit 1
-}
 
 # logged LABEL COMMAND...: one line of progress with the seconds taken. What COMMAND prints goes to a log, whose end is
 # shown when it fails, with the lines before that tell of errors. What a test says that it left out is always shown.

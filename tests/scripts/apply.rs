@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `uboot-patch/apply` on trees that it does not know. Those that it knows are what all other tests here boot; of a tree that
+//! `uboot-patch/apply` on trees that it does not know. Those that it knows are what the tests of `board` boot; of a tree that
 //! nobody has tried, this has the places that it looks for and nothing else.
 
 use std::fs;
@@ -28,6 +28,9 @@ const PLACES: [(&str, &str); 10] = [
         "#include <ide.h>\nstatic init_fnc_t init_sequence_r[] = {\n\tinitr_mmc,\n\tinitr_env,\n\tinitr_net,\n};\n",
     ),
 ];
+
+/// What `apply` notes in a tree: which lines of U-Boot it has replaced.
+const NOTE: &str = "lib/identity/replaced";
 
 fn tree() -> TempDir {
     let dir = TempDir::new().expect("a directory");
@@ -105,7 +108,13 @@ fn what_has_no_place_is_said_with_what_belongs_there() {
     let output = apply(tree.path());
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{complaint}");
-    for part in ["not everything is in its place", "common/board_r.c", "initr_env,", "identity_boot,"] {
+    for part in [
+        "not everything is in its place",
+        "common/board_r.c",
+        "initr_env,",
+        "identity_boot,",
+        "so that the identity is read before the network starts; or call identity_boot()",
+    ] {
         assert!(complaint.contains(part), "{part:?} in {complaint}");
     }
     // By hand, as it says.
@@ -134,7 +143,8 @@ fn a_tree_with_an_older_version_of_our_files_is_brought_up_to_date() {
     assert!(apply(tree).status.success());
     let (fresh, lines) = (ours(tree), texts(tree));
 
-    for (file, _) in &fresh {
+    // The note of what was replaced is the tree's own.
+    for (file, _) in fresh.iter().filter(|(file, _)| file != NOTE) {
         fs::write(tree.join(file), "an older version\n").expect("own directory");
     }
     // What this version does not have; a library with another interface would be linked.
@@ -297,11 +307,48 @@ fn what_is_missing_can_be_pasted() {
     let complaint = String::from_utf8(output.stderr).expect("text");
     let file = tree.path().join("boot/image-fdt.c");
     let expected = format!(
-        "{}: has no line like '\tfdt_fixup_ethernet(blob);' to tell the place; insert after such a line:\n\tidentity_fdt_fixup(blob);\n",
+        "{}: has no line like '\tfdt_fixup_ethernet(blob);' to tell the place; insert after such a line, so that Linux gets the \
+         identity in its device tree; it may stand anywhere in image_setup_libfdt() behind what sets MAC addresses:\n\
+         \tidentity_fdt_fixup(blob);\n",
         file.display()
     );
     assert!(complaint.contains(&expected), "{complaint}");
     assert_eq!(String::from_utf8_lossy(&output.stdout).matches("NO PLACE").count(), 1);
+}
+
+#[test]
+fn of_each_line_without_a_place_it_is_said_what_it_is_for() {
+    for (file, _) in PLACES {
+        let tree = tree();
+        let path = tree.path().join(file);
+        let version = PLACES[0].1.split_inclusive('\n').take(3).collect();
+        let nothing = if file == "Makefile" { version } else { String::new() };
+        fs::write(&path, nothing).expect("own directory");
+        let output = apply(tree.path());
+        let complaint = String::from_utf8(output.stderr).expect("text");
+        let of_places: Vec<_> = complaint.lines().filter(|line| line.contains("to tell the place")).collect();
+        let has_none = ["include/configs/board.h", "library.o"].contains(&file);
+        assert_eq!(of_places.is_empty(), has_none, "{file}: {complaint}");
+        for line in of_places {
+            assert!(line.contains(", so that "), "{line}");
+            assert!(
+                line.contains("; it may stand ")
+                    || line.contains("; it belongs ")
+                    || line.contains("; or call "),
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_tree_that_is_not_there_is_told_in_one_sentence() {
+    let dir = TempDir::new().expect("a directory");
+    let tree = dir.path().join("nothing");
+    let output = Command::new(workspace().join("uboot-patch/apply")).arg(&tree).output().expect("bash");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(said, format!("apply: {} is no directory that can be entered\n", tree.display()));
 }
 
 #[test]
@@ -310,6 +357,8 @@ fn a_dry_run_shows_all_and_writes_nothing() {
     let before = files(tree.path());
     let output = apply_with(tree.path(), &["--dry-run"]);
     assert!(output.status.success(), "{output:?}");
+    let end = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(end, "apply: every place was found; nothing was written\n");
     let said = String::from_utf8(output.stdout).expect("text");
     for line in ["--- a/common/board_r.c", "+\tidentity_boot,", "+++ b/Makefile"] {
         assert!(said.lines().any(|said| said == line), "{line} in {said}");
@@ -319,8 +368,26 @@ fn a_dry_run_shows_all_and_writes_nothing() {
     assert!(apply(tree.path()).status.success());
     let applied = files(tree.path());
     assert_ne!(applied, before);
-    assert!(apply_with(tree.path(), &["--dry-run", "--remove"]).status.success());
+    let output = apply_with(tree.path(), &["--dry-run", "--remove"]);
+    assert!(output.status.success(), "{output:?}");
+    let end = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(end, "apply: all of it can be taken out; nothing was written\n");
     assert_eq!(files(tree.path()), applied);
+}
+
+#[test]
+fn a_dry_run_that_is_given_no_library_says_that_rust_compiles_one() {
+    let tree = tree();
+    let mut apply = Command::new(workspace().join("uboot-patch/apply"));
+    let output = apply.arg(tree.path()).arg("--dry-run").output().expect("bash");
+    assert!(output.status.success(), "{output:?}");
+    let end = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        end.contains(
+            "nothing was written\n  without --dry-run, Rust also compiles the library, which takes minutes\n"
+        ),
+        "{end}"
+    );
 }
 
 #[test]
@@ -339,27 +406,72 @@ fn removed_it_leaves_a_tree_as_it_was() {
     assert_eq!(files(tree.path()), before);
 }
 
+const EXPORT: &str = "\tlen = identity_env_export(&res, ENV_SIZE);";
+
+/// A tree of a vendor with a line of his own, and ours put in its stead by hand; returns the file.
+fn placed_by_hand(tree: &Path) -> PathBuf {
+    let file = tree.join("env/common.c");
+    fs::write(&file, "#include <log.h>\n\tlen = vendor_export(&res);\n").expect("own directory");
+    let output = apply(tree);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        complaint.contains(
+            "replace the one that does its work, so that 'saveenv' saves nothing that the card has set"
+        ),
+        "{complaint}"
+    );
+    let text = fs::read_to_string(&file).expect("text").replace("\tlen = vendor_export(&res);", EXPORT);
+    fs::write(&file, text).expect("own directory");
+    assert!(apply(tree).status.success());
+    file
+}
+
 #[test]
-fn removed_it_leaves_each_published_release_as_it_was() {
-    for release in ["2021.01", "2023.01", "2025.01"] {
-        let source = Command::new(workspace().join("tests/lib/uboot-source")).arg(release).output();
-        let source = String::from_utf8(source.expect("bash").stdout).expect("text");
-        let source = Path::new(source.trim_end());
-        let cache = source.parent().and_then(Path::parent).expect("the cache");
-        // On the same disk, for links.
-        let dir = TempDir::new_in(cache).expect("a directory");
-        let tree = dir.path().join("tree");
-        let succeeds = |command: &mut Command| {
-            let output = command.output().expect("coreutils");
-            assert!(output.status.success(), "{release}: {output:?}");
-        };
-        succeeds(Command::new("cp").arg("-al").arg(source).arg(&tree));
-        let object = workspace().join("Cargo.toml");
-        let object = format!("arm={}", object.display());
-        let apply = workspace().join("uboot-patch/apply");
-        succeeds(Command::new(&apply).arg(&tree).args(["--object", &object]));
-        assert!(tree.join("lib/identity/identity-arm.o_shipped").exists());
-        succeeds(Command::new(&apply).arg(&tree).arg("--remove"));
-        succeeds(Command::new("diff").args(["-r", "--no-dereference"]).arg(source).arg(&tree));
+fn a_line_that_a_person_has_replaced_is_refused_by_remove() {
+    let tree = tree();
+    let file = placed_by_hand(tree.path());
+    let placed = fs::read_to_string(&file).expect("text");
+    let output = apply_with(tree.path(), &["--remove"]);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    let expected = format!("{}:2: was changed by hand; put back the line that was there", file.display());
+    // The #include before it is gone by then.
+    assert!(complaint.contains(&expected) && complaint.ends_with(&format!("{EXPORT}\n")), "{complaint}");
+    assert_eq!(fs::read_to_string(&file).expect("text"), placed.replace("#include <identity_hooks.h>\n", ""));
+
+    // As it says.
+    fs::write(&file, "#include <log.h>\n\tlen = vendor_export(&res);\n").expect("own directory");
+    let output = apply_with(tree.path(), &["--remove"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read_to_string(&file).expect("text"), "#include <log.h>\n\tlen = vendor_export(&res);\n");
+}
+
+#[test]
+fn a_line_that_was_replaced_is_known_to_remove_after_an_update() {
+    let tree = tree();
+    let before = files(tree.path());
+    for _ in 0..2 {
+        assert!(apply(tree.path()).status.success());
+        let note = fs::read_to_string(tree.path().join(NOTE)).expect("text");
+        let line = "env/common.c identity_env_export:\tlen = hexport_r(&env_htab, '\\0', 0, &res, ENV_SIZE, 0, NULL);";
+        assert!(note.lines().any(|noted| noted == line), "{note}");
     }
+    assert!(apply_with(tree.path(), &["--remove"]).status.success());
+    assert_eq!(files(tree.path()), before);
+}
+
+/// What is printed to be pasted ends in an empty line, which nobody sees.
+#[test]
+fn what_was_pasted_without_its_last_empty_line_is_removed_alone() {
+    let tree = tree();
+    let file = tree.path().join("lib/Kconfig");
+    let own = "menu \"Vendor\"\nconfig VENDOR\n\tbool\nendchoice\n";
+    fs::write(&file, own).expect("own directory");
+    assert_eq!(apply(tree.path()).status.code(), Some(1));
+    let pasted = own.replace("\tbool\n", "\tbool\nsource \"lib/identity/Kconfig\"\n");
+    fs::write(&file, pasted).expect("own directory");
+    assert!(apply(tree.path()).status.success());
+    let output = apply_with(tree.path(), &["--remove"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read_to_string(&file).expect("text"), own);
 }
