@@ -257,3 +257,27 @@ fn a_place_that_others_can_write_to_is_not_used() {
         card.unchanged_by(flash).exits(6).says(&[&shown]);
     }
 }
+
+#[test]
+fn a_document_that_is_not_all_of_a_card_or_was_changed_by_hand_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("document.json");
+    let card = Image::stamped(format!("--profile panda --uuid {UUID} --mac 1=02:00:5e:10:00:01"));
+    let restore = |pointer: &str, value: &str, blank: &Image| {
+        let mut document = card.run("read --format json").exits(0).json();
+        *document.pointer_mut(pointer).unwrap() = value.into();
+        fs::write(&path, document.to_string()).unwrap();
+        Identity::new("stamp --restore").arg(&path).arg(blank.path()).run()
+    };
+    for (pointer, value, what) in [
+        ("/state", "conflict", "state was conflict"),
+        ("/state", "newer", "state was newer"),
+        ("/macs/0/address", "02:00:00:00:00:01", "macs and uuid do not belong"),
+        ("/machine_id", "00000000000000000000000000000001", "machine_id and uuid do not belong"),
+    ] {
+        let blank = Image::mbr();
+        blank.unchanged_by(|| restore(pointer, value, &blank).exits(6).says(&[what]));
+    }
+    let blank = Image::mbr();
+    restore("/state", "valid", &blank).exits(0);
+}

@@ -487,27 +487,3 @@ fn a_binding_that_is_not_given_back_is_named() {
     let bindings = &card.run("read --format json").exits(0).json()["bindings"];
     assert_eq!(bindings["board"], Value::Null);
 }
-
-#[test]
-fn a_document_that_is_not_all_of_a_card_or_was_changed_by_hand_is_refused() {
-    let host = Host::new();
-    let read = |pointer: &str, value: &str| {
-        let mut document = card().run("read --format json").exits(0).json();
-        *document.pointer_mut(pointer).unwrap() = value.into();
-        let path = host.path("document.json");
-        fs::write(&path, document.to_string()).unwrap();
-        path
-    };
-    for (pointer, value, what) in [
-        ("/state", "conflict", "state was conflict"),
-        ("/state", "newer", "state was newer"),
-        ("/macs/0/address", "02:00:00:00:00:01", "macs and uuid do not belong"),
-        ("/machine_id", "00000000000000000000000000000001", "machine_id and uuid do not belong"),
-    ] {
-        let blank = Image::mbr();
-        let path = read(pointer, value);
-        blank.unchanged_by(|| host.restore("", &path, blank.path()).exits(6).says(&[what]));
-    }
-    let blank = Image::mbr();
-    host.restore("", &read("/state", "valid"), blank.path()).exits(0);
-}

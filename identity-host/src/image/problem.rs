@@ -190,7 +190,10 @@ impl ImageProblem {
         }
         let text = error.to_string();
         // zstd's errors are texts of `ZSTD_getErrorName`.
-        if format == Format::Zstd && text == "Frame requires too much memory for decoding" {
+        if format == Format::Zstd
+            && ["Frame requires too much memory for decoding", "Allocation error : not enough memory"]
+                .contains(&&*text)
+        {
             return Ok(memory);
         }
         if format == Format::Zstd && text == "Dictionary mismatch" {
