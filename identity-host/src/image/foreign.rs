@@ -103,9 +103,6 @@ const MAGICS: [(usize, &[u8], &str, ForeignKind); 63] = [
     (0, b"-----BEGIN PGP", "a signature or encrypted message", Document),
 ];
 
-/// Name and properties byte of the only `.lzma` files that are recognised: those of `lzma` and `xz --format=lzma`.
-const LZMA_PROPERTIES: u8 = 0x5d;
-
 /// What a file is that begins with `lead`, at least 2 KiB of it unless it is shorter; `None` if it may be the image of a
 /// card.
 pub fn recognise(lead: &[u8]) -> Option<Foreign> {
@@ -171,7 +168,9 @@ fn is_lzma(lead: &[u8]) -> bool {
         && (dictionary.count_ones() == 1
             || dictionary.count_ones() == 2 && (dictionary >> dictionary.trailing_zeros()) == 3);
     let length = length.iter().rev().fold(0_u64, |sum, &byte| sum << 8 | u64::from(byte));
-    properties == LZMA_PROPERTIES && is_dictionary && (length == u64::MAX || (1..1 << 38).contains(&length))
+    // (pb * 5 + lp) * 9 + lc, of which liblzma takes lc + lp up to 4.
+    let (lc, lp, pb) = (properties % 9, properties / 9 % 5, properties / 45);
+    pb <= 4 && lc + lp <= 4 && is_dictionary && (length == u64::MAX || (1..1 << 38).contains(&length))
 }
 
 /// The header of a tar archive of Unix v7, which has no magic: its checksum is right, and its name is a text.
@@ -227,6 +226,13 @@ mod tests {
             std::io::Read::read_to_end(&mut encoder, &mut packed).unwrap();
             assert_eq!(recognise(&packed).map(|foreign| foreign.name), Some("an lzma file"), "{preset}");
         }
+        let mut options = liblzma::stream::LzmaOptions::new_preset(0).unwrap();
+        options.literal_context_bits(0).literal_position_bits(2);
+        let stream = liblzma::stream::Stream::new_lzma_encoder(&options).unwrap();
+        let mut packed = Vec::new();
+        let mut encoder = liblzma::read::XzEncoder::new_stream(&[7_u8; 1000][..], stream);
+        std::io::Read::read_to_end(&mut encoder, &mut packed).unwrap();
+        assert_eq!(recognise(&packed).map(|foreign| foreign.name), Some("an lzma file"));
         assert_eq!(recognise(&[0; 512]), None);
         assert_eq!(recognise(&[0x5d; 512]), None);
     }
