@@ -186,6 +186,40 @@ fn what_is_left_at_the_end_of_a_card_is_seen() {
     }
 }
 
+/// An image of the first sectors alone, a loader for one.
+#[test]
+fn nothing_behind_a_tiny_image_makes_another_card_of_it() {
+    let image = Image::sfdisk(CARD_LEN / 512, "label: dos\nstart=8192,size=8192\n");
+    let image = fs::read(image.path()).expect("own file");
+    let mut rdb = [0; 256];
+    rdb[..4].copy_from_slice(b"RDSK");
+    let words =
+        [(4, 64_u32), (12, 7), (16, 512), (24, u32::MAX), (28, u32::MAX), (64, 100), (68, 8), (72, 4)];
+    for (at, word) in words {
+        rdb[at..at + 4].copy_from_slice(&word.to_be_bytes());
+    }
+    let sum =
+        rdb.as_chunks::<4>().0.iter().fold(0_u32, |sum, word| sum.wrapping_add(u32::from_be_bytes(*word)));
+    rdb[8..12].copy_from_slice(&sum.wrapping_neg().to_be_bytes());
+    for (lba, old) in [(9, &rdb[..]), (64, b"\x01CD001\x01")] {
+        for sectors in [1, 2, 8] {
+            let card = Image::sfdisk(CARD_LEN / 512, "label: dos\nstart=8192\n");
+            let file = File::options().write(true).open(card.path()).expect("own file");
+            file.write_all_at(old, lba * 512).expect("own file");
+            let alone = Image::absent();
+            fs::write(alone.path(), &image[..sectors << 9]).expect("own directory");
+            let flash = Identity::new("flash --yes --no-restore").arg(alone.path()).arg(card.path());
+            flash.run().exits(0).says(&[&format!("at LBA {lba}, which the image does not reach")]);
+            File::options()
+                .write(true)
+                .open(alone.path())
+                .and_then(|file| file.set_len(CARD_LEN))
+                .expect("own file");
+            assert_eq!(listing(card.path()), listing(alone.path()), "LBA {lba}, {sectors} sectors");
+        }
+    }
+}
+
 /// An image may end anywhere in a superblock of ZFS, which has parts that each tell of it.
 #[test]
 fn no_part_of_a_zfs_label_outlives_the_image() {

@@ -23,6 +23,8 @@ const ZFS: (&str, u64, u64) = ("ZFS", 512, 32);
 /// least distance of two, and their magic number in both byte orders.
 const UBERBLOCKS: (u64, usize) = (256, 1024);
 const UBERBLOCK_MAGICS: [[u8; 8]; 2] = [0x00ba_b10c_u64.to_le_bytes(), 0x00ba_b10c_u64.to_be_bytes()];
+/// Where ISO 9660 has its first descriptor (ECMA-119, section 6.2.1).
+const ISO9660_LBA: u64 = 64;
 /// More are not looked for: no card has as many users.
 const COUNT_MAX: usize = 64;
 
@@ -78,18 +80,29 @@ pub fn find(head: &mut Head, card: &dyn Card) -> io::Result<(FirstSectors, Vec<L
     loop {
         let cleared = Cleared { card, leftovers: &leftovers };
         let first = FirstSectors::with_head(std::mem::take(&mut head.bytes), &cleared)?;
-        let user = first.whole_device().filter(|user| user.signature.lba() >= head_sectors);
-        let Some(user) = user.filter(|_| leftovers.len() < COUNT_MAX) else { return Ok((first, leftovers)) };
+        let mut users = first.table().problems.iter().filter_map(user_of);
+        let user = users.find(|(lba, _)| *lba >= head_sectors).filter(|_| leftovers.len() < COUNT_MAX);
+        let Some((lba, name)) = user else { return Ok((first, leftovers)) };
         let (zfs, label_sectors, list_at) = ZFS;
-        let sectors = if user.name == zfs {
-            let start = user.signature.lba().saturating_sub(list_at);
+        let sectors = if name == zfs {
+            let start = lba.saturating_sub(list_at);
             start.max(head_sectors)..(start + label_sectors).min(card.sectors())
         } else {
-            user.signature.lba()..user.signature.lba() + 1
+            lba..lba + 1
         };
-        leftovers.push(Leftover { sectors, user: Some(user.name), partition: None });
+        leftovers.push(Leftover { sectors, user: Some(name), partition: None });
         head.bytes = first.into_head();
         head.bytes.truncate(len);
+    }
+}
+
+/// Who says by a sector of its own that all of the card is its, and where.
+fn user_of(problem: &TableProblem) -> Option<(u64, &'static str)> {
+    match problem {
+        TableProblem::WholeDevice(user) => Some((user.signature.lba(), user.name)),
+        TableProblem::OtherLabel { label, signature } => Some((signature.lba(), label)),
+        TableProblem::Iso9660 => Some((ISO9660_LBA, "ISO 9660")),
+        _ => None,
     }
 }
 
