@@ -157,7 +157,7 @@ pub fn ask_on(terminal: Terminal, facts: &str, question: &str) -> Result<()> {
         }
     }
     .map_err(failed)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
+    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         return Ok(());
     }
     Err(Failure::refused("not confirmed; nothing was written"))

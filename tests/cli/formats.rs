@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Formats for other programs: what they read is what was stamped, whatever it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
 use crc::{CRC_32_ISO_HDLC, Crc};
-use identity_tests::cli::{program, tool};
+use identity_tests::cli::{Identity, program, tool};
 use identity_tests::image::Image;
 use identity_tests::run_where_installed;
+use serde_json::Value;
 
 use crate::UUID;
 
@@ -354,4 +355,44 @@ fn json_and_text_carry_every_value() {
             assert!(line.is_some_and(|line| line.ends_with(&format!("  {shown}"))), "{text}");
         }
     });
+}
+
+/// Keys of all objects in a value, but for those of variables.
+fn keys(value: &Value, all: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                all.insert(key.clone());
+                if key != "variables" {
+                    keys(value, all);
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| keys(value, all)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_document_of_json_names_the_keys_that_are_printed() {
+    let document = fs::read_to_string(identity_tests::workspace().join("docs/JSON.md")).unwrap();
+    let image = Image::stamped("--profile panda --set a=b");
+    let second = image.dir().join("second.img");
+    fs::copy(image.path(), &second).unwrap();
+    let mut printed = BTreeSet::new();
+    for verb in ["read", "verify", "list"] {
+        let outcome = match verb {
+            "list" => Identity::new("list --loops --format json").run(),
+            verb => image.run(format!("{verb} --format json")).exits(0),
+        };
+        keys(&outcome.json(), &mut printed);
+    }
+    let flashed = Identity::new("flash --yes --format json").arg(image.path()).arg(&second).run().exits(0);
+    for line in flashed.stdout.lines() {
+        keys(&serde_json::from_str(line).unwrap(), &mut printed);
+    }
+    let several = Identity::new("read --format json").arg(image.path()).arg(&second).run().exits(5);
+    keys(&serde_json::from_str(several.stdout.lines().next().unwrap()).unwrap(), &mut printed);
+    let missing: Vec<_> = printed.iter().filter(|key| !document.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "not in docs/JSON.md: {missing:?}");
 }
