@@ -18,7 +18,7 @@ use std::os::unix::fs::FileTypeExt;
 
 pub use buffer::Buffer;
 pub use cid::Cid;
-pub use file::{Access, Target};
+pub use file::{Access, Target, is_being_written};
 pub use identity_core::SECTOR_LEN;
 
 /// The 512 bytes of a sector.

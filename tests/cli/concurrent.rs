@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use identity_tests::cli::{Identity, tool};
@@ -147,4 +148,26 @@ fn an_image_that_qemu_has_open_is_refused_and_qemu_gets_none_that_is_being_writt
     stdin.write_all(&bytes[begun..]).unwrap();
     drop(stdin);
     running.wait().exits(0);
+}
+
+#[test]
+fn a_flash_that_goes_on_is_not_called_unfinished() {
+    let image = Image::stamped("--profile panda");
+    let bytes = image.bytes();
+    let mut flash = Identity::new("flash --yes -").arg(image.path());
+    flash.command().stdin(Stdio::piped());
+    let mut flash = flash.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut pipe = flash.stdin.take().unwrap();
+    let (first, rest) = bytes.split_at(6 << 20);
+    pipe.write_all(first).unwrap();
+    let said = || image.run("read").stderr;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !said().contains("is being written at this moment: a flash of standard input") {
+        assert!(Instant::now() < deadline, "{}", said());
+        thread::sleep(Duration::from_millis(20));
+    }
+    pipe.write_all(rest).unwrap();
+    drop(pipe);
+    assert!(flash.wait().unwrap().success());
+    image.run("read").exits(0).is_quiet();
 }

@@ -30,7 +30,7 @@ use std::path::Path;
 
 use identity_core::State;
 use identity_core::search::Condition;
-use identity_host::device::{Sector, Target};
+use identity_host::device::{Sector, Target, is_being_written};
 use identity_host::scan::Scan;
 #[cfg(feature = "stamp")]
 use identity_host::size_limit;
@@ -149,11 +149,11 @@ fn warn_unfinished(mark: Option<&Mark>, path: &Path) {
 }
 
 fn unfinished(mark: &Mark, path: &Path) -> String {
-    let shown = shell::path(path);
-    format!(
-        "{shown} holds an unfinished flash of {}; finish it with `identity flash IMAGE {shown}`",
-        escaped(mark.image())
-    )
+    let (shown, image) = (shell::path(path), escaped(mark.image()));
+    if is_being_written(path) {
+        return format!("{shown} is being written at this moment: a flash of {image}, by another program");
+    }
+    format!("{shown} holds an unfinished flash of {image}; finish it with `identity flash IMAGE {shown}`")
 }
 
 /// Says which of these cards have one identity: one is a copy, and only bindings tell which. Returns whether there are any.

@@ -70,6 +70,7 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
         warn_unreadable(&after, &args.target);
     }
     warn(&after, &args.target);
+    drop(target);
     warn_unfinished(prepared.card.mark().as_ref(), &args.target);
     Ok(if after.state() == State::Valid { Exit::Done } else { Exit::of_verified(after.state()) })
 }

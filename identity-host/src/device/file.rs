@@ -310,6 +310,13 @@ fn open_locked(place: &Place<'_>, exclusive: bool) -> Result<File> {
     Ok(file)
 }
 
+/// Whether another program writes to a card at this moment, and has locked it as this one does.
+pub fn is_being_written(path: &Path) -> bool {
+    let flags = flags(OFlags::NONBLOCK);
+    let open = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    open.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK))
+}
+
 /// Takes the locks that other programs ask for: flock(2), without which udev does not probe
 /// (systemd.io/BLOCK_DEVICE_LOCKING), and one of fcntl(2) on all bytes, of which QEMU locks some in an image that it has open
 /// ("Disk image file locking" in its manual).
