@@ -217,7 +217,9 @@ fn no_read_fails_while_a_server_is_killed_and_started() {
     let bench = Bench::new();
     let mut server = bench.serve();
     let mut board = bench.start("wait");
-    board.send("while :; do echo 3 >/proc/sys/vm/drop_caches; sha256sum </dev/nbd0 >>/read 2>&1; done &\n");
+    board.send(
+        ">/read; while :; do echo 3 >/proc/sys/vm/drop_caches; sha256sum </dev/nbd0 >>/read 2>&1; done &\n",
+    );
     for step in 1..=6 {
         sleep(Duration::from_millis(900 + step * 170));
         drop(server);
@@ -225,7 +227,8 @@ fn no_read_fails_while_a_server_is_killed_and_started() {
         server = bench.serve();
         board.expect_within(PATIENCE, "the server is back after");
     }
-    sleep(Duration::from_secs(5));
+    // Once more to the end, however long that takes here.
+    board.send("n=$(wc -l </read); until [ $(wc -l </read) -gt $((n + 1)) ]; do sleep 1; done\n");
     board.send("kill %1; sort -u /read; echo $(dmesg | grep -c 'I/O error') erro''rs\n");
     let said = board.expect_within(PATIENCE, " errors");
     let lines: Vec<_> =
