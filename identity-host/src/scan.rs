@@ -10,10 +10,9 @@ use identity_core::copy::{Defect, Newer, NotACopy};
 use identity_core::search::{Condition, Reading};
 use identity_core::slot::{COUNT, reading_position};
 use identity_core::{Identity, Search, State, StoredCopy, Uuid};
-
-#[cfg(feature = "flash")]
 use identity_layout::table::{PartitionTable, TableProblem};
 
+#[cfg(feature = "flash")]
 use crate::device::WritableCard;
 use crate::device::{Card, SECTOR_LEN, Sector, plain};
 use crate::first_sectors::{self, FirstSectors};
