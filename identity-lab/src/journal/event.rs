@@ -427,8 +427,9 @@ fn time_of(id: &Uuid) -> String {
     let (seconds, nanoseconds) = id.get_timestamp().map_or((0, 0), |time| time.to_unix());
     let seconds = i64::try_from(seconds).unwrap_or(0);
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let time = time.replace_nanosecond(nanoseconds).unwrap_or(time);
-    time.format(&Rfc3339).unwrap_or_default()
+    let text = time.format(&Rfc3339).unwrap_or_default();
+    // Always three digits, so that texts are in the order of their times.
+    format!("{}.{:03}Z", text.trim_end_matches('Z'), nanoseconds / 1_000_000)
 }
 
 /// The user's name; behind sudo, that of who called it.
@@ -437,4 +438,19 @@ fn person() -> String {
     let user = rustix::process::geteuid();
     let name = set("SUDO_USER").filter(|_| user.is_root()).or_else(|| set("USER")).or_else(|| set("LOGNAME"));
     name.unwrap_or_else(|| format!("uid {}", user.as_raw()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_three_digits_of_milliseconds() {
+        for (nanoseconds, text) in
+            [(0, "000"), (500_000_000, "500"), (520_000_000, "520"), (7_000_000, "007")]
+        {
+            let id = Uuid::new_v7(Timestamp::from_unix(NoContext, 1_795_802_968, nanoseconds));
+            assert_eq!(time_of(&id), format!("2026-11-27T18:09:28.{text}Z"));
+        }
+    }
 }
