@@ -11,7 +11,7 @@ use super::{CardKey, Purpose, RETIRED, Record};
 /// An identity that was erased or replaced on a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retired {
-    /// The identity.
+    /// UUID of the identity that went.
     pub uuid: Uuid,
     /// When its record was made, in nanoseconds of Unix time: right before it went.
     pub at: u64,
