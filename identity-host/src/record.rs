@@ -9,6 +9,7 @@ mod given;
 mod kept;
 mod matches;
 mod place;
+mod retired;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -34,7 +35,10 @@ pub use kept::{Claim, Kept, read_kept};
 pub use matches::{Matches, find};
 pub use place::directory;
 use place::make_directory;
+pub use retired::{Retired, retired_from};
 
+/// How the name of a retired record's file begins.
+const RETIRED: &str = "retired-";
 /// Version of the file format.
 const VERSION: u32 = 2;
 /// Longest record that is read, in bytes.
@@ -276,7 +280,7 @@ impl Record {
         let uuid = self.identity.as_ref().map_or_else(|| "unknown".to_owned(), |own| own.uuid().to_string());
         match self.purpose {
             Purpose::Pending => format!("{uuid}-{:032x}.json", self.number.unwrap_or_default()),
-            Purpose::Retired => format!("retired-{uuid}-{}.json", self.at.unwrap_or_default()),
+            Purpose::Retired => format!("{RETIRED}{uuid}-{}.json", self.at.unwrap_or_default()),
         }
     }
 
@@ -415,7 +419,7 @@ fn pending_paths(directory: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     let is_record = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_other = ["retired-", given::PREFIX, "."].iter().any(|start| name.starts_with(start));
+        let is_other = [RETIRED, given::PREFIX, "."].iter().any(|start| name.starts_with(start));
         name.ends_with(".json") && !is_other
     };
     paths.retain(is_record);

@@ -7,8 +7,9 @@ use identity_ui::{Result, lines};
 
 use crate::ansible_groups::group_clash;
 use crate::boards::{Board, SSH_KEY, is_address};
-use crate::carriers::{named, standing};
-use crate::journal::{CardSeen, Database, Event};
+use crate::carriers::{erasure, named, standing};
+use crate::journal::event::in_command;
+use crate::journal::{CardSeen, Database, Event, Kind};
 use crate::lab::{BOARDS_CSV, LAB_TOML, Lab};
 use crate::place::Place;
 use crate::scan::{Held, difference, doubled};
@@ -148,15 +149,34 @@ fn given_twice(board: &Board, given: &[Event]) -> Finding {
     Finding { place: board.place("uuid"), what }
 }
 
-/// That a card has the identity of a board that is not in the list any more, and what to do.
-fn of_removed(removed: &Event) -> String {
-    let name = removed.hostname.as_deref().unwrap_or_default();
-    format!(
-        "; it was {}'s, which was removed at {}: erase the card and scan it, or say by `identity-lab remove --lost {}` that it is lost",
-        lines::escaped(name),
-        lines::escaped(&removed.at),
-        removed.name_in_command()
-    )
+/// That a card has an identity that no board has, and what to do; `removed` says that a board had it that was taken out of the list.
+fn of_nobody(card: &CardSeen, uuid: &str, removed: Option<&Event>) -> String {
+    let (shown, card_is) = (lines::escaped(uuid), named(card));
+    match removed {
+        Some(removed) => {
+            let texts = [removed.hostname.as_deref().unwrap_or_default(), &removed.at];
+            let [name, at] = texts.map(lines::escaped);
+            format!(
+                "uuid: no board has {shown}, which {card_is} has; it was {name}'s, which was removed at {at}: {}; or say by \
+                 `identity-lab remove --lost {}` that it is lost, or erased elsewhere",
+                erasure(card),
+                removed.name_in_command()
+            )
+        }
+        None => format!(
+            "uuid: no board has {shown}, which {card_is} has: `identity-lab import` takes its board in, `identity-lab remove --lost {}` says \
+             that it is another lab's, or lost",
+            in_command(uuid)
+        ),
+    }
+}
+
+/// Whether a person has said, since it was a board's, that the cards with an identity are another lab's or lost. Of an identity that was
+/// never a board's that stands, wherever its cards are seen again.
+fn is_dismissed(database: &mut Database, uuid: &str) -> Result<bool> {
+    const WORDS: [Kind; 5] = [Kind::Stamped, Kind::Flashed, Kind::Renamed, Kind::Removed, Kind::Replaced];
+    let last = database.events_of(uuid, &WORDS, 1)?.pop();
+    Ok(last.is_some_and(|last| last.kind == Kind::Replaced.name()))
 }
 
 /// A board with the identity of another one that was removed: what boots from the other one's card passes for it.
@@ -192,7 +212,10 @@ fn check_group(
     findings: &mut Vec<Finding>,
 ) -> Result<()> {
     let Some(uuid) = cards.first().and_then(|card| card.uuid.clone()) else { return Ok(()) };
-    let board = boards.get(&uuid);
+    let (board, removed) = (boards.get(&uuid), removed.get(&uuid));
+    if board.is_none() && removed.is_none() && is_dismissed(database, &uuid)? {
+        return Ok(());
+    }
     let line = |column: &str| match board {
         Some(board) => board.place(column),
         None => Place::line(&lab.dir.join(BOARDS_CSV), 1),
@@ -215,11 +238,7 @@ fn check_group(
     }
     for card in cards {
         let what = match board {
-            None => {
-                let was = removed.get(&uuid).map_or_else(String::new, of_removed);
-                let what = format!("uuid: no board has {uuid}, which {} has{was}", named(card));
-                Some(("uuid".to_owned(), what))
-            }
+            None => Some(("uuid".to_owned(), of_nobody(card, &uuid, removed))),
             Some(board) => {
                 let held = Held {
                     profile: card.profile.as_deref(),

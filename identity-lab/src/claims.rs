@@ -196,6 +196,8 @@ impl Claims {
             mine().filter(|event| event.kind == WITHDRAWN).filter_map(|event| event.fields.clone()).collect();
         let is_standing = |event: &&Event| event.kind != WITHDRAWN && !withdrawn.contains(&event.id);
         let mut events: Vec<Event> = mine().filter(is_standing).cloned().chain(noted).collect();
+        // It says nothing of a card of which it is known that it is the board's.
+        events.retain(|event| !event.is_erased_somewhere());
         events.sort_by(|one, other| other.id.cmp(&one.id));
         let since: Vec<_> = events.into_iter().take_while(|event| !event.is_end()).collect();
         let flashed = since.iter().find(|event| event.kind == Kind::Flashed.name());

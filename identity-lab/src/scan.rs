@@ -48,21 +48,20 @@ pub fn difference(board: &Board, held: Held) -> Option<(String, String)> {
 
 /// That two cards had one identity at once, in readers that show no CID: nobody can tell by a later reading which one is left.
 pub fn doubled(board: Option<&Board>, double: &Event) -> String {
-    let of = board.map_or_else(
-        || double.uuid.clone().unwrap_or_default(),
-        |board| format!("the identity of {}", board.hostname),
-    );
-    let settles = board.map_or_else(String::new, |board| {
-        format!(
-            ", then `identity-lab stamp --again {}` with the other one in the reader says that it is the board's",
-            board.hostname
-        )
-    });
-    format!(
-        "two cards had {of} at once, on {} at {}, and one is a copy: erase that one{settles}",
-        lines::escaped(&double.host),
-        double.at
-    )
+    let [host, at] = [&double.host, &double.at].map(|text| lines::escaped(text));
+    let uuid = double.uuid.as_deref().unwrap_or_default();
+    match board {
+        Some(Board { hostname, .. }) => format!(
+            "two cards had the identity of {hostname} at once, on {host} at {at}, and one is a copy: erase that one, then \
+             `identity-lab stamp --again {hostname}` with the other one in the reader says that it is the board's"
+        ),
+        None => format!(
+            "two cards had {} at once, on {host} at {at}: erase them, or say by `identity-lab remove --lost {}` that they are lost, or another \
+             lab's",
+            lines::escaped(uuid),
+            event::in_command(uuid)
+        ),
+    }
 }
 
 fn parsed(fields: Option<&str>) -> BTreeMap<String, String> {

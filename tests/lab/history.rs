@@ -256,8 +256,8 @@ fn what_cannot_be_renamed_stays_as_it_is() {
         ("panda-01", "a_b", 2, "hostname \"a_b\" may not have"),
         ("panda-01", "10.0.0.1", 2, "resolvers take it for an address"),
         ("panda-01", "../x", 2, "hostname \"../x\""),
-        ("panda-01", "Panda-02", 6, "hostname: panda-02 has panda-02, and so has Panda-02"),
-        ("panda-01", "panda-02", 6, "hostname: panda-02 has panda-02, and so has panda-02"),
+        ("panda-01", "Panda-02", 6, "boards.csv:3:1: hostname: panda-02 is another board's name"),
+        ("panda-01", "panda-02", 6, "boards.csv:3:1: hostname: panda-02 is another board's name"),
     ] {
         lab.run(&["rename", old, new]).exits(code).says(&[says]);
         assert_eq!(lab.read("boards.csv"), before, "{new}");

@@ -151,6 +151,7 @@ fn a_board_that_dhcp_has_seen_is_found(journal: Journal) {
         let shown = lab.run(&["show", name, "--format", "json"]).exits(0).json();
         assert_eq!((&shown["hostname"], &shown["events"][0]["kind"]), (&json!("panda-01"), &json!("seen")));
     }
+    lab.run(&["where", MAC]).exits(0).shows(&["hostname  panda-01\nlocation  R3\n"]);
     lab.run(&["where", "panda-02"]).exits(0).shows(&["location  not noted", "network   never; "]);
     lab.run(&["where", "panda-03"]).exits(2).says(&["there is no board panda-03"]);
     // Who is not in the lab is shown, and is no event.

@@ -20,6 +20,7 @@ mod serve;
 mod servers;
 mod stamp;
 mod story;
+mod strangers;
 mod through_identity;
 
 use std::ffi::OsStr;

@@ -47,7 +47,7 @@ pub struct RemoveArgs {
     /// Boards by hostname, with ranges in brackets, or by UUID
     #[arg(value_name = "BOARD", required = true)]
     pub names: Vec<String>,
-    /// Their cards are lost or destroyed: nobody looks for them any more. Also of boards that were removed before
+    /// Their cards are lost or destroyed: nobody looks for them any more. Also of boards that were removed before, and, by UUID, of cards of another lab
     #[arg(long)]
     pub lost: bool,
     /// Remove without asking

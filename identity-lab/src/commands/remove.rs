@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use identity_core::Uuid;
 use identity_ui::confirm::{self, Reply};
 use identity_ui::lines::escaped;
 use identity_ui::output::{json, print, say};
@@ -14,7 +15,7 @@ use super::say_sorted;
 use super::show::find;
 use crate::args::{Format, RemoveArgs};
 use crate::boards::Board;
-use crate::carriers::{carriers, named};
+use crate::carriers::{carriers, erasure, named};
 use crate::claims::{BUSY, Claims};
 use crate::hostlist;
 use crate::journal::{CardSeen, Database, Event, Kind};
@@ -44,7 +45,7 @@ pub fn run(dir: &Path, args: &RemoveArgs) -> Result<Exit> {
     let lab = Lab::read(dir)?;
     let mut journal = lab.journal().open();
     if args.lost
-        && let Some(lost) = removed_before(&lab, &mut journal, &args.names)?
+        && let Some(lost) = without_a_board(&lab, &mut journal, &args.names)?
     {
         return note_lost(&lab, lost, args);
     }
@@ -145,8 +146,12 @@ fn ask(shown: &[Removed], args: &RemoveArgs) -> Result<()> {
 fn lines(verb: &str, board: &Removed, is_lost: bool) -> String {
     let Removed { row, overlay, cards } = board;
     let mut text = format!("{verb}{}  {}\n", row.hostname, row.uuid);
-    let what = if is_lost { "counts as lost" } else { "has its identity: erase it, and scan it" };
     for card in cards.iter().flatten() {
+        let what = if is_lost {
+            "counts as lost".to_owned()
+        } else {
+            format!("has its identity: {}", erasure(card))
+        };
         text += &format!("  {} {what}\n", named(card));
     }
     if let Some(overlay) = overlay {
@@ -155,8 +160,8 @@ fn lines(verb: &str, board: &Removed, is_lost: bool) -> String {
     text
 }
 
-/// The boards of these names that were removed before, if none of them is in the list.
-fn removed_before(
+/// What these names mean if none is that of a board: boards that were removed before, and identities of cards that no board has.
+fn without_a_board(
     lab: &Lab,
     journal: &mut Result<Option<Database>>,
     names: &[String],
@@ -166,19 +171,30 @@ fn removed_before(
     let removed = database.removed()?;
     for list in names {
         for name in hostlist::expand(list).map_err(Failure::usage)? {
-            let is_it =
-                |event: &&Event| [&event.hostname, &event.uuid].map(Option::as_deref).contains(&Some(&name));
-            let of_name: Vec<_> = removed.values().filter(is_it).cloned().collect();
-            if of_name.is_empty() || lab.boards.find(&name).is_some() {
+            if lab.boards.find(&name).is_some() {
                 return Ok(None);
             }
-            lost.extend(of_name);
+            let uuid = Uuid::try_parse(&name).map(|uuid| uuid.to_string()).ok();
+            let is_it = |event: &&Event| {
+                event.hostname.as_ref() == Some(&name) || uuid.is_some() && event.uuid == uuid
+            };
+            let before = lost.len();
+            lost.extend(removed.values().filter(is_it).cloned());
+            if lost.len() == before {
+                let Some(card) =
+                    uuid.map(|uuid| database.cards_of(&uuid)).transpose()?.and_then(|mut cards| cards.pop())
+                else {
+                    return Ok(None);
+                };
+                let CardSeen { uuid, hostname, profile, .. } = card;
+                lost.push(Event { uuid, hostname, profile, ..Event::default() });
+            }
         }
     }
     Ok(Some(lost))
 }
 
-/// Notes that the cards of boards that were removed before are lost.
+/// Notes that the cards with these identities are lost, or another lab's.
 fn note_lost(lab: &Lab, lost: Vec<Event>, args: &RemoveArgs) -> Result<Exit> {
     let replaced = |Event { uuid, hostname, profile, .. }: Event| Event {
         uuid,
@@ -195,7 +211,7 @@ fn note_lost(lab: &Lab, lost: Vec<Event>, args: &RemoveArgs) -> Result<Exit> {
         Format::Text => {
             let line = |event: &Event| {
                 let texts = [&event.hostname, &event.uuid];
-                let [name, uuid] = texts.map(|text| escaped(text.as_deref().unwrap_or_default()));
+                let [name, uuid] = texts.map(|text| escaped(text.as_deref().unwrap_or("-")));
                 format!("{name}  {uuid}: its cards count as lost\n")
             };
             events.iter().map(line).collect()

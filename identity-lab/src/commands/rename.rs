@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::show::find;
 use super::{check_name, say_overlay, say_sorted};
 use crate::args::{Format, RenameArgs};
-use crate::boards::{Boards, Change};
+use crate::boards::{Board, Boards, Change};
 use crate::carriers::{carriers, named};
 use crate::journal::{CardSeen, Event};
 use crate::lab::{BOARDS_CSV, Lab};
@@ -47,6 +47,12 @@ pub fn run(dir: &Path, args: &RenameArgs) -> Result<Exit> {
         return Err(Failure::usage(format!("{} is its name already", args.new)));
     }
     lab.boards.check_clashes()?;
+    let has_name =
+        |other: &&Board| other.line != board.line && other.hostname.eq_ignore_ascii_case(&args.new);
+    if let Some(other) = lab.boards.all.iter().find(has_name) {
+        let what = format!("hostname: {} is another board's name; nothing was renamed", other.hostname);
+        return Err(other.place("hostname").refused(what));
+    }
     let cells = [("hostname".to_owned(), args.new.clone())].into();
     let changes = BTreeMap::from([(board.hostname.clone(), Change { cells })]);
     let path = dir.join(BOARDS_CSV);

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `identity-lab scan`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use identity_core::{Mac, SECTOR_LEN, State};
+use identity_core::{Mac, SECTOR_LEN, State, Uuid};
 use identity_host::attached::{self, Content, Device};
 use identity_host::device::Cid;
 use identity_host::device::info::DeviceInfo;
 use identity_host::device::sysfs::{Host, Kind};
+use identity_host::record::{self, CardKey, Retired};
 use identity_host::scan::Scan;
 use identity_ui::output::{json, print, say};
 use identity_ui::{Exit, Failure, Result, lines, shell, size::Size, wording};
@@ -22,6 +23,9 @@ use crate::journal::{Database, Event, Journal, Kind as What};
 use crate::lab::Lab;
 use crate::place::cannot;
 use crate::scan::{Held, Lease, difference, leases};
+
+/// In a millisecond.
+const NANOSECONDS: u64 = 1_000_000;
 
 #[derive(Serialize)]
 struct Scanned {
@@ -118,6 +122,7 @@ fn cards(lab: &Lab, journal: &Journal, devices: &[Device], events: &mut Vec<Even
     let mut database = journal.open().ok().flatten();
     let removed = database.as_mut().map(Database::removed).transpose()?.unwrap_or_default();
     let mut cards = Vec::new();
+    let mut seen = Seen::default();
     for device in devices {
         match device.look(None) {
             Content::Empty => (),
@@ -130,14 +135,67 @@ fn cards(lab: &Lab, journal: &Journal, devices: &[Device], events: &mut Vec<Even
                     events.extend(gone(database, &Event::scanned(device, &scan))?);
                     events.extend(bound(database, &scan, &device.info)?);
                 }
-                events.push(Event::scanned(device, &scan));
+                let event = Event::scanned(device, &scan);
+                seen.add(device, &scan, &event);
+                events.push(event);
                 cards.push(judged(lab, device, &scan, &removed));
             }
         }
     }
+    if let Some(database) = &mut database {
+        events.extend(taken(lab, database, &seen)?);
+    }
     name_doubles(&mut cards);
     note_doubles(events);
     Ok(cards)
+}
+
+/// What is on the cards of one scan.
+#[derive(Default)]
+struct Seen {
+    /// The identities, in whatever state.
+    uuids: BTreeSet<Uuid>,
+    /// Cards in readers that show no CID, and the events of their scan; those of which it is certain what they have.
+    without_cid: Vec<(CardKey, Event)>,
+}
+
+impl Seen {
+    fn add(&mut self, device: &Device, scan: &Scan, event: &Event) {
+        self.uuids.extend(scan.valid().map(|(_, identity, _)| identity.uuid()));
+        if device.info.cid.is_none() && matches!(scan.state(), State::Blank | State::Valid) {
+            let card = CardKey { path: device.path.clone(), sectors: device.info.sectors, cid: None };
+            self.without_cid.push((card, event.clone()));
+        }
+    }
+}
+
+/// Identities that this host has erased or replaced on a card in one of these readers, of this size, since the journal has seen them, and
+/// that no card has that was scanned. That proves that one card has lost the identity, and not that it was the only one: of an identity
+/// that no board has it is noted; whether a board has its card is left to a person.
+fn taken(lab: &Lab, database: &mut Database, seen: &Seen) -> Result<Vec<Event>> {
+    let Ok(directory) = record::directory() else { return Ok(Vec::new()) };
+    let mut taken = Vec::new();
+    let mut told = BTreeSet::new();
+    for (card, scanned) in &seen.without_cid {
+        for Retired { uuid, at } in record::retired_from(&directory, card, |uuid| !seen.uuids.contains(&uuid))
+        {
+            let last = database.events_of(&uuid.to_string(), &What::OF_CARDS, 1)?.pop();
+            // What is noted now is the last event then: each record counts once.
+            let last =
+                last.filter(|last| at / NANOSECONDS > last.millis() && last.kind != What::Replaced.name());
+            let Some(last) = last.filter(|_| told.insert(uuid)) else { continue };
+            match lab.boards.all.iter().find(|board| board.uuid == uuid) {
+                None => taken.push(Event::taken(&last, scanned)),
+                Some(_) if last.is_end() => (),
+                Some(Board { hostname, .. }) => say(&format!(
+                    "{}: the identity of {hostname} was erased from a card in this reader, which shows no CID, so it may have been a copy; if it \
+                     was the board's card, `identity-lab stamp --again {hostname}` gives it another one",
+                    shell::path(&card.path)
+                )),
+            }
+        }
+    }
+    Ok(taken)
 }
 
 /// Two cards with one identity: where it is not known which is which, no other event says that they are two.
@@ -204,7 +262,8 @@ fn judged(lab: &Lab, device: &Device, scan: &Scan, removed: &HashMap<String, Eve
                     lines::escaped(at)
                 ),
                 None => format!(
-                    "{shown}: no board of the lab has the UUID {}; `identity read --format json {shown} | identity-lab import -` takes it in",
+                    "{shown}: no board of the lab has the UUID {0}; `identity read --format json {shown} | identity-lab import -` takes it in, \
+                     `identity-lab remove --lost {0}` says that it is another lab's",
                     identity.uuid()
                 ),
             }),

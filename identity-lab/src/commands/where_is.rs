@@ -13,10 +13,6 @@ use crate::boards::Boards;
 use crate::journal::{Event, Kind};
 use crate::lab::{BOARDS_CSV, LAB_TOML, Lab, Settings};
 
-/// What happens to cards.
-const TO_CARDS: [Kind; 7] =
-    [Kind::Stamped, Kind::Flashed, Kind::Bound, Kind::Erased, Kind::Replaced, Kind::Scanned, Kind::Doubled];
-
 #[derive(Serialize)]
 struct Found {
     hostname: String,
@@ -52,7 +48,7 @@ pub fn run(dir: &Path, args: &ShowArgs) -> Result<Exit> {
         hostname: board.hostname.clone(),
         location: board.location.clone(),
         known: is_known,
-        card: last(&TO_CARDS)?,
+        card: last(&Kind::OF_CARDS)?,
         seen: last(&[Kind::Seen])?,
     };
     print(&match args.format {
@@ -64,6 +60,8 @@ pub fn run(dir: &Path, args: &ShowArgs) -> Result<Exit> {
 
 fn text(found: &Found) -> String {
     let mut text = lines::Lines::default();
+    // It may have been asked for by an address.
+    text.add("hostname", &found.hostname);
     text.add("location", found.location.as_deref().map_or("not noted".to_owned(), lines::escaped));
     let never =
         |what: &str| if found.known { what } else { "not known: the journal cannot be read" }.to_owned();

@@ -60,10 +60,18 @@ impl Kind {
     ];
     /// By which a card gets an identity or an image, or is known to have the identity no more.
     pub const GIVEN: [Self; 4] = [Self::Stamped, Self::Flashed, Self::Erased, Self::Replaced];
+    /// What happens to cards.
+    pub const OF_CARDS: [Self; 7] = [
+        Self::Stamped,
+        Self::Flashed,
+        Self::Bound,
+        Self::Erased,
+        Self::Replaced,
+        Self::Scanned,
+        Self::Doubled,
+    ];
     /// By which it is known that a card has an identity, whoever has given it.
     pub const READ: [Self; 3] = [Self::Scanned, Self::Doubled, Self::Bound];
-    /// After which a board has no card by what was noted before.
-    const ENDS: [Self; 2] = [Self::Erased, Self::Replaced];
     /// Which say nothing of what a card has.
     const NO_READING: [Self; 5] = [Self::Erased, Self::Replaced, Self::Seen, Self::Renamed, Self::Removed];
 
@@ -226,17 +234,9 @@ impl Event {
     /// The identity that a card had when it was seen last, if it has it no more by this reading of it.
     pub fn gone(last: &CardSeen, scanned: &Self) -> Option<Self> {
         let uuid = last.uuid.clone().filter(|uuid| scanned.uuid.as_ref() != Some(uuid))?;
-        Some(Self {
-            uuid: Some(uuid),
-            hostname: last.hostname.clone(),
-            profile: last.profile.clone(),
-            fields: last.fields.clone(),
-            state: scanned.state.clone(),
-            card: scanned.card.clone(),
-            reader: scanned.reader.clone(),
-            size: scanned.size,
-            ..Self::new(Kind::Erased)
-        })
+        let CardSeen { hostname, profile, fields, .. } = last.clone();
+        let last = Self { uuid: Some(uuid), hostname, profile, fields, ..Self::default() };
+        Some(Self { card: scanned.card.clone(), ..Self::taken(&last, scanned) })
     }
 
     /// A card that was read.
@@ -283,15 +283,19 @@ impl Event {
     /// What a command may call its board: its hostname; where the journal has none that is one, the UUID.
     pub fn name_in_command(&self) -> &str {
         let hostname = self.hostname.as_deref().filter(|name| text::check_hostname(name.as_bytes()).is_ok());
-        let uuid = || self.uuid.as_deref().filter(|uuid| Uuid::try_parse(uuid).is_ok());
-        hostname.or_else(uuid).unwrap_or("BOARD")
+        hostname.unwrap_or_else(|| in_command(self.uuid.as_deref().unwrap_or_default()))
+    }
+
+    /// A reader as an event has it.
+    pub fn reader(info: &DeviceInfo) -> String {
+        let model = info.model.as_ref().map_or_else(String::new, |model| format!(" {model}"));
+        format!("{}{model}", info.name)
     }
 
     fn in_reader(self, info: &DeviceInfo) -> Self {
-        let model = info.model.as_ref().map_or_else(String::new, |model| format!(" {model}"));
         Self {
             card: info.cid.map(|cid| cid.to_string()),
-            reader: Some(format!("{}{model}", info.name)),
+            reader: Some(Self::reader(info)),
             size: i64::try_from(info.sectors.saturating_mul(identity_core::SECTOR_LEN as u64)).ok(),
             ..self
         }
@@ -308,9 +312,35 @@ impl Event {
         }
     }
 
-    /// Whether a board has no card by what was noted before this.
+    /// That an identity is on a card no more whose reader shows no CID: this host has taken it from a card there since `last`, and
+    /// the card that was `scanned` there has it no more.
+    pub fn taken(last: &Self, scanned: &Self) -> Self {
+        Self {
+            uuid: last.uuid.clone(),
+            hostname: last.hostname.clone(),
+            profile: last.profile.clone(),
+            fields: last.fields.clone(),
+            state: scanned.state.clone(),
+            reader: scanned.reader.clone(),
+            size: scanned.size,
+            ..Self::new(Kind::Erased)
+        }
+    }
+
+    /// When, in milliseconds of Unix time.
+    pub fn millis(&self) -> u64 {
+        millis(&self.id)
+    }
+
+    /// Whether a board has no card by what was noted before this. An erasure ends it where it is known which card was erased: else it
+    /// may have been a copy, and the board's card is where it was.
     pub fn is_end(&self) -> bool {
-        Kind::is_in(&self.kind, &Kind::ENDS)
+        self.kind == Kind::Replaced.name() || self.kind == Kind::Erased.name() && !self.is_erased_somewhere()
+    }
+
+    /// Whether it is an erasure of a card, and not known of which one.
+    pub fn is_erased_somewhere(&self) -> bool {
+        self.kind == Kind::Erased.name() && self.card.is_none()
     }
 
     /// What it says of the card that it names, if it names one: an erasure does not say what the card has now, and a lease nothing.
@@ -332,6 +362,11 @@ impl Event {
             host: self.host.clone(),
         })
     }
+}
+
+/// A UUID of the journal as a command may have it: a database that many hosts write may have anything in it.
+pub fn in_command(uuid: &str) -> &str {
+    if Uuid::try_parse(uuid).is_ok() { uuid } else { "BOARD" }
 }
 
 /// The milliseconds of Unix time in a UUID of version 7.
@@ -392,8 +427,9 @@ fn time_of(id: &Uuid) -> String {
     let (seconds, nanoseconds) = id.get_timestamp().map_or((0, 0), |time| time.to_unix());
     let seconds = i64::try_from(seconds).unwrap_or(0);
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let time = time.replace_nanosecond(nanoseconds).unwrap_or(time);
-    time.format(&Rfc3339).unwrap_or_default()
+    let text = time.format(&Rfc3339).unwrap_or_default();
+    // Always three digits, so that texts are in the order of their times.
+    format!("{}.{:03}Z", text.trim_end_matches('Z'), nanoseconds / 1_000_000)
 }
 
 /// The user's name; behind sudo, that of who called it.
@@ -402,4 +438,19 @@ fn person() -> String {
     let user = rustix::process::geteuid();
     let name = set("SUDO_USER").filter(|_| user.is_root()).or_else(|| set("USER")).or_else(|| set("LOGNAME"));
     name.unwrap_or_else(|| format!("uid {}", user.as_raw()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_three_digits_of_milliseconds() {
+        for (nanoseconds, text) in
+            [(0, "000"), (500_000_000, "500"), (520_000_000, "520"), (7_000_000, "007")]
+        {
+            let id = Uuid::new_v7(Timestamp::from_unix(NoContext, 1_795_802_968, nanoseconds));
+            assert_eq!(time_of(&id), format!("2026-11-27T18:09:28.{text}Z"));
+        }
+    }
 }
