@@ -26,6 +26,7 @@ use identity_host::image::problem::ImageProblem;
 use identity_host::new_image::NewImageProblem;
 #[cfg(feature = "stamp")]
 use identity_host::plan::Why;
+#[cfg(feature = "stamp")]
 use identity_host::record::RecordProblem;
 use identity_host::scan::{Reason, Scan, ScannedSector};
 use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
