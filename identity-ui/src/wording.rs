@@ -878,7 +878,7 @@ fn no_slots(path: &Path, verdicts: &[SlotVerdict]) -> String {
             }
             Some(SlotBusy::Table(Some(TableProblem::NoSignature { is_blank: false }))) => format!(
                 ", and holds something else: if it is a packed image, write it to a card with `identity flash {shown} DEVICE`; \
-                 if it is a card of which nothing is needed any more, {}",
+                 if it is a card of which nothing is needed any more, {}; or name two sectors with --at",
                 table_or_image(path)
             ),
             Some(SlotBusy::Table(problem)) if problem.as_ref().is_none_or(TableProblem::is_absence) => {
