@@ -407,9 +407,14 @@ fn make_table(path: &Path) -> String {
 fn table_or_image(path: &Path) -> String {
     let shown = shell::path(path);
     format!(
-        "make a table with `echo 'start=8192' | sfdisk --label dos {shown}` and stamp it, or write an image with `identity flash \
-         IMAGE {shown}`"
+        "make a table with {} and stamp it, or write an image with `identity flash IMAGE {shown}`",
+        sfdisk(path)
     )
+}
+
+/// The command that makes a table of one partition, with room for slots in front of it.
+fn sfdisk(path: &Path) -> String {
+    format!("`echo 'start=8192' | sfdisk --label dos {}`", shell::path(path))
 }
 
 /// The card in a command, with the place of a copy which no reader finds by itself.
@@ -531,8 +536,9 @@ fn table_first(scan: &Scan, path: &Path) -> String {
         // What it is said of already.
         None | Some(TableProblem::UnfinishedFlash) => String::new(),
         Some(problem) if problem.is_absence() => format!(
-            "it has no partition table, without which nothing is written to it: make one with `echo 'start=8192' | sfdisk --label \
-             dos {shown}`, which leaves LBA 1 and all behind it as they are; then "
+            "it has no partition table, without which nothing is written to it: make one with {}, which leaves LBA 1 and all behind \
+             it as they are; then ",
+            sfdisk(path)
         ),
         Some(problem) => {
             let problem = problem.to_string().replace("DEVICE", &shown);
