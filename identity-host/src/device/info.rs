@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::cid::Cid;
-use super::sysfs::{Device, Host};
+use super::sysfs::{Device, Host, as_text};
 
 /// A block device as the kernel sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,7 @@ pub struct DeviceInfo {
 impl DeviceInfo {
     /// Of the device with this number; `None` where `/sys` does not know it.
     pub fn find(number: u64) -> Option<Self> {
-        let number = format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number));
-        Host::here().device(&number).map(|device| Self::new(&device))
+        Host::here().device(&as_text(number)).map(|device| Self::new(&device))
     }
 
     /// Of a device under `/sys`.

@@ -5,7 +5,7 @@
 use std::fs::{self, File, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use super::sysfs::{Device, Host, Kind, backing_files, number};
+use super::sysfs::{Device, Host, Kind, as_text, backing_files, number};
 
 /// Devices below one another that are followed.
 const DEPTH_MAX: usize = 16;
@@ -40,8 +40,7 @@ fn add(host: &Host, metadata: &Metadata, layers: &mut Vec<Layer>, depth: usize) 
     }
     if kind.is_block_device() {
         layers.push(Layer::Device(metadata.rdev()));
-        let number = format!("{}:{}", rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
-        if let Some(device) = host.device(&number) {
+        if let Some(device) = host.device(&as_text(metadata.rdev())) {
             add_below(host, &device, layers, depth);
         }
     }

@@ -302,8 +302,12 @@ pub fn backing_files() -> Vec<BackingFile> {
 
 /// A block device's number, as `major:minor`.
 pub fn number_of(metadata: &Metadata) -> Option<String> {
-    let number = metadata.file_type().is_block_device().then(|| metadata.rdev())?;
-    Some(format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number)))
+    metadata.file_type().is_block_device().then(|| as_text(metadata.rdev()))
+}
+
+/// A device number as `major:minor`.
+pub fn as_text(number: u64) -> String {
+    format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number))
 }
 
 /// The device number that `major:minor` names.
