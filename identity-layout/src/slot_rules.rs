@@ -430,7 +430,8 @@ mod tests {
     #[test]
     fn rule_6_table() {
         let blank = Card::new(16384);
-        let none = |is_blank| Err(SlotBusy::Table(Some(TableProblem::NoSignature { is_blank })));
+        let none =
+            |is_blank| Err(SlotBusy::Table(Some(TableProblem::NoSignature { is_blank, sectors: 16384 })));
         assert_eq!(check(&blank, 52), none(true));
         let mut other = Card::new(16384);
         other.put_at(0, b"\x1f\x8b\x08");

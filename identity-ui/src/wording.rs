@@ -346,8 +346,8 @@ fn blank(scan: &Scan, path: &Path) -> String {
 pub enum NotReady<'a> {
     /// A flash was not finished; that is said elsewhere.
     Unfinished,
-    /// LBA 0 is blank.
-    NoTable,
+    /// LBA 0 is blank, on a card of so many sectors.
+    NoTable(u64),
     /// LBA 0 holds something without the signature of an MBR, and nothing else was looked at.
     Unknown,
     /// No two slots are free.
@@ -361,7 +361,9 @@ pub fn blank_and_not_ready(scan: &Scan, path: &Path, why: &NotReady<'_>) -> Stri
     let (blank, shown) = (blank(scan, path), shell::path(path));
     match why {
         NotReady::Unfinished => blank,
-        NotReady::NoTable => format!("{blank}, and it has no partition table; {}", make_table(path)),
+        NotReady::NoTable(sectors) => {
+            format!("{blank}, and it has no partition table; {}", make_table(path, *sectors))
+        }
         NotReady::Unknown => format!(
             "{blank}, and LBA 0 holds something that does not end in 55 AA, so no MBR; `identity map {shown}` says what is known \
              of it"
@@ -399,22 +401,27 @@ pub fn part(path: &Path, file: &Path, offset: u64) -> String {
     )
 }
 
-/// What gives a card without a table one.
-fn make_table(path: &Path) -> String {
-    format!("if it is a whole card and empty, {}", table_or_image(path))
+/// What gives a card of so many sectors, without a table, one.
+fn make_table(path: &Path, sectors: u64) -> String {
+    format!("if it is a whole card and empty, {}", table_or_image(path, sectors))
 }
 
-fn table_or_image(path: &Path) -> String {
-    let shown = shell::path(path);
-    format!(
-        "make a table with {} and stamp it, or write an image with `identity flash IMAGE {shown}`",
-        sfdisk(path)
-    )
+fn table_or_image(path: &Path, sectors: u64) -> String {
+    let image = format!("write an image with `identity flash IMAGE {}`", shell::path(path));
+    match sectors {
+        ..=PARTITION_LBA => {
+            format!("{image} (its {sectors} sectors are too few for a partition behind all slots)")
+        }
+        _ => format!("make a table with {} and stamp it, or {image}", sfdisk(path)),
+    }
 }
 
-/// The command that makes a table of one partition, with room for slots in front of it.
+/// Where the partition begins in a new table: all slots are in front of it.
+const PARTITION_LBA: u64 = 8192;
+
+/// The command that makes a table of one partition.
 fn sfdisk(path: &Path) -> String {
-    format!("`echo 'start=8192' | sfdisk --label dos {}`", shell::path(path))
+    format!("`echo 'start={PARTITION_LBA}' | sfdisk --label dos {}`", shell::path(path))
 }
 
 /// The card in a command, with the place of a copy which no reader finds by itself.
@@ -768,6 +775,10 @@ fn target(path: &Path, problem: &TargetProblem) -> String {
                 "{shown} is attached to /dev/{name}; give /dev/{name}, or detach it: `losetup -d /dev/{name}`"
             )
         }
+        TargetProblem::BehindTwo { other } => format!(
+            "{shown} and /dev/{other} are made of the same file, and neither sees what the other has written; detach one of \
+             them: `losetup -d /dev/{other}`"
+        ),
         TargetProblem::Partition { number, whole } => {
             format!("{shown} is partition {number} of /dev/{whole}; give the whole card, /dev/{whole}")
         }
@@ -882,13 +893,13 @@ fn no_slots(path: &Path, verdicts: &[SlotVerdict]) -> String {
             Some(SlotBusy::Table(Some(TableProblem::UnfinishedFlash))) => {
                 format!("; finish it with `identity flash IMAGE {shown}`")
             }
-            Some(SlotBusy::Table(Some(TableProblem::NoSignature { is_blank: false }))) => format!(
+            Some(SlotBusy::Table(Some(TableProblem::NoSignature { is_blank: false, sectors }))) => format!(
                 ", and holds something else: if it is a packed image, write it to a card with `identity flash {shown} DEVICE`; \
                  if it is a card of which nothing is needed any more, {}; or name two sectors with --at",
-                table_or_image(path)
+                table_or_image(path, *sectors)
             ),
-            Some(SlotBusy::Table(problem)) if problem.as_ref().is_none_or(TableProblem::is_absence) => {
-                format!("; {}; or name two sectors with --at", make_table(path))
+            Some(SlotBusy::Table(Some(TableProblem::NoSignature { sectors, .. }))) => {
+                format!("; {}; or name two sectors with --at", make_table(path, *sectors))
             }
             Some(SlotBusy::Table(Some(TableProblem::WholeDevice(_)))) => {
                 "; if this is the image of one partition, give the image of the whole card".into()
@@ -1040,10 +1051,12 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
             has(path, present)
         ),
         FlashProblem::IdentityPresent(scan) => scan.latest().map_or_else(String::new, |present| {
+            let is_unfinished = scan.table_problem() == Some(&TableProblem::UnfinishedFlash);
             format!(
-                "{}; leave out --profile, --hostname and --serial to keep it; change it with `identity stamp{} --uuid {} \
+                "{}; leave out --profile, --hostname and --serial to keep it; {}change it with `identity stamp{} --uuid {} \
                  --hostname NAME {}`; or give --force to replace it with a new one",
                 has(path, present),
+                if is_unfinished { "when the flash is done, " } else { "" },
                 force(scan),
                 present.uuid(),
                 card(scan, path)
@@ -1169,7 +1182,10 @@ fn medium(path: &Path, lbas: &std::ops::RangeInclusive<u64>, problem: &MediumPro
 pub fn note(note: &Note, path: &Path) -> String {
     let shown = shell::path(path);
     match note {
-        Note::Degraded(scan) => state(scan, path).unwrap_or_default(),
+        Note::Degraded(scan) => format!(
+            "{shown} is degraded ({}); the flash makes it whole",
+            sectors(scan, |label| label != "valid")
+        ),
         Note::Restored(identity, file) => {
             format!("{shown} gets back the identity {} from {}", named(identity), shell::path(file))
         }

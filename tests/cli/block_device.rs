@@ -322,6 +322,19 @@ fn an_image_behind_a_loop_device_is_refused_and_the_device_named() {
     image.run(format!("stamp --uuid {UUID} --hostname newer")).exits(0);
 }
 
+/// Two stamps at once, each through a device of its own, would both believe that they have won.
+#[test]
+fn a_device_whose_file_another_one_serves_is_refused() {
+    let image = created();
+    let Some(card) = Loop::attach(image.path(), &[]) else { return };
+    let other = Loop::attach(image.path(), &[]).unwrap();
+    let detach = format!("`losetup -d {}`", other.path().display());
+    refused(&image, card.path(), &["are made of the same file", &detach]);
+    card.run("read --field uuid").exits(0).prints(&format!("{UUID}\n"));
+    drop(other);
+    card.run(format!("stamp --uuid {UUID} --hostname new")).exits(0);
+}
+
 /// `mount --options offset=` puts a loop device of its own over the card.
 #[test]
 fn a_card_of_which_a_part_is_mounted_by_its_offset_is_refused() {

@@ -13,7 +13,7 @@ quick_packages=(
     e2fsprogs f2fs-tools exfatprogs cryptsetup-bin ntfs-3g jfsutils udftools gfs2-utils bcache-tools    # users of the whole
                                      # device, for blkid to judge
     bzip2 xz-utils zstd zip unzip    # images as others pack them
-    lz4 lzip lzop ncompress lrzip p7zip-full qemu-utils android-sdk-libsparse-utils mame-tools
+    lz4 lzip lzop pigz ncompress lrzip p7zip-full qemu-utils android-sdk-libsparse-utils mame-tools
     bmap-tools gnupg                 # block maps, and their signatures
     grub2-common grub-pc-bin         # what others write to the gap; and systemd-repart, see below
     valgrind                         # the C interface

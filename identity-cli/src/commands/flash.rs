@@ -88,7 +88,7 @@ pub fn run(args: &FlashArgs) -> Result<Exit> {
 
     let stop = Stop::on_signal()?;
     let retired = prepared.retired(&key);
-    let kept = writing::keep(&retired, &args.target, Undo::Replace, args.at.first().copied())?;
+    let kept = writing::keep(&retired, &args.target, Undo::ReplaceAfterFlash, args.at.first().copied())?;
     let replaced: Vec<Replaced> = retired.iter().zip(&kept).filter_map(Replaced::new).collect();
     let (is_from_elsewhere, was_on_card) = (prepared.is_from_elsewhere(&key), prepared.was_on_card());
     let (image, plan, left_out) = (source.path.clone(), prepared.plan.clone(), prepared.blanked.clone());

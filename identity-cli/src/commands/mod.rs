@@ -30,7 +30,7 @@ use std::path::Path;
 
 use identity_core::State;
 use identity_core::search::Condition;
-use identity_host::device::{Sector, Target, is_being_written};
+use identity_host::device::{Card, Sector, Target, is_being_written};
 use identity_host::scan::Scan;
 #[cfg(feature = "stamp")]
 use identity_host::size_limit;
@@ -114,7 +114,7 @@ fn warn_with(scan: &Scan, path: &Path, target: &Target, lba0: Option<&Sector>, v
             (verdicts.iter().filter(is_free).count() < 2).then_some(NotReady::NoSlots(verdicts))
         }
         (None, Some([.., 0x55, 0xaa])) | (None, None) => None,
-        (None, Some(lba0)) if lba0.iter().all(|&byte| byte == 0) => Some(NotReady::NoTable),
+        (None, Some(lba0)) if lba0.iter().all(|&byte| byte == 0) => Some(NotReady::NoTable(target.sectors())),
         (None, Some(_)) => verdicts.is_empty().then_some(NotReady::Unknown),
     };
     match why {

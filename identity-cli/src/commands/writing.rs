@@ -162,6 +162,8 @@ pub enum Undo {
     Stamp,
     /// The card will have another identity, which the undo replaces.
     Replace,
+    /// The same, but not before the flash that is about to begin is done.
+    ReplaceAfterFlash,
     /// Nothing is stamped on the card as it is, for example an unfinished one: a flash mends it, and gives the identity back.
     Flash,
 }
@@ -171,7 +173,9 @@ impl Undo {
     fn command(self, file: &str, card: &str) -> String {
         match self {
             Self::Stamp => format!("identity stamp --restore {file} {card}"),
-            Self::Replace => format!("identity stamp --force --restore {file} {card}"),
+            Self::Replace | Self::ReplaceAfterFlash => {
+                format!("identity stamp --force --restore {file} {card}")
+            }
             Self::Flash => format!("identity flash --restore {file} IMAGE {card}"),
         }
     }
@@ -188,7 +192,7 @@ pub fn keep(
     undo: Undo,
     hint_lba: Option<u32>,
 ) -> Result<Vec<Option<PathBuf>>> {
-    let place = hint_lba.filter(|_| undo == Undo::Replace);
+    let place = hint_lba.filter(|_| matches!(undo, Undo::Replace | Undo::ReplaceAfterFlash));
     let card = wording::card_at(place, path);
     records.iter().map(|record| keep_one(record, &card, undo)).collect()
 }
@@ -197,7 +201,8 @@ fn keep_one(record: &Record, card: &str, undo: Undo) -> Result<Option<PathBuf>> 
     match record::directory().and_then(|directory| record.write(&directory)) {
         Ok(file) => {
             let undo = record.identity.as_ref().map_or_else(String::new, |_| {
-                format!("; undo with `{}`", undo.command(&shell::path(&file), card))
+                let when = if undo == Undo::ReplaceAfterFlash { "when the flash is done, " } else { "" };
+                format!("; {when}undo with `{}`", undo.command(&shell::path(&file), card))
             });
             let name = record
                 .identity

@@ -5,7 +5,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::sysfs::{Device, Host, Kind, Mount, backing_files, number_of, user_area};
+use super::sysfs::{BackingFile, Device, Host, Kind, Mount, backing_files, number_of, user_area};
 
 /// Where a running system lives: a disk with one of these mounted is the system disk.
 const SYSTEM_MOUNTS: [&str; 7] = ["/", "/boot", "/boot/efi", "/boot/firmware", "/usr", "/var", "/home"];
@@ -57,6 +57,11 @@ pub enum TargetProblem {
     NotInSysfs(String),
     /// The file is attached to this loop device.
     AttachedToLoop(String),
+    /// The file behind this loop device is behind another one, too.
+    BehindTwo {
+        /// The other loop device's name.
+        other: String,
+    },
     /// It is a partition.
     Partition {
         /// Device number, as `major:minor`.
@@ -115,7 +120,10 @@ pub fn check_to_write(metadata: &Metadata, allowed: Allowed) -> Result<(), Targe
     let host = Host::here();
     match block_device(&host, metadata) {
         None => check_image(&host, metadata),
-        Some((_, Some(device))) => check_device(&host, &device, allowed),
+        Some((_, Some(device))) => {
+            check_device(&host, &device, allowed)?;
+            if allowed.in_use == InUse::Refuse { check_alone(&host, &device) } else { Ok(()) }
+        }
         Some((number, None)) => Err(TargetProblem::NotInSysfs(number)),
     }
 }
@@ -151,6 +159,25 @@ fn check_image(host: &Host, metadata: &Metadata) -> Result<(), TargetProblem> {
         }
         None => Ok(()),
     }
+}
+
+/// Refuses a loop device whose file another one serves as well: neither sees what the other has in its cache, or in use.
+fn check_alone(host: &Host, device: &Device) -> Result<(), TargetProblem> {
+    if device.kind() != Kind::Loop {
+        return Ok(());
+    }
+    let (all, node) = (backing_files(), device.path());
+    let (own, others): (Vec<_>, Vec<_>) = all.iter().partition(|backing| Path::new(&backing.node) == node);
+    let is_same =
+        |other: &&&BackingFile| own.iter().any(|own| (own.device, own.inode) == (other.device, other.inode));
+    let Some(other) = others.iter().find(is_same) else { return Ok(()) };
+    let other = other.node.trim_start_matches("/dev/").to_owned();
+    let mounts = host.mounts();
+    let mounted = host.devices().iter().find(|device| device.name() == other).map(|it| it.mounts(&mounts));
+    Err(match mounted.unwrap_or_default().into_iter().next() {
+        Some((name, mount)) => TargetProblem::Mounted { name, point: mount.point },
+        None => TargetProblem::BehindTwo { other },
+    })
 }
 
 fn check_whole(device: &Device) -> Result<(), TargetProblem> {

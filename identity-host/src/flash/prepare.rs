@@ -109,10 +109,10 @@ pub fn prepare(
     request: Request,
 ) -> Result<Prepared> {
     let sectors = target.card.sectors();
-    check_lengths(source, bmap.as_deref(), target)?;
     let gap_end_lba = |bytes: &[u8]| table::read(&Gap::new(bytes, sectors)).gap_end_lba(sectors);
     let mut head = head::read(source, gap_end_lba)?;
-    check_head(&head, source, target)?;
+    check_head(&head, source)?;
+    check_lengths(&head, source, bmap.as_deref(), target)?;
     let table = table::read(&Gap::new(&head.bytes, sectors));
     check_table(&table, source, request.no_table)?;
     let image_len = source.exact_len().or(bmap.as_ref().map(|bmap| bmap.image_len));
@@ -144,8 +144,12 @@ pub fn prepare(
     let wanted = Wanted { fresh, restore, no_restore, force };
     let (choice, doubts, seen) = choose(target, &scan, old_mark.as_ref(), wanted, &mut notes)?;
     let (plan, covered) = make_plan(target, choice, &scan, &mut head, &at, force)?;
-    if let Some(error) = &plan.given_up {
-        notes.push(Note::GivenUp(error.clone()));
+    match &plan.given_up {
+        Some(error) => notes.push(Note::GivenUp(error.clone())),
+        None if scan.state() == State::Degraded && matches!(plan.choice, Choice::Keep(_)) => {
+            notes.push(Note::Degraded(Box::new(scan.clone())));
+        }
+        None => (),
     }
     let number = old_mark.as_ref().and_then(Mark::number).unwrap_or_else(record::new_number);
     let mark = Mark::new(&image_name(&source.path), Some(number));
@@ -262,7 +266,8 @@ fn read_mark(card: &dyn Card) -> Option<Mark> {
 }
 
 /// What can be said of the image's length before it is unpacked.
-fn check_lengths(source: &Source, bmap: Option<&Bmap>, target: &FlashTarget<'_>) -> Result<()> {
+fn check_lengths(head: &Head, source: &Source, bmap: Option<&Bmap>, target: &FlashTarget<'_>) -> Result<()> {
+    write::check_len(head.bytes.len() as u64, target.card.sectors(), target.path)?;
     for len in source.stated_len.into_iter().chain(bmap.map(|bmap| bmap.image_len)) {
         write::check_len(len, target.card.sectors(), target.path)?;
     }
@@ -275,11 +280,10 @@ fn check_lengths(source: &Source, bmap: Option<&Bmap>, target: &FlashTarget<'_>)
 }
 
 /// What can be said of the image when its first bytes are known, or all of a small one.
-fn check_head(head: &Head, source: &Source, target: &FlashTarget<'_>) -> Result<()> {
+fn check_head(head: &Head, source: &Source) -> Result<()> {
     if head.bytes.is_empty() {
         return Err(source.problem(ImageProblem::HoldsNothing));
     }
-    write::check_len(head.bytes.len() as u64, target.card.sectors(), target.path)?;
     let outer = source.format;
     if head.is_all
         && let Some(inside) = foreign::recognise_end(&head.bytes[..head.image_len])
@@ -325,9 +329,6 @@ fn choose(
         if wanted.restore.is_none() && !wanted.no_restore {
             take_marked(scan.state(), &mut matches, wanted.force);
         }
-    }
-    if scan.state() == State::Degraded {
-        notes.push(Note::Degraded(Box::new(scan.clone())));
     }
     let is_recorded = |uuid| {
         let mut records = matches.certain.iter().filter_map(|(_, record)| record.identity.as_ref());

@@ -4,6 +4,8 @@
 //!
 //! Sources: the magic numbers of file(1) 5.44 and of each format's own tool or specification.
 
+use std::io::Read;
+
 /// Something that is not the image of a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Foreign {
@@ -125,6 +127,9 @@ pub fn recognise(lead: &[u8]) -> Option<Foreign> {
     if is_lzma(lead) {
         return Some(Foreign { name: "an lzma file", kind: Packed("xz -dc --format=lzma FILE > FILE.img") });
     }
+    if is_zlib(lead) {
+        return Some(Foreign { name: "a zlib stream", kind: Packed("pigz -dc < FILE > FILE.img") });
+    }
     if is_old_tar(lead) {
         return Some(Foreign { name: "a tar archive", kind: Archive });
     }
@@ -171,6 +176,13 @@ fn is_lzma(lead: &[u8]) -> bool {
     // (pb * 5 + lp) * 9 + lc, of which liblzma takes lc + lp up to 4.
     let (lc, lp, pb) = (properties % 9, properties / 9 % 5, properties / 45);
     pb <= 4 && lc + lp <= 4 && is_dictionary && (length == u64::MAX || (1..1 << 38).contains(&length))
+}
+
+/// The header of a zlib stream with the window that all encoders write (RFC 1950, section 2.2), and data that can be unpacked.
+fn is_zlib(lead: &[u8]) -> bool {
+    let is_header = matches!(lead, [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..]);
+    let mut unpacked = [0; 512];
+    is_header && flate2::read::ZlibDecoder::new(lead).read(&mut unpacked).is_ok_and(|len| len > 0)
 }
 
 /// The header of a tar archive of Unix v7, which has no magic: its checksum is right, and its name is a text.
@@ -235,5 +247,19 @@ mod tests {
         assert_eq!(recognise(&packed).map(|foreign| foreign.name), Some("an lzma file"));
         assert_eq!(recognise(&[0; 512]), None);
         assert_eq!(recognise(&[0x5d; 512]), None);
+    }
+
+    #[test]
+    fn zlib_of_every_level() {
+        for level in 0..=9 {
+            let mut encoder =
+                flate2::read::ZlibEncoder::new(&[7_u8; 100_000][..], flate2::Compression::new(level));
+            let mut packed = Vec::new();
+            encoder.read_to_end(&mut packed).unwrap();
+            packed.truncate(2048);
+            assert_eq!(recognise(&packed).map(|foreign| foreign.name), Some("a zlib stream"), "{level}");
+            packed[2..].fill(0xff);
+            assert_eq!(recognise(&packed), None);
+        }
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn read(gap: &Gap<'_>, table: &mut PartitionTable) -> (Protective, Ve
             TableProblem::UnfinishedFlash
         } else {
             let is_all = |byte: u8| lba0.iter().all(|&other| other == byte);
-            TableProblem::NoSignature { is_blank: is_all(0) || is_all(0xff) }
+            TableProblem::NoSignature { is_blank: is_all(0) || is_all(0xff), sectors: gap.sectors() }
         });
         return (Protective::None, Vec::new());
     };

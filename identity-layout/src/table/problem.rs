@@ -36,6 +36,8 @@ pub enum TableProblem {
     NoSignature {
         /// Whether it holds nothing but zeros, or but 0xFF.
         is_blank: bool,
+        /// Length of the device.
+        sectors: u64,
     },
     /// LBA 0 holds our mark: an image is being written, or was not written to its end.
     UnfinishedFlash,

@@ -35,7 +35,7 @@ fn nothing() {
     let blank = read(&Gap::new(&[0; 4096], 8));
     assert_eq!(
         (blank.scheme, blank.problems),
-        (Scheme::None, vec![TableProblem::NoSignature { is_blank: true }])
+        (Scheme::None, vec![TableProblem::NoSignature { is_blank: true, sectors: 8 }])
     );
     // As `sfdisk` makes it; an entry without sectors is none.
     let mut card = Card::new(8);

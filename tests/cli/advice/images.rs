@@ -106,6 +106,7 @@ fn a_file_of_a_packer_that_is_not_unpacked_here() {
         ("lzop -k os.img", "os.img.lzo"),
         ("xz -k --format=lzma os.img", "os.img.lzma"),
         ("compress -f copy.img", "copy.img.Z"),
+        ("pigz -kz os.img", "os.img.zz"),
         ("lrzip -q -o os.lrz os.img", "os.lrz"),
         ("img2simg os.img os.simg", "os.simg"),
         ("chdman createraw -i os.img -o os.chd -us 512 -hs 4096", "os.chd"),

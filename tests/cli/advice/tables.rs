@@ -116,6 +116,20 @@ fn a_label_in_the_place_of_an_mbr() {
     }
 }
 
+/// `sfdisk` makes no partition behind the end.
+#[test]
+fn a_card_that_is_too_short_for_a_table() {
+    for (sectors, has_room) in [(8192, false), (8193 + 2048, true)] {
+        let card = Image::of(Card::new(sectors).bytes());
+        for verb in ["read", "verify", "stamp --profile panda"] {
+            let code = if verb.starts_with("stamp") { 6 } else { 3 };
+            let said = run(&card, verb).exits(code);
+            assert_eq!(said.stderr.contains("sfdisk"), has_room, "{}", said.stderr);
+            assert!(said.stderr.contains("identity flash IMAGE"), "{}", said.stderr);
+        }
+    }
+}
+
 #[test]
 fn a_table_of_a_larger_card() {
     let cut = || {

@@ -93,6 +93,11 @@ fn images_of_the_wrong_length() {
     if let Some(xz) = packed(&bench.file("large.img", &large), "xz", &["-c", "-0"]) {
         bench.refuses("", &xz, 6, &["larger card"]);
     }
+    // What is no image is named before its length is.
+    let tar = tool("tar").args(["-cJf", "large.txz", "large.img"]).current_dir(bench.state.path()).status();
+    if tar.is_ok_and(|status| status.success()) {
+        bench.refuses("", &bench.path("large.txz"), 6, &["a tar archive"]);
+    }
     // gzip does not, and so the card is begun.
     if let Some(gz) = packed(&bench.path("large.img"), "gzip", &["-1", "-c"]) {
         bench.is_unfinished(bench.flash("", &gz), 5, &["larger card"]);
