@@ -77,7 +77,7 @@ pub fn prepare(
     if request.if_unbound && is_bound(latest)
         || !request.force && !request.unbind && replaces(latest, &identity)
     {
-        return Err(Error::BoundAlready { path: path.to_owned() });
+        return Err(Error::BoundAlready { path: path.to_owned(), identity: Box::new(latest.clone()) });
     }
     let pair = card.choose(&[], false, path)?;
     let plan = plan::write(&identity, &pair, scan, card.partition_lba());

@@ -4,10 +4,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use identity_core::Mac;
 #[cfg(feature = "stamp")]
 use identity_core::Uuid;
 use identity_core::identity::DraftError;
+use identity_core::{Identity, Mac};
 use identity_layout::slot_rules::{SlotBusy, SlotVerdict};
 
 use crate::boot_handover::NotBooted;
@@ -219,6 +219,8 @@ pub enum Error {
     BoundAlready {
         /// Device or image file of the card.
         path: PathBuf,
+        /// The identity as it is.
+        identity: Box<Identity>,
     },
     /// The CID of the card is not known.
     NoCid {

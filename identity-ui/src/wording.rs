@@ -198,10 +198,10 @@ pub fn error(error: &Error) -> String {
                  not taken; leave the value out to bind it to this one"
             )
         }
-        Error::BoundAlready { path } => format!(
-            "{0}: the identity is bound already, and to another card or board; `identity verify {0}` shows to which; give --force to \
-             bind it anew",
-            shell::path(path)
+        Error::BoundAlready { path, identity } => format!(
+            "{}: the identity is bound already, to {}; give --force to bind it anew",
+            shell::path(path),
+            bindings(identity)
         ),
         Error::NoCid { path, reason } => format!(
             "{}: {reason}; bind the card in a native slot (/dev/mmcblkN), or give --cid HEX, which Linux shows there in \
@@ -615,6 +615,14 @@ fn fields(identity: &Identity) -> BTreeMap<String, String> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What an identity is bound to.
+fn bindings(identity: &Identity) -> String {
+    let fields = identity.fields();
+    let card = fields.card().map(|cid| format!("the card with CID {}", Cid::new(cid)));
+    let board = fields.text(kind::BOARD).map(|board| format!("the board {}", escaped(board)));
+    card.into_iter().chain(board).collect::<Vec<_>>().join(" and ")
 }
 
 /// `/dev/sdb has the identity UUID (PROFILE)`.
@@ -1132,6 +1140,7 @@ fn is_final(cause: &Error) -> bool {
         Error::Image { problem, .. } => matches!(
             problem,
             ImageProblem::Foreign(_)
+                | ImageProblem::WrongSum { .. }
                 | ImageProblem::ForeignInside { .. }
                 | ImageProblem::PackedTwice { .. }
                 | ImageProblem::Unsupported(..)

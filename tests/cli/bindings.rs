@@ -234,7 +234,7 @@ fn a_board_binds_a_whole_identity_that_is_bound_to_nothing_and_no_other() {
     own.identity("bind --unbind --card /dev/mmcblk0").run().exits(0);
     own.identity("bind --board=SN7 /dev/mmcblk0").run().exits(0);
     let before = image.bytes();
-    bind(&own).exits(6).says_one_sentence().says(&["bound already", "identity verify"]);
+    bind(&own).exits(6).says_one_sentence().says(&["bound already, to the board SN7; give --force"]);
     assert!(image.bytes() == before);
 }
 

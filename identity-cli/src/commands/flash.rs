@@ -248,5 +248,6 @@ fn confirm(args: &FlashArgs, summary: &FlashSummary<'_>, target: &Target) -> Res
             "this would overwrite {shown}, and {reason} to ask on; give --yes"
         )));
     };
-    confirm::ask_on(terminal, &show::facts(summary), &format!("Overwrite everything on {shown}?"))
+    let what = if summary.bmap.is_some() { "all that the block map lists" } else { "everything" };
+    confirm::ask_on(terminal, &show::facts(summary), &format!("Overwrite {what} on {shown}?"))
 }

@@ -460,7 +460,12 @@ impl Session<'_> {
         self.claims.release(&mut claim);
         let message = Some(answer.said.as_str()).filter(|said| !said.is_empty());
         let event = if self.args.flash.is_some() { "flashed" } else { "stamped" };
-        self.tell(event, Some(&name), index, message)
+        self.tell(event, Some(&name), index, message)?;
+        if let Some(next) = self.next_for(index).filter(|_| confirm::can_ask()) {
+            let (next, shown) = (&self.batch.board(next).hostname, shell::path(&self.readers[index].path));
+            say(&format!("take the card out of {shown}; the next board is {next}"));
+        }
+        Ok(())
     }
 
     fn tell(

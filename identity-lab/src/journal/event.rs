@@ -437,7 +437,18 @@ fn person() -> String {
     let set = |name| env::var(name).ok().filter(|value: &String| !value.is_empty());
     let user = rustix::process::geteuid();
     let name = set("SUDO_USER").filter(|_| user.is_root()).or_else(|| set("USER")).or_else(|| set("LOGNAME"));
-    name.unwrap_or_else(|| format!("uid {}", user.as_raw()))
+    let user = user.as_raw().to_string();
+    name.or_else(|| name_of(&user)).unwrap_or_else(|| format!("uid {user}"))
+}
+
+/// The name that passwd(5) has for this number.
+fn name_of(user: &str) -> Option<String> {
+    let name = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == user).then(|| name.to_owned())
+    };
+    std::fs::read_to_string("/etc/passwd").ok()?.lines().find_map(name)
 }
 
 #[cfg(test)]

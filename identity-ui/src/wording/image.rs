@@ -81,11 +81,11 @@ pub fn problem(path: &Path, problem: &ImageProblem) -> String {
         }
         ImageProblem::Archive(problem) => format!("{name}: {}", archive(name, problem)),
         ImageProblem::WrongSum { found, expected } => {
-            let origin = match &expected.origin {
-                Some(path) => shell::path(path),
-                None => "--sha256".to_owned(),
+            let (origin, way_out) = match &expected.origin {
+                Some(path) => (shell::path(path), "fetch it again"),
+                None => ("--sha256".to_owned(), "check that sum, or fetch the image again"),
             };
-            format!("{name} has the SHA-256 {found}, but {origin} says {}; fetch it again", expected.sum)
+            format!("{name} has the SHA-256 {found}, but {origin} says {}; {way_out}", expected.sum)
         }
         ImageProblem::Changed => format!("{name} changed while it was read; run the same command again"),
         ImageProblem::NoTable(filesystem) => {
