@@ -2,6 +2,7 @@
 //! Everything that a verb which writes must know of a card, each sector read once: whose the first sectors are, what is on
 //! the card, and what must not be written over.
 
+use std::cmp::Reverse;
 use std::path::Path;
 
 #[cfg(feature = "stamp")]
@@ -83,13 +84,12 @@ impl WholeCard {
         if let Some(lba) = self.copy_elsewhere() {
             return Err(Error::CopyElsewhere { path: path(), lba });
         }
-        for lba in self.scan.lbas(Condition::Newer) {
-            let in_partition = self.first_sectors.is_in_partition(lba);
-            if in_partition || !force {
-                return Err(Error::NewerCopy { path: path(), lba, in_partition, by_force: !in_partition });
+        match self.newer_copy() {
+            Some((lba, in_partition)) if in_partition || !force => {
+                Err(Error::NewerCopy { path: path(), lba, in_partition, by_force: !in_partition })
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The same for a verb that keeps the identity: where a copy of a later version decides, none is known that could be
@@ -98,14 +98,22 @@ impl WholeCard {
     /// # Errors
     /// What speaks against it.
     pub fn check_may_keep(&self, path: &Path, force: bool) -> Result<()> {
-        match self.scan.primary().filter(|primary| primary.condition == Condition::Newer) {
-            Some(newer) => {
-                let in_partition = self.first_sectors.is_in_partition(newer.lba);
-                let path = path.to_owned();
-                Err(Error::NewerCopy { path, lba: newer.lba, in_partition, by_force: false })
+        let decides = self.scan.primary().is_some_and(|primary| primary.condition == Condition::Newer);
+        match self.newer_copy().filter(|_| decides) {
+            Some((lba, in_partition)) => {
+                Err(Error::NewerCopy { path: path.to_owned(), lba, in_partition, by_force: false })
             }
             None => self.check_may_write(path, force),
         }
+    }
+
+    /// A copy of a later version, and whether it lies in a partition. One that does comes first: no option clears it.
+    fn newer_copy(&self) -> Option<(u32, bool)> {
+        let place = |lba| (lba, self.first_sectors.is_in_partition(lba));
+        self.scan
+            .lbas(Condition::Newer)
+            .map(place)
+            .max_by_key(|&(lba, in_partition)| (in_partition, Reverse(lba)))
     }
 
     /// What is on the card after a write, which moves no partition.

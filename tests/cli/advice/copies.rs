@@ -173,6 +173,20 @@ fn a_newer_copy_beside_others() {
             is_whole(&card);
         }
     }
+    // One of two lies in a partition, where no option helps: no command is named that would be refused.
+    for verb in [
+        "repair",
+        "repair --force",
+        "bind --board=SN7",
+        "stamp --force --profile panda",
+        "erase",
+        "stamp --profile panda",
+    ] {
+        let card = covered_with(|card| [FIRST, SECOND].iter().for_each(|lba| _ = card.put(*lba, &sector)));
+        let refused = card.unchanged_by(|| run(&card, verb)).exits(4).says(&["LBA 6607", "in a partition"]);
+        assert!(commands(&refused).is_empty(), "{verb}: {}", refused.stderr);
+        assert!(!refused.stderr.contains("--force"), "{verb}: {}", refused.stderr);
+    }
     let card = newer_at(&[2703]);
     let other = Image::stamped(format!("--profile beagle --uuid {OTHER}"));
     card.put(SECOND, &other.sector(SECOND));
