@@ -36,10 +36,14 @@ impl fmt::Display for TextError {
         match *self {
             Self::Empty => f.write_str("is empty"),
             Self::TooLong { len, max } => write!(f, "is {len} bytes long; the limit is {max}"),
-            Self::Byte { at, byte } if byte.is_ascii_graphic() => {
-                write!(f, "may not have '{}' at position {at}", char::from(byte))
+            // People count from 1.
+            Self::Byte { at, byte: b' ' } => {
+                write!(f, "may not have a space (character {})", at.saturating_add(1))
             }
-            Self::Byte { at, byte } => write!(f, "may not have byte 0x{byte:02x} at position {at}"),
+            Self::Byte { at, byte } if byte.is_ascii_graphic() => {
+                write!(f, "may not have '{}' (character {})", char::from(byte), at.saturating_add(1))
+            }
+            Self::Byte { at, byte } => write!(f, "may not have byte 0x{byte:02x} (character {})", at.saturating_add(1)),
             Self::NotUtf8 => f.write_str("is not UTF-8"),
         }
     }

@@ -198,6 +198,16 @@ impl Found {
     }
 }
 
+/// What other programs and people call a column of `boards.csv`, with `_` for a space or `-`, in any case.
+const USUAL_NAMES: [(&str, &[&str]); 6] = [
+    ("hostname", &["host", "name", "host_name"]),
+    ("mac0", &["mac", "mac_address", "macaddress", "mac_addr", "hwaddr", "ethaddr", "ethernet_address"]),
+    ("ip", &["ip_address", "ipaddress", "ip_addr", "ipv4", "ipv4_address"]),
+    ("serial", &["serial_number", "serialnumber"]),
+    ("note", &["notes"]),
+    ("tags", &["tag"]),
+];
+
 /// The column of `boards.csv` that a name means, be it a usual name of other programs; `None` if it means none.
 fn column(name: &str) -> Option<String> {
     let name = name.trim();
@@ -205,22 +215,12 @@ fn column(name: &str) -> Option<String> {
         return Some(name.to_owned());
     }
     let plain = name.to_ascii_lowercase().replace([' ', '-'], "_");
-    let known = match plain.as_str() {
-        "host" | "name" | "host_name" => "hostname",
-        "mac" | "mac_address" | "macaddress" | "mac_addr" | "hwaddr" | "ethaddr" | "ethernet_address" => {
-            "mac0"
-        }
-        "ip_address" | "ipaddress" | "ip_addr" | "ipv4" | "ipv4_address" => "ip",
-        "serial_number" | "serialnumber" => "serial",
-        "notes" => "note",
-        "tag" => "tags",
-        _ => {
-            let index = plain.strip_prefix("eth").and_then(|rest| rest.strip_suffix("addr"));
-            let column = index.map(|index| format!("mac{index}"));
-            return column.or(Some(plain)).filter(|column| boards::is_known(column));
-        }
-    };
-    Some(known.to_owned())
+    if let Some((column, _)) = USUAL_NAMES.iter().find(|(_, names)| names.contains(&plain.as_str())) {
+        return Some((*column).to_owned());
+    }
+    let index = plain.strip_prefix("eth").and_then(|rest| rest.strip_suffix("addr"));
+    let column = index.map(|index| format!("mac{index}"));
+    column.or(Some(plain)).filter(|column| boards::is_known(column))
 }
 
 #[cfg(test)]

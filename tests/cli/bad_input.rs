@@ -179,12 +179,12 @@ fn no_permission_to_create() {
 #[test]
 fn a_profile_with_forbidden_characters() {
     for (value, part) in [
-        ("lab/panda", "'/' at position 3"),
-        ("pan da", "position 3"),
-        (".panda", "'.' at position 0"),
-        ("-panda", "'-' at position 0"),
-        ("pändä", "position 1"),
-        ("panda\n", "position 5"),
+        ("lab/panda", "'/' (character 4)"),
+        ("pan da", "character 4"),
+        (".panda", "'.' (character 1)"),
+        ("-panda", "'-' (character 1)"),
+        ("pändä", "character 2"),
+        ("panda\n", "character 6"),
         ("", "empty"),
     ] {
         bad_profile(value, &["profile", part, "letter or digit"]);
@@ -194,13 +194,13 @@ fn a_profile_with_forbidden_characters() {
 #[test]
 fn a_hostname_with_forbidden_characters() {
     for (value, part) in [
-        ("a_b", "'_' at position 1"),
-        ("-a", "'-' at position 0"),
-        ("a-", "'-' at position 1"),
-        ("a..b", "'.' at position 2"),
-        ("a.", "'.' at position 1"),
-        ("a b", "position 1"),
-        ("$(reboot)", "'$' at position 0"),
+        ("a_b", "'_' (character 2)"),
+        ("-a", "'-' (character 1)"),
+        ("a-", "'-' (character 2)"),
+        ("a..b", "'.' (character 3)"),
+        ("a.", "'.' (character 2)"),
+        ("a b", "character 2"),
+        ("$(reboot)", "'$' (character 1)"),
         ("", "empty"),
     ] {
         bad_value("--hostname", value, &["hostname", part, "labels"]);
@@ -210,7 +210,7 @@ fn a_hostname_with_forbidden_characters() {
 #[test]
 fn a_serial_with_forbidden_characters() {
     for (value, part) in
-        [("a b", "position 1"), ("s\u{e9}", "position 1"), ("a\tb", "position 1"), ("", "empty")]
+        [("a b", "character 2"), ("s\u{e9}", "character 2"), ("a\tb", "character 2"), ("", "empty")]
     {
         bad_value("--serial", value, &["serial", part, "printable ASCII"]);
     }

@@ -321,6 +321,10 @@ pub fn finished(outcome: &Outcome<'_>) -> String {
         if let Some(why) = &outcome.why {
             text.push_str(&format!("slots: {why}\n"));
         }
+        if !outcome.left_out.is_empty() {
+            let lbas = list(outcome.left_out);
+            text.push_str(&format!("in the image: an identity at LBA {lbas}, left out\n"));
+        }
     } else if outcome.no_place {
         text.push_str("the card has no identity, for the image leaves no place for one\n");
     } else if !outcome.left_out.is_empty() {

@@ -210,12 +210,6 @@ fn inventory(args: &ImportArgs, path: &Path, text: &str) -> Result<String> {
 }
 
 fn say_left_out(merged: &Merged) {
-    for (place, why) in merged.left_out.iter().take(LEFT_OUT_MAX) {
-        say(&format!("{place}: left out: {why}"));
-    }
-    if let Some(more) = merged.left_out.len().checked_sub(LEFT_OUT_MAX).filter(|more| *more > 0) {
-        say(&format!("{more} more are left out; --format json shows all of them"));
-    }
     let names: Vec<_> = merged.ignored.iter().map(|name| short(name)).collect();
     if !names.is_empty() {
         let more = match names.len().saturating_sub(NAMES_MAX) {
@@ -224,6 +218,12 @@ fn say_left_out(merged: &Merged) {
         };
         let names = names[..names.len().min(NAMES_MAX)].join(", ");
         say(&format!("{BOARDS_CSV} has no column for these, so they are left out: {names}{more}"));
+    }
+    for (place, why) in merged.left_out.iter().take(LEFT_OUT_MAX) {
+        say(&format!("{place}: left out: {why}"));
+    }
+    if let Some(more) = merged.left_out.len().checked_sub(LEFT_OUT_MAX).filter(|more| *more > 0) {
+        say(&format!("{more} more are left out; --format json shows all of them"));
     }
 }
 
