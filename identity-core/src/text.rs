@@ -43,7 +43,9 @@ impl fmt::Display for TextError {
             Self::Byte { at, byte } if byte.is_ascii_graphic() => {
                 write!(f, "may not have '{}' (character {})", char::from(byte), at.saturating_add(1))
             }
-            Self::Byte { at, byte } => write!(f, "may not have byte 0x{byte:02x} (character {})", at.saturating_add(1)),
+            Self::Byte { at, byte } => {
+                write!(f, "may not have byte 0x{byte:02x} (character {})", at.saturating_add(1))
+            }
             Self::NotUtf8 => f.write_str("is not UTF-8"),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use identity_tests::bench::{BOOT_LINUX, Bench, text};
+use identity_tests::bench::{BOOT_LINUX, Bench, fat_partition, text};
 use identity_tests::board::Model;
 
 /// Starts Linux with `bootargs`, if there are any, after these `commands`; returns what U-Boot said, and Linux's own
@@ -91,4 +91,102 @@ fn every_character_of_a_value_arrives_in_linux_as_one_word() {
     let (said, line) = arguments(&bench, import, "console=ttyAMA0 quiet");
     assert_eq!(line, format!("console=ttyAMA0 quiet {machine_id}"));
     assert!(said.contains("systemd.hostname=a\" init=/none is left out"), "{said}");
+}
+
+/// A kernel whose console and root stand in its own default line, which it takes where the tree has no arguments or empty ones.
+mod own_default_line {
+    use identity_tests::bench::put_file;
+    use identity_tests::board::artifact;
+    use identity_tests::cli::tool;
+
+    use super::*;
+
+    /// CONFIG_CMDLINE of `tests/lib/linux-own-line`.
+    const OWN: &str = "console=ttyAMA0 quiet root=/dev/mmcblk0p1 rootfstype=vfat rootwait init=/start";
+    /// The kernel's limit on 32-bit Arm, with the NUL at the end.
+    const LINE_LEN: usize = 1024;
+    const START: &str = "#!/bin/busybox sh\n\
+                         busybox mount -t proc proc /proc\n\
+                         echo \"CMDLINE $(busybox cat /proc/cmdline)\"\n\
+                         echo DONE\n\
+                         busybox poweroff -f\n";
+
+    /// A card with the kernel and its root on the FAT partition.
+    fn bench() -> (Bench, String) {
+        let bench = Bench::new("2025.01", Model::Vexpress);
+        let identity = bench.stamp(&["--hostname", "panda-3"]);
+        let words = format!("systemd.machine_id={} systemd.hostname=panda-3", text(&identity, "/machine_id"));
+        let partition = fat_partition(bench.image.path());
+        let mut mmd = tool("mmd");
+        mmd.args(["-i", &partition, "::bin", "::dev", "::proc"]);
+        assert!(mmd.status().expect("mtools").success());
+        let kernel = artifact("IDENTITY_TEST_LINUX_OWN_LINE");
+        fs::write(bench.path("start"), START).expect("own directory");
+        for (file, name) in [
+            (kernel.join("zImage"), "zImage"),
+            (kernel.join("tree"), "tree"),
+            (artifact("IDENTITY_TEST_LINUX").join("busybox"), "bin/busybox"),
+            (bench.path("start"), "start"),
+        ] {
+            put_file(bench.image.path(), &file, name);
+        }
+        (bench, words)
+    }
+
+    /// Starts the kernel after these commands; returns what U-Boot said, and the line that the kernel took.
+    fn line(bench: &Bench, commands: &[&str]) -> (String, String) {
+        let (mut board, _) = bench.boot();
+        for command in [
+            "fatload mmc 0:1 62000000 zImage",
+            "fatload mmc 0:1 63f00000 tree",
+            "setenv bootargs",
+            "fdt addr 63f00000",
+            "fdt resize 4096",
+        ]
+        .iter()
+        .chain(commands)
+        {
+            board.run(command);
+        }
+        board.send("bootz 62000000 - 63f00000\n");
+        let said = board.expect("CMDLINE ");
+        let line = board.expect("DONE");
+        (said, line.lines().next().expect("the arguments").to_owned())
+    }
+
+    #[test]
+    fn counts_where_the_tree_has_no_arguments() {
+        let (bench, words) = bench();
+        for commands in [
+            &[][..],
+            &["setenv bootargs ''"],
+            &["fdt set /chosen bootargs ''"],
+            &["fdt set /chosen bootargs"],
+        ] {
+            let (_, taken) = line(&bench, commands);
+            assert_eq!(taken, OWN, "{commands:?}");
+        }
+        // With some, it does not count, with us or without; ours stand behind them.
+        let tree = format!("fdt set /chosen bootargs '{OWN}'");
+        let (_, taken) = line(&bench, &[&tree]);
+        assert_eq!(taken, format!("{OWN} {words}"));
+    }
+
+    #[test]
+    fn arguments_without_an_end_or_near_the_limit_stay_as_they_are() {
+        let (bench, words) = bench();
+        let bytes: String = OWN.bytes().map(|byte| format!("{byte:02x} ")).collect();
+        let (_, taken) = line(&bench, &[&format!("fdt set /chosen bootargs [{}]", bytes.trim())]);
+        assert!(taken.starts_with(OWN) || taken.starts_with(&OWN[..OWN.len() - 1]), "{taken}");
+
+        // As long as the kernel takes: nothing of ours is added, rather than half a word.
+        let full = format!("{OWN} pad={}", "x".repeat(LINE_LEN - 1 - OWN.len() - " pad=".len()));
+        fs::write(bench.path("value"), assignment("bootargs", &full)).expect("own directory");
+        bench.put_file(&bench.path("value"), "value");
+        let import = ["fatload mmc 0:1 61000000 value", "env import -t 61000000 $filesize bootargs"];
+        let (said, taken) = line(&bench, &import);
+        assert_eq!(taken, full);
+        assert!(said.contains("systemd.hostname=panda-3 is left out"), "{said}");
+        assert!(!taken.contains(&words));
+    }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where an image comes from: a file or standard input, read once from front to back.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
@@ -181,8 +181,11 @@ impl Source {
         if let (Some(hasher), Some(expected)) = (hasher, &self.expected) {
             check_sum(path, Sum::of(hasher), expected)?;
         }
-        if let (Some(file), Some(time)) = (&self.file, &self.changed)
-            && file.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|now| now != *time)
+        // A file system may cut a file off, and only then write down when.
+        let is_same =
+            |now: &Metadata| now.modified().ok() == self.changed && Some(now.len()) == self.file_len;
+        if let (Some(file), Some(_)) = (&self.file, self.changed)
+            && file.metadata().is_ok_and(|now| !is_same(&now))
         {
             return Err(Error::Image { path: self.path, problem: ImageProblem::Changed });
         }
@@ -217,5 +220,34 @@ fn unpack_error(path: &Path, format: Format, error: io::Error, memory: u64) -> E
     match ImageProblem::from_io(format, error, memory) {
         Ok(problem) => Error::Image { path: path.to_owned(), problem },
         Err(error) => Error::io(path, Action::Read, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::NamedTempFile;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_named() {
+        type Change = fn(&File) -> io::Result<()>;
+        let shorter: Change = |file| file.set_len(1 << 16);
+        let longer: Change = |file| file.set_len(1 << 18);
+        let other: Change = |file| file.write_all_at(b"x", 1 << 16);
+        // The last one as a file system shows it that has the new length already, and not yet the time.
+        for (change, keeps_time) in [(shorter, false), (longer, false), (other, false), (shorter, true)] {
+            let image = NamedTempFile::new().expect("a temporary file");
+            image.as_file().set_len(1 << 17).expect("room");
+            image.as_file().set_modified(SystemTime::UNIX_EPOCH).expect("own file");
+            let mut source = Source::open(image.path(), None, 0).expect("an image");
+            change(image.as_file()).expect("own file");
+            if keeps_time {
+                image.as_file().set_modified(SystemTime::UNIX_EPOCH).expect("own file");
+            }
+            while source.fill(&mut [0; 4096]).expect("readable") > 0 {}
+            let found = source.finish().expect_err("it has changed");
+            assert!(matches!(found, Error::Image { problem: ImageProblem::Changed, .. }), "{found:?}");
+        }
     }
 }
