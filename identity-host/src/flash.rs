@@ -82,6 +82,8 @@ pub enum FlashProblem {
     Flush(io::Error),
     /// The first write failed, and the card is as it was.
     NotBegun(Box<Error>),
+    /// The system gives no thread to read the image in; nothing was written.
+    NoThread(io::Error),
     /// The thread that reads the image has ended without a word.
     ReaderGone,
     /// The flash was begun, and failed.

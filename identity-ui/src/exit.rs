@@ -157,6 +157,7 @@ impl Exit {
                     FlashProblem::Medium { .. }
                     | FlashProblem::Flush(_)
                     | FlashProblem::NotBegun(_)
+                    | FlashProblem::NoThread(_)
                     | FlashProblem::ReaderGone,
                 ..
             } => Self::Device,

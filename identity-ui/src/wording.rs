@@ -1103,6 +1103,10 @@ fn flash(path: &Path, problem: &FlashProblem) -> String {
         FlashProblem::NotBegun(cause) => {
             format!("{}; {shown} is as it was: run the same command again, or replace the card", error(cause))
         }
+        FlashProblem::NoThread(error) => format!(
+            "no thread can be started to read the image: {}; nothing was written: raise the limit (`ulimit -u`, `ulimit -v`)",
+            plain(error)
+        ),
         FlashProblem::ReaderGone => "the thread that reads the image ended unexpectedly".into(),
         FlashProblem::Unfinished { cause, is_marked, identity, on_card, record } => {
             let what = match is_marked {

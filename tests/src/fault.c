@@ -14,11 +14,13 @@
 //   FAULT_KEEP=N      that flush fails, too, and all of it is on the card
 //   FAULT_LIE=LBA     that sector, once written, reads back with one bit flipped
 //   FAULT_DENY=1      nothing may be written: the process ends with status 98
+//   FAULT_THREAD=1    no thread can be started
 //   FAULT_WAITING=1   says "waiting" on standard error when the process first sleeps
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,4 +230,11 @@ int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, str
 
 	say_waiting();
 	return real(clock, flags, time, left);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
+{
+	int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = next("pthread_create");
+
+	return set("FAULT_THREAD") ? EAGAIN : real(thread, attr, start, arg);
 }

@@ -59,8 +59,12 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts reading behind the first `at` bytes, which are a whole number of sectors unless they are all. With a block map, what is in none of its ranges is left out.
-    pub fn start(source: Source, checker: Option<Checker>, at: u64) -> Self {
+    /// Starts reading behind the first `at` bytes, which are a whole number of sectors unless they are all. With a block map,
+    /// what is in none of its ranges is left out. `path` is for messages.
+    ///
+    /// # Errors
+    /// [`FlashProblem::NoThread`].
+    pub fn start(source: Source, checker: Option<Checker>, at: u64, path: &Path) -> Result<Self> {
         let (taken, file_len, stated_len) = (source.taken.clone(), source.file_len, source.stated_len);
         let (empty, to_fill) = channel();
         let (to_write, full) = sync_channel(CHUNKS);
@@ -68,12 +72,15 @@ impl Pipeline {
             // The receiver is in the next line but one.
             let _ = empty.send(Buffer::new(CHUNK_LEN));
         }
-        thread::spawn(move || {
+        let started = thread::Builder::new().spawn(move || {
             let result = produce(source, checker, at, &to_fill, &to_write);
             // Nobody listens any more when the writer has failed first.
             let _ = to_write.send(result.map(Delivery::End));
         });
-        Self { full, empty, taken, file_len, stated_len }
+        match started {
+            Ok(_) => Ok(Self { full, empty, taken, file_len, stated_len }),
+            Err(error) => Err(Error::Flash { path: path.to_owned(), problem: FlashProblem::NoThread(error) }),
+        }
     }
 
     /// The next part, or the end. `path` is for messages.

@@ -8,6 +8,7 @@ use identity_core::slot::{COUNT, reading_position};
 
 use super::choice::Choice;
 use super::interrupt::Stop;
+use super::pipeline::Pipeline;
 use super::plan::FlashPlan;
 use super::prepare::{Prepared, ends_before_partition};
 use super::progress::Progress;
@@ -15,6 +16,7 @@ use super::write::{self, Job, Summary};
 use super::{FlashProblem, Note};
 use crate::device::{Card, SECTOR_LEN, Sector, WritableCard};
 use crate::error::{Error, Result};
+use crate::image::bmap::Checker;
 use crate::image::source::Source;
 use crate::record::{self, CardKey, Given, Record};
 use crate::scan::Scan;
@@ -65,13 +67,15 @@ pub fn run(
         return Err(doubt);
     }
     let Settings { path, key, records, retired, verify, progress, stop } = settings;
+    let (format, bmap) = (source.format, checker.as_ref().map(Checker::shared));
+    // First: where it cannot be read, the card stays as it is.
+    let rest = Pipeline::start(source, checker, head_len as u64, path)?;
     // Until the record is gone: no other card is given the identity meanwhile.
     let _claim = match &plan.choice {
         Choice::Restore(kept) => Some(kept.claim(records, &key, path, seen.as_ref())?),
         _ => None,
     };
     let record = write_record(&plan, &key, records, &mark)?;
-    let format = source.format;
     write::begin(card, &mark, path).map_err(|error| match error {
         Error::Flash { problem: FlashProblem::NotBegun(_), .. } => {
             take_back(&plan, records, record.as_deref(), seen.as_ref());
@@ -79,19 +83,8 @@ pub fn run(
         }
         error => unfinished(error, card, &plan, path, record.clone()),
     })?;
-    let job = Job {
-        plan: &plan,
-        card: &mut *card,
-        path,
-        mark: &mark,
-        head,
-        head_len,
-        source,
-        checker,
-        verify,
-        progress,
-        stop,
-    };
+    let job =
+        Job { plan: &plan, card: &mut *card, path, mark: &mark, head, rest, bmap, verify, progress, stop };
     let outcome = write::run(job).and_then(|summary| {
         let after = prove(card, &plan, path)?;
         Ok((summary, after))

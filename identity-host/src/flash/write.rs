@@ -17,6 +17,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -31,8 +32,7 @@ use super::{CHUNK_LEN, FlashProblem, MediumProblem};
 use crate::device::{Buffer, SECTOR_LEN, Sector, WritableCard};
 use crate::error::{Error, Result};
 use crate::execute;
-use crate::image::bmap::{Bmap, Checker};
-use crate::image::source::Source;
+use crate::image::bmap::Bmap;
 use identity_layout::mark::Mark;
 
 /// What to write, and how.
@@ -47,12 +47,10 @@ pub struct Job<'a> {
     pub mark: &'a Mark,
     /// The image's first bytes, without the copies that were in it.
     pub head: Vec<u8>,
-    /// How many of them are the image's; the rest pads its last sector.
-    pub head_len: usize,
     /// The rest of the image.
-    pub source: Source,
-    /// Its block map, and how much of it has been checked.
-    pub checker: Option<Checker>,
+    pub rest: Pipeline,
+    /// Its block map.
+    pub bmap: Option<Arc<Bmap>>,
     /// Whether to read everything back.
     pub verify: bool,
     /// Where progress is shown.
@@ -126,23 +124,20 @@ pub fn run(mut job: Job<'_>) -> Result<Summary> {
     execute::run(&job.plan.copies, card, job.path)?;
 
     job.progress.begin(Phase::Write);
-    let mapped_len = job.checker.as_ref().map(|checker| {
-        let rest: u64 =
-            checker.bmap().parts(head.len() as u64..u64::MAX).map(|part| part.end - part.start).sum();
+    let mapped_len = job.bmap.as_ref().map(|bmap| {
+        let rest: u64 = bmap.parts(head.len() as u64..u64::MAX).map(|part| part.end - part.start).sum();
         head.len() as u64 + rest
     });
-    let checker_map = job.checker.as_ref().map(Checker::shared);
-    let pipeline = Pipeline::start(job.source, job.checker, job.head_len as u64);
     writer.write_head(card, &head, last_len, &job.stop)?;
     drop(head);
     let Ended { image_len, ignored_len } = loop {
-        match pipeline.next(&job.stop, job.path)? {
+        match job.rest.next(&job.stop, job.path)? {
             Delivery::End(ended) => break ended,
             Delivery::Chunk(chunk) => {
                 let end = chunk.at + chunk.len as u64;
                 check_len(end, card.sectors(), job.path)?;
                 let whole = chunk.at..end;
-                let parts: Vec<_> = match &checker_map {
+                let parts: Vec<_> = match &job.bmap {
                     // The last block is cut by the image's end, which is padded.
                     Some(bmap) => bmap.parts(whole).map(whole_sectors).collect(),
                     None => vec![whole],
@@ -155,9 +150,9 @@ pub fn run(mut job: Job<'_>) -> Result<Summary> {
                 let done = writer.written_len + writer.zero_len;
                 // An estimate by what is unpacked so far; a longer image than the card is refused.
                 let card_len = card.sectors() * SECTOR_LEN as u64;
-                let total = mapped_len.or_else(|| pipeline.total(end).map(|total| total.min(card_len)));
+                let total = mapped_len.or_else(|| job.rest.total(end).map(|total| total.min(card_len)));
                 job.progress.at(done, total);
-                pipeline.reuse(chunk.buffer);
+                job.rest.reuse(chunk.buffer);
             }
         }
     };
@@ -171,7 +166,7 @@ pub fn run(mut job: Job<'_>) -> Result<Summary> {
 
     // From here on it is a matter of moments: no more stopping.
     let started = Instant::now();
-    let cleared = writer.clear(card, &job.plan.leftovers, image_len, checker_map.as_deref())?;
+    let cleared = writer.clear(card, &job.plan.leftovers, image_len, job.bmap.as_deref())?;
     writer.write_last(card, &last[..last_len])?;
     write_time += started.elapsed();
     let (written_len, zero_len) = (writer.written_len, writer.zero_len);

@@ -42,6 +42,20 @@ fn a_card_that_fails_half_way() {
     bench.holds(&bytes, UUID, [52, 6607]);
 }
 
+/// A user may have as many threads as the limit allows already.
+#[test]
+fn without_a_thread_for_the_image_nothing_is_begun() {
+    let bench = Bench::stamped();
+    let path = bench.file("a.img", &image(PARTITION_LBA));
+    let before = bench.card.bytes();
+    for packed in all_packings(&path).iter().chain([&path]) {
+        let flash = bench.identity("flash").arg(packed).arg(bench.card.path());
+        let failed = flash.fault("FAULT_THREAD", "1").run();
+        failed.exits(7).says_one_sentence().says(&["no thread can be started", "nothing was written"]);
+        assert!(bench.card.bytes() == before && bench.records().is_empty());
+    }
+}
+
 /// Whether the card took what could not be flushed or lost it: what is in the host's cache is not taken for the card.
 #[test]
 fn what_is_said_of_a_card_that_cannot_be_flushed_is_so() {
