@@ -234,6 +234,16 @@ pub enum Error {
         /// Device or image file of the card.
         path: PathBuf,
     },
+    /// The record is of an unfinished flash, whose copies are on a card, and nothing says that it is this one.
+    #[cfg(feature = "stamp")]
+    OtherFlash {
+        /// Device or image file of the card.
+        path: PathBuf,
+        /// File of the record.
+        record: PathBuf,
+        /// UUID of the identity.
+        uuid: Uuid,
+    },
     /// A record is of another card, or may be.
     #[cfg(feature = "stamp")]
     OtherCard {

@@ -298,7 +298,14 @@ impl Record {
             file.write_all(b"\n")?;
             file.publish(&path)
         };
-        write().map_err(|error| Error::io(&path, Action::WriteRecord, error))?;
+        let was_there = path.exists();
+        write().map_err(|error| {
+            // It may have its name already: nothing is begun, and nobody needs it.
+            if !was_there {
+                let _ = fs::remove_file(&path);
+            }
+            Error::io(&path, Action::WriteRecord, error)
+        })?;
         Ok(path)
     }
 

@@ -116,13 +116,14 @@ fn make_whole(card: WholeCard, request: &Request, path: &Path) -> Result<Prepare
     if scan.state() == State::Valid && card.copies_in_partition().is_empty() {
         return Ok(prepared(card, latest, Plan::default()));
     }
+    // First: what would be refused then, is not asked for.
+    let pair = choose(&card, &latest, request, path)?;
     if let Some(lba) = scan.lone_copy()
         && request.keep.is_none()
         && !request.force
     {
         return Err(Error::LoneCopy { path: path.to_owned(), lba, in_partition: scan.is_in_partition(lba) });
     }
-    let pair = choose(&card, &latest, request, path)?;
     let mut plan = plan::write_missing(&latest, &pair, scan, card.partition_lba());
     plan.steps.retain(|step| request.avoid != Some(step.lba()));
     let plan = card.without_pending_flash(plan);

@@ -112,11 +112,17 @@ pub fn ask_line(question: &str, is_ended: &dyn Fn() -> bool) -> Result<Reply> {
             Err(errno) => return Err(failed(errno.into())),
         }
     }
-    let mut line = String::new();
-    match input.lock().read_line(&mut line).map_err(failed)? {
-        0 => Ok(Reply::End),
-        _ => Ok(Reply::Line(line.trim().to_owned())),
+    match line_of(input.lock()).map_err(failed)? {
+        line if line.is_empty() => Ok(Reply::End),
+        line => Ok(Reply::Line(line.trim().to_owned())),
     }
+}
+
+/// A line with its end, empty where nothing comes any more. What is no UTF-8 is no answer that anything takes.
+fn line_of(mut input: impl BufRead) -> io::Result<String> {
+    let mut line = Vec::new();
+    input.read_until(b'\n', &mut line)?;
+    Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
 /// Whether [`show_over`] shows anything.
@@ -149,14 +155,11 @@ pub fn ask_on(terminal: Terminal, facts: &str, question: &str) -> Result<()> {
         Failure::new(Exit::Device, format!("cannot ask on the terminal: {}", plain(&error)))
     };
     show(&format!("{facts}{question} [y/N] ")).map_err(failed)?;
-    let mut answer = String::new();
-    match terminal {
-        Terminal::StandardInput => io::stdin().lock().read_line(&mut answer),
-        Terminal::Controlling => {
-            open_controlling().and_then(|tty| BufReader::new(tty).read_line(&mut answer))
-        }
-    }
-    .map_err(failed)?;
+    let answer = match terminal {
+        Terminal::StandardInput => line_of(io::stdin().lock()),
+        Terminal::Controlling => open_controlling().and_then(|tty| line_of(BufReader::new(tty))),
+    };
+    let answer = answer.map_err(failed)?;
     if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         return Ok(());
     }

@@ -122,6 +122,7 @@ impl Exit {
             | Error::NotOurDirectory { .. } => Self::Refused,
             #[cfg(feature = "stamp")]
             Error::OtherCard { .. }
+            | Error::OtherFlash { .. }
             | Error::GivenBefore { .. }
             | Error::HereToo { .. }
             | Error::RecordInUse { .. }

@@ -17,7 +17,9 @@ pub fn path(path: &Path) -> String {
 /// The same of a name that is not a path yet.
 pub fn word(name: &OsStr) -> String {
     let bytes = name.as_bytes();
-    if bytes.starts_with(b"-") {
+    // For some programs a colon ends the name of a protocol or of another machine.
+    let first = bytes.split(|byte| *byte == b'/').next().unwrap_or_default();
+    if bytes.starts_with(b"-") || first.contains(&b':') {
         return quoted(&[b"./", bytes].concat());
     }
     quoted(bytes)

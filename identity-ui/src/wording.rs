@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use identity_core::field::kind;
 use identity_core::identity::DraftError;
@@ -13,6 +14,7 @@ use identity_core::{Identity, State};
 use identity_host::boot_handover::NotBooted;
 use identity_host::by_identity::LinkProblem;
 use identity_host::default_card::{Candidate, NoDefaultCard, Summary};
+use identity_host::device::info::DeviceInfo;
 use identity_host::device::safety::TargetProblem;
 use identity_host::device::{Cid, plain};
 #[cfg(feature = "stamp")]
@@ -52,10 +54,11 @@ pub fn error(error: &Error) -> String {
         Error::NotReady { path, scan, why } => not_ready(scan, path, why),
         Error::IdentityPresent { path, scan } => match (scan.state(), scan.latest()) {
             (State::Degraded, Some(identity)) if scan.lone_copy().is_some() => format!(
-                "{}, in one copy; complete it with `identity repair{force} --keep {} {card}`, or replace it with `identity stamp \
-                 --force --profile NAME {card}`",
+                "{}, in one copy; {first}complete it with `identity repair{force} --keep {} {card}`, or replace it with `identity \
+                 stamp --force --profile NAME {card}`",
                 has(path, identity),
                 identity.uuid(),
+                first = table_first(scan, path),
                 card = card(scan, path),
                 force = force(scan)
             ),
@@ -214,6 +217,12 @@ pub fn error(error: &Error) -> String {
             shell::path(path)
         ),
         #[cfg(feature = "stamp")]
+        Error::OtherFlash { path, record, uuid } => format!(
+            "{} is the record of a flash that was not finished, whose card most likely has the identity {uuid}, and nothing says \
+             that {} is that card; if that card will never be used again, give --force",
+            shell::path(record),
+            shell::path(path)
+        ),
         Error::OtherCard { path, record, card, sectors } => {
             let cid = card.cid.as_ref().map_or_else(String::new, |cid| format!(", CID {cid}"));
             format!(
@@ -401,9 +410,17 @@ pub fn part(path: &Path, file: &Path, offset: u64) -> String {
     )
 }
 
+/// Of a loop device that does not begin where its file begins: the file, and the byte where it begins.
+fn part_of(path: &Path) -> Option<(PathBuf, u64)> {
+    DeviceInfo::find(path.metadata().ok()?.rdev())?.part_of
+}
+
 /// What gives a card of so many sectors, without a table, one.
 fn make_table(path: &Path, sectors: u64) -> String {
-    format!("if it is a whole card and empty, {}", table_or_image(path, sectors))
+    match part_of(path) {
+        Some((file, offset)) => part(path, &file, offset),
+        None => format!("if it is a whole card and empty, {}", table_or_image(path, sectors)),
+    }
 }
 
 fn table_or_image(path: &Path, sectors: u64) -> String {
@@ -837,6 +854,10 @@ fn failed(path: &Path, action: Action, error: &io::Error) -> String {
         Action::WriteRecord => "write the record of the identity",
     };
     let hint = match (action, error.kind()) {
+        // The names of open files.
+        (_, io::ErrorKind::NotFound) if !Path::new("/proc/self").exists() => {
+            "; /proc is not there: mount it, `mount -t proc proc /proc`"
+        }
         (Action::WriteRecord, _) => {
             "; give records another directory with XDG_STATE_HOME=DIR in front of the command, DIR being an absolute path"
         }

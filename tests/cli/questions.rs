@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Questions: asked where a person sees them and can answer, and nowhere else. None hangs a script.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use identity_fixtures::Card;
 use identity_tests::block::{Loop, skipped};
 use identity_tests::cli::{program, tool};
@@ -10,7 +13,7 @@ use crate::{OTHER, UUID};
 
 /// Runs a command line of bash in a terminal, with `answer` typed. IDENTITY and CARD in it are filled in; `None` where there
 /// is no terminal to be had. What takes longer than 10 s hangs.
-pub fn in_a_terminal(card: &Image, answer: &str, line: &str) -> Option<(Option<i32>, String)> {
+pub fn in_a_terminal(card: &Image, answer: impl AsRef<OsStr>, line: &str) -> Option<(Option<i32>, String)> {
     if tool("script").arg("--version").output().is_err() {
         skipped("a terminal needs script, of bsdutils");
         return None;
@@ -23,7 +26,7 @@ pub fn in_a_terminal(card: &Image, answer: &str, line: &str) -> Option<(Option<i
     let mut shell = tool("sh");
     // The terminal stays open when everything is typed.
     let pipeline = "{ printf '%s\\n' \"$1\"; sleep 1; } | timeout 10 script -qefc \"bash $2\" /dev/null";
-    shell.args(["-c", pipeline, "sh", answer]).arg(file);
+    shell.args(["-c", pipeline, "sh"]).arg(answer).arg(file);
     shell.env("XDG_STATE_HOME", own.join("states"));
     let output = shell.output().expect("a shell");
     Some((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
@@ -109,6 +112,22 @@ fn a_job_in_the_background_asks_nothing() {
     let line = "set -m\nIDENTITY repair CARD &\nsleep 2; wait %1";
     let (code, shown) = card.unchanged_by(|| in_a_terminal(&card, "", line).expect("as before"));
     assert!(code == Some(6) && !shown.contains("[y/N]"), "{code:?} {shown}");
+}
+
+/// What is typed in another encoding is an answer, too.
+#[test]
+fn an_answer_that_is_no_utf_8_is_not_a_yes() {
+    let card = Image::stamped("--profile panda");
+    let before = card.bytes();
+    for answer in [&b"\xff\xfe"[..], b"y\xff"] {
+        let Some((code, shown)) = in_a_terminal(&card, OsStr::from_bytes(answer), "IDENTITY erase CARD")
+        else {
+            return;
+        };
+        assert_eq!(code, Some(6), "{shown}");
+        assert!(shown.contains("not confirmed; nothing was written"), "{shown}");
+        assert!(card.bytes() == before);
+    }
 }
 
 /// A record of another card: on the terminal a question, `--force` answers, else it is refused.

@@ -101,7 +101,8 @@ fn what_is_not_recognised_at_the_second_place_is_written_over_where_no_slot_is_f
         image.put(slot.lba, &[b'x'; 512]);
     }
     image.put(6607, &[0xff; 8]);
-    image.unchanged("repair").exits(6).says(&["the only copy"]);
+    // Nobody is asked for what is refused then.
+    image.unchanged("repair").exits(6).says(&["LBA 6607", "no other slot is free"]);
     image.unchanged("repair --keep 52").exits(6).says(&["LBA 6607", "no other slot is free"]);
     image.unchanged("repair --force").exits(6).says(&["LBA 6607", "because of the data around it"]);
 

@@ -186,6 +186,14 @@ fn a_part_of_a_card_is_said_to_be_one() {
             .says(&[&whole, &format!("give the whole image, {file}")]);
         assert!(!said.stderr.contains("sfdisk") && !said.stderr.contains("dd if="), "{}", said.stderr);
     }
+    for verb in ["repair", "erase", "derive", "bind --board=x"] {
+        let said = part.run(verb).says(&[&whole]);
+        assert!(
+            !said.stderr.contains("sfdisk") && !said.stderr.contains("dd if="),
+            "{verb}: {}",
+            said.stderr
+        );
+    }
     part.run("map").exits(0).says(&[&whole]);
     drop(part);
     let file_system = Image::of(Card::new(SECTORS).bytes());

@@ -50,6 +50,7 @@ pub fn run(args: &BindArgs) -> Result<Exit> {
     writing::keep(&records, &path, Undo::Replace, args.at)?;
     let after = update::write(plan, identity, &mut target, &path, args.at, surroundings)?;
     let after = prepared.card.after(after);
+    writing::forget_pending(&after, &key);
     let done = if args.unbind { "unbound" } else { "bound" };
     let exit = show(args, &Document::of_scan(&after, None, 1), &format!("{done} {}", shell::path(&path)))?;
     warn(&after, &path);

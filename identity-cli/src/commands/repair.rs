@@ -58,6 +58,9 @@ pub fn run(args: &RepairArgs) -> Result<Exit> {
         after => after?,
     };
     let after = prepared.card.after(after);
+    if !was_whole {
+        writing::forget_pending(&after, &CardKey::of_target(&target));
+    }
     let document = Document::of_scan(&after, None, 1);
     print(&match args.format {
         Format::Json => json(&document),

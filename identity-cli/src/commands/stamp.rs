@@ -58,7 +58,8 @@ pub fn run(args: StampArgs) -> Result<Exit> {
         Some(kept) => {
             let directory = record::directory()?;
             let seen = Given::read_or_force(&directory, kept.identity.uuid(), args.force)?;
-            writing::consent_to_card(kept, seen.as_ref(), &target, &args.target, args.force)?;
+            let mark = prepared.card.mark();
+            writing::consent_to_card(kept, seen.as_ref(), mark.as_ref(), &target, &args.target, args.force)?;
             Some(kept.claim(&directory, &CardKey::of_target(&target), &args.target, seen.as_ref())?)
         }
         None => None,
@@ -79,6 +80,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     if let (Some(kept), Some(first_card)) = (&kept, first_card) {
         finish_restore(kept, &key, first_card)?;
     }
+    writing::forget_pending(&after, &key);
     report(&args, &after, plan)?;
     writing::say_hidden(&args.at, &after, &args.target);
     if let Some(kept) = kept.as_ref().filter(|_| !args.bind) {
@@ -101,13 +103,13 @@ fn refused(error: Error, target: &Target, args: &StampArgs, kept: Option<&Kept>)
         if kept.is_some_and(|kept| kept.identity.uuid() == identity.uuid()) {
             let way_out = match scan.lone_copy() {
                 Some(_) => format!(
-                    "in one copy: complete it with `identity repair --keep {} {}`",
+                    "already, in one copy: complete it with `identity repair --keep {} {}`",
                     identity.uuid(),
                     wording::card(scan, &args.target)
                 ),
-                None => format!("and already; `identity verify {shown}` shows whether it is whole"),
+                None => format!("already; `identity verify {shown}` shows whether it is whole"),
             };
-            return Failure::refused(format!("{shown} has the identity in {file}, {way_out}"));
+            return Failure::refused(format!("{shown} has the identity in {file} {way_out}"));
         }
         return Failure::refused(format!(
             "{shown} has the identity {} ({}); give --force to put that in {file} in its place; a record of the other is kept",

@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use identity_core::Uuid;
 use identity_core::slot::READING_ORDER;
+use identity_core::{State, Uuid};
 use identity_host::attached;
 use identity_host::by_identity;
 use identity_host::device::safety::{Allowed, InUse};
@@ -16,6 +16,7 @@ use identity_host::plan::Plan;
 use identity_host::record::{self, CardKey, Given, Kept, Record};
 use identity_host::scan::Scan;
 use identity_host::whole_card::{WholeCard, check_consent};
+use identity_layout::mark::Mark;
 use identity_ui::confirm::Terminal;
 use identity_ui::output::{json, print, print_for_certain, say};
 use identity_ui::{Exit, Failure, Result, confirm, shell, wording};
@@ -71,11 +72,12 @@ pub fn consent(plan: &Plan, path: &Path, force: bool) -> Result<()> {
 pub fn consent_to_card(
     kept: &Kept,
     seen: Option<&Given>,
+    mark: Option<&Mark>,
     target: &Target,
     path: &Path,
     force: bool,
 ) -> Result<()> {
-    let doubt = doubt(kept, seen, target, path).filter(|_| !force);
+    let doubt = doubt(kept, seen, mark, target, path).filter(|_| !force);
     match (doubt, Terminal::find(false)) {
         (None, _) => Ok(()),
         (Some(doubt), Some(terminal)) => ask(terminal, &doubt),
@@ -84,11 +86,21 @@ pub fn consent_to_card(
 }
 
 /// Why another card may have the identity.
-fn doubt(kept: &Kept, seen: Option<&Given>, target: &Target, path: &Path) -> Option<Error> {
+fn doubt(
+    kept: &Kept,
+    seen: Option<&Given>,
+    mark: Option<&Mark>,
+    target: &Target,
+    path: &Path,
+) -> Option<Error> {
     let key = CardKey::of_target(target);
     if let Some(card) = kept.card.clone().filter(|card| !card.may_be(&key)) {
         let (path, record) = (path.to_owned(), kept.file.clone());
         return Some(Error::OtherCard { path, record, card, sectors: target.sectors() });
+    }
+    if kept.is_of_another_flash(&key, mark) {
+        let (path, record) = (path.to_owned(), kept.file.clone());
+        return Some(Error::OtherFlash { path, record, uuid: kept.identity.uuid() });
     }
     let card = kept.given_to(seen, &key)?;
     Some(Error::GivenBefore { path: path.to_owned(), uuid: kept.identity.uuid(), card })
@@ -111,11 +123,23 @@ pub fn consent_to_double(uuid: Uuid, target: &Target, path: &Path, force: bool) 
     }
 }
 
+/// Forgets what an unfinished flash has noted on this host: the identity is on the card for certain, whose mark has no number any
+/// more.
+pub fn forget_pending(after: &Scan, key: &CardKey) {
+    let whole = after.identity().filter(|_| after.state() == State::Valid);
+    if let (Some(identity), Ok(directory)) = (whole, record::directory())
+        && let Err(error) = record::remove_pending(&directory, key, identity.uuid())
+    {
+        say(&wording::error(&error));
+    }
+}
+
 /// Says that readers do not look where these copies are, unless they are told to.
 pub fn say_hidden(at: &[u32], after: &Scan, path: &Path) {
     let is_slot = |lba: u32| READING_ORDER.iter().any(|slot| slot.lba == lba);
     // A copy in a slot names the other one.
-    let is_hidden = !after.valid().any(|(lba, _, _)| is_slot(lba));
+    let mut copies = after.valid().map(|(lba, _, _)| lba).peekable();
+    let is_hidden = copies.peek().is_some() && !copies.any(is_slot);
     if let Some(first) = at.first().filter(|_| is_hidden) {
         let shown = shell::path(path);
         say(&format!(

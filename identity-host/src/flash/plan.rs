@@ -257,6 +257,7 @@ mod tests {
                 identity: identity(8),
                 card: None,
                 was_on_card: false,
+                number: None,
                 retired_at: None,
             }),
             &ALL,

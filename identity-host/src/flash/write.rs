@@ -49,7 +49,7 @@ pub struct Job<'a> {
     pub head: Vec<u8>,
     /// The rest of the image.
     pub rest: Pipeline,
-    /// Its block map.
+    /// The block map of the image.
     pub bmap: Option<Arc<Bmap>>,
     /// Whether to read everything back.
     pub verify: bool,

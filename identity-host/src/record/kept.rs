@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use identity_core::field::kind;
 use identity_core::{Identity, Uuid};
+use identity_layout::mark::Mark;
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::{
@@ -32,6 +33,8 @@ pub struct Kept {
     pub was_on_card: bool,
     /// When it went from that card, in nanoseconds of Unix time, where a retired record says so.
     pub retired_at: Option<u64>,
+    /// The number in the mark of the card whose flash is unfinished, where a pending record says so.
+    pub number: Option<u128>,
 }
 
 /// What a verb has printed: if its first line is an event that carries a record, that record; else all of it.
@@ -67,7 +70,7 @@ pub fn read_kept(path: &Path) -> Result<Kept> {
     // What a plan or a lab has written down has been on no card yet.
     let was_on_card = !matches!(document.state.as_str(), "planned" | "recorded");
     let identity = document.identity().map_err(|reason| problem(RecordProblem::Document(reason)))?;
-    Ok(Kept { file: path.to_owned(), identity, card: None, was_on_card, retired_at: None })
+    Ok(Kept { file: path.to_owned(), identity, card: None, was_on_card, retired_at: None, number: None })
 }
 
 fn of_image(path: &Path) -> Result<Kept> {
@@ -75,7 +78,7 @@ fn of_image(path: &Path) -> Result<Kept> {
     match scan.identity().filter(|_| scan.state().is_usable()).cloned() {
         Some(identity) => {
             let file = path.to_owned();
-            Ok(Kept { file, identity, card: None, was_on_card: false, retired_at: None })
+            Ok(Kept { file, identity, card: None, was_on_card: false, retired_at: None, number: None })
         }
         None => Err(Error::State { path: path.to_owned(), scan: Box::new(scan) }),
     }
@@ -86,7 +89,7 @@ impl Kept {
     pub fn of_record(file: &Path, record: &Record) -> Option<Self> {
         let identity = record.identity.clone()?;
         let (file, card) = (file.to_owned(), Some(record.card.clone()));
-        Some(Self { file, identity, card, was_on_card: true, retired_at: record.at })
+        Some(Self { file, identity, card, was_on_card: true, retired_at: record.at, number: record.number })
     }
 
     /// The card that got this identity from a file on this host and may have it yet, unless that is certainly the card `key`.
@@ -129,6 +132,14 @@ impl Kept {
     /// Whether it is of this card, by all that is known of both.
     pub fn is_of(&self, card: &CardKey) -> bool {
         self.card.as_ref().is_some_and(|own| own.may_be(card))
+    }
+
+    /// Whether it is of an unfinished flash, which writes the copies first, and nothing says that this was the card: neither
+    /// the CIDs nor the number in its `mark`.
+    pub fn is_of_another_flash(&self, card: &CardKey, mark: Option<&Mark>) -> bool {
+        let is_same = |own: &CardKey| own.cid.is_some() && own.cid == card.cid;
+        let is_marked = mark.and_then(Mark::number).is_some_and(|number| Some(number) == self.number);
+        self.number.is_some() && !is_marked && !self.card.as_ref().is_some_and(is_same)
     }
 
     /// Takes the right to give the identity to the card `key`, and reads the file once more: meanwhile another program may

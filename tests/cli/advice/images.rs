@@ -86,6 +86,19 @@ fn a_disk_of_a_virtual_machine() {
         }
         bench.leads_to_the_image(file, 6, &format!("qemu-img convert -f {format} -O raw"), &[]);
     }
+    // What qemu-img would take for a protocol, in the directory of the file.
+    for name in ["x:y.qcow2", "file:os.img"] {
+        bench.made_by("qemu-img convert -q -O qcow2 os.img tmp.qcow2");
+        fs::rename(bench.dir.path().join("tmp.qcow2"), bench.dir.path().join(name)).expect("own directory");
+        let card = stamped();
+        let mut flash = Identity::new("flash").arg(name).arg(card.path());
+        flash.command().current_dir(bench.dir.path());
+        let named = commands(&flash.run().exits(6));
+        assert!(named[0].contains(&format!(" ./{name} ")), "{named:?}");
+        follow(&card, &format!("cd {} && {}", bench.dir.path().display(), named[0]), &[]);
+        let made = fs::read(bench.dir.path().join(format!("{name}.img"))).expect("what was made");
+        assert!(made == bench.image, "{name}");
+    }
     // Inside a packed file the footer is met late.
     bench.made_by("gzip -k fixed.vhd");
     bench.leads_to_the_image("fixed.vhd.gz", 5, "qemu-img convert -f vpc -O raw", &[]);

@@ -144,3 +144,43 @@ fn what_is_erased_from_an_unfinished_card_comes_back_by_the_command_that_is_name
     assert_eq!(bench.card.run("read --field uuid").exits(0).stdout.trim(), UUID);
     assert_eq!(bench.card.bytes()[9000 * 512..9008 * 512], bytes[9000 * 512..9008 * 512]);
 }
+
+/// The copies are written first, so the card of an unfinished flash has them: its record is for no other card, whatever reader
+/// both have been in.
+#[test]
+fn the_record_of_an_unfinished_flash_is_for_another_card_by_consent_alone() {
+    let begun = || {
+        let bench = Bench::stamped();
+        let path = bench.file("a.img", &image(PARTITION_LBA));
+        bench
+            .identity("flash")
+            .arg(&path)
+            .arg(bench.card.path())
+            .fault("FAULT_WRITE", "15000")
+            .run()
+            .exits(7);
+        bench
+    };
+    // The next card in the same reader.
+    let bench = begun();
+    let record = bench.records().pop().expect("a record");
+    fs::rename(bench.card.path(), bench.path("first.img")).expect("own directory");
+    fs::copy(Bench::blank().card.path(), bench.card.path()).expect("room");
+    let restore = |options: &str| {
+        bench.identity(format!("stamp {options} --restore")).arg(&record).arg(bench.card.path()).run()
+    };
+    let refused = bench.card.unchanged_by(|| restore("")).exits(6).says_one_sentence();
+    refused.says(&["a flash that was not finished", UUID, "give --force"]);
+    restore("--force").exits(0);
+    assert_eq!(bench.card.run("read --field uuid").exits(0).stdout.trim(), UUID);
+
+    // What proves that the identity is on its card makes the record needless.
+    let bench = begun();
+    bench.card.put(0, &image(PARTITION_LBA)[..SECTOR_LEN]).clear(6607);
+    bench.identity("repair --force").arg(bench.card.path()).run().exits(0);
+    assert!(bench.records().is_empty(), "{:?}", bench.records());
+    let bench = begun();
+    bench.card.put(0, &image(PARTITION_LBA)[..SECTOR_LEN]);
+    bench.identity(format!("stamp --uuid {UUID} --serial S")).arg(bench.card.path()).run().exits(0);
+    assert!(bench.records().is_empty(), "{:?}", bench.records());
+}

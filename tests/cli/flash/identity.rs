@@ -125,7 +125,11 @@ fn a_lost_identity_comes_back() {
     fail(&bench);
     let record = bench.records().pop().unwrap();
     bench.card.put(0, &image(PARTITION_LBA)[..SECTOR_LEN]);
-    bench.identity("stamp --restore").arg(&record).arg(bench.card.path()).run().exits(0).shows(&[UUID]);
+    let restore = |options: &str| {
+        bench.identity(format!("stamp {options} --restore")).arg(&record).arg(bench.card.path()).run()
+    };
+    restore("").exits(6).says(&["a flash that was not finished"]);
+    restore("--force").exits(0).shows(&[UUID]);
     assert_eq!(bench.records(), [] as [PathBuf; 0]);
 
     // Without the mark it may be another card: a person says.
