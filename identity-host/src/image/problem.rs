@@ -43,6 +43,8 @@ pub enum ImageProblem {
     Damaged(Format, String),
     /// The packed data is sound, as far as can be seen, and packed in a way that is not unpacked here.
     Unsupported(Format, String),
+    /// The system gives no more memory to unpack it.
+    NoMemory(Format),
     /// Unpacking takes more memory than it may.
     Memory {
         /// How it is packed.
@@ -184,17 +186,19 @@ impl ImageProblem {
         }
         let memory = Self::Memory { format, needed: None, limit };
         match error.get_ref().and_then(|inner| inner.downcast_ref::<liblzma::stream::Error>()) {
-            Some(liblzma::stream::Error::MemLimit | liblzma::stream::Error::Mem) => return Ok(memory),
+            Some(liblzma::stream::Error::MemLimit) => return Ok(memory),
+            Some(liblzma::stream::Error::Mem) => return Ok(Self::NoMemory(format)),
             Some(liblzma::stream::Error::Options) => return Ok(Self::Unsupported(format, error.to_string())),
             _ => (),
         }
         let text = error.to_string();
         // zstd's errors are texts of `ZSTD_getErrorName`.
-        if format == Format::Zstd
-            && ["Frame requires too much memory for decoding", "Allocation error : not enough memory"]
-                .contains(&&*text)
-        {
-            return Ok(memory);
+        match &*text {
+            "Frame requires too much memory for decoding" if format == Format::Zstd => return Ok(memory),
+            "Allocation error : not enough memory" if format == Format::Zstd => {
+                return Ok(Self::NoMemory(format));
+            }
+            _ => (),
         }
         if format == Format::Zstd && text == "Dictionary mismatch" {
             return Ok(Self::Unsupported(format, "it was packed with a dictionary".into()));
@@ -218,3 +222,22 @@ impl fmt::Display for ImageProblem {
 }
 
 impl std::error::Error for ImageProblem {}
+
+#[cfg(test)]
+mod tests {
+    use liblzma::stream::Error::{Mem, MemLimit};
+
+    use super::*;
+
+    #[test]
+    fn what_the_system_does_not_give_is_no_limit_of_ours() {
+        let found = |format, error| ImageProblem::from_io(format, error, 1 << 30).expect("about the image");
+        assert_eq!(found(Format::Xz, Mem.into()), ImageProblem::NoMemory(Format::Xz));
+        let none = io::Error::other("Allocation error : not enough memory");
+        assert_eq!(found(Format::Zstd, none), ImageProblem::NoMemory(Format::Zstd));
+        let limit = |format| ImageProblem::Memory { format, needed: None, limit: 1 << 30 };
+        assert_eq!(found(Format::Xz, MemLimit.into()), limit(Format::Xz));
+        let large = io::Error::other("Frame requires too much memory for decoding");
+        assert_eq!(found(Format::Zstd, large), limit(Format::Zstd));
+    }
+}

@@ -79,6 +79,10 @@ pub fn problem(path: &Path, problem: &ImageProblem) -> String {
                 format.name()
             )
         }
+        ImageProblem::NoMemory(format) => format!(
+            "{name}: the system gives no more memory to unpack its {} data: end other programs, or raise the limit (`ulimit -v`)",
+            format.name()
+        ),
         ImageProblem::Archive(problem) => format!("{name}: {}", archive(name, problem)),
         ImageProblem::WrongSum { found, expected } => {
             let (origin, way_out) = match &expected.origin {
