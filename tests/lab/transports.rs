@@ -314,7 +314,7 @@ fn a_port_of_http_that_is_taken_and_a_program_that_is_missing_are_named() {
     let lab = lab("transport = \"http-ram\"");
     lab.write("lab.toml", lab.read("lab.toml") + "interface = \"server\"\n");
     lab.run(&["netboot", "out"]).exits(0);
-    let taken = "busybox nc -l -p 8080 >/dev/null & until grep -q ':1F90 ' /proc/net/tcp*; do sleep 0.1; done; $lab serve out";
+    let taken = "busybox nc -l -p 8080 >/dev/null & until grep -q ':1F90 ' /proc/net/tcp*; do sleep 0.1; done; timeout 20 $lab serve out";
     inside(&lab, taken).exits(6).says(&["HTTP on 192.168.7.1:8080: address already in use", "http_port"]);
     // A system without nginx, but for what else is needed.
     let hidden = "mkdir hidden; for dir in /usr/sbin /sbin; do mount --bind hidden $dir; done; mkdir bin; cp $dnsmasq bin; \
