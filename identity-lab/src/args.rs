@@ -97,7 +97,7 @@ pub enum Verb {
     /// Make the root of a profile
     #[command(after_help = ROOT_EXAMPLES)]
     Root(RootArgs),
-    /// Run dnsmasq and nbdkit on a tree of `netboot`, in the foreground, for a desk or a test
+    /// Run dnsmasq, nbdkit and nginx on a tree of `netboot`, in the foreground, for a desk or a test
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
     /// Print a completion script for a shell

@@ -18,17 +18,20 @@ use identity_ui::{Exit, Failure, Result};
 
 use crate::boards::Board;
 use crate::lab::{Lab, existing, missing};
-use crate::netboot::plan::for_card;
-use crate::netboot::sources::Sources;
-use crate::profile::{CardLoader, LabPath, Profile, Writes};
+use crate::netboot::overlays::Overlays;
+use crate::netboot::plan::{OnCard, for_card};
+use crate::netboot::sources::{Sources, check_unchanged};
+use crate::place::cannot;
+use crate::profile::{CardLoader, LabPath, Profile, Transport, Writes};
 
 const SECTOR: u64 = 512;
 const MIB: u64 = 1 << 20;
-/// Sizes of an image in bytes: QEMU takes powers of two alone for a card.
-const SIZES: [u64; 3] = [16 * MIB, 32 * MIB, LARGEST];
+/// Bytes of the smallest image, and of the largest one without a root. QEMU takes powers of two alone for a card.
+const SMALLEST: u64 = 16 * MIB;
 const LARGEST: u64 = 64 * MIB;
-/// Bytes that a FAT, its directory and the rest of the last cluster of each file take at most, by the megabyte of a card and
-/// the file.
+/// Bytes of the largest image with a root: what Linux and U-Boot take a file of on a FAT.
+const LARGEST_WITH_ROOT: u64 = 4096 * MIB;
+/// Bytes that a FAT, its directory and the rest of the last cluster of each file take at most, by the card and the file.
 const FAT_OVERHEAD: u64 = 256 << 10;
 const CLUSTER_MAX: u64 = 16 << 10;
 
@@ -78,11 +81,22 @@ pub fn plan<'a>(lab: &Lab, profile: &Profile, board: Option<&'a Board>) -> Resul
     }
     loaders.sort_by_key(|loader| loader.lba);
     check_room(profile, &loaders)?;
+    let has_root = profile.has_root_by(Transport::Card);
     let mut sources = Sources::default();
-    if profile.card.has_kernel {
+    if has_root {
+        // Whoever has the card has its files, and nobody else.
+        sources.overlays = Overlays::read(lab, true)?;
+    }
+    if profile.card.has_kernel || has_root {
         sources.read_profile(lab, profile)?;
     }
-    let mut files = for_card(lab, &sources, profile, board)?;
+    let OnCard { mut files, images } = for_card(lab, &sources, profile, board)?;
+    for (name, image) in images {
+        let bytes =
+            fs::read(&image.path).map_err(|error| cannot("read", &image.path, &error, Exit::Device))?;
+        check_unchanged(&image, &image.path)?;
+        files.push((name, bytes));
+    }
     for path in &profile.card.files {
         let name =
             path.value.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -93,13 +107,19 @@ pub fn plan<'a>(lab: &Lab, profile: &Profile, board: Option<&'a Board>) -> Resul
         }
         files.push((name, read(lab, path)?));
     }
-    let room = size(profile, &files)?;
+    let largest = if has_root { LARGEST_WITH_ROOT } else { LARGEST };
+    let room = size(profile, &files, largest)?;
     let keep = profile.root.as_ref().is_some_and(|root| root.writes == Writes::Keep).then_some(room);
-    let size = if keep.is_some() { LARGEST } else { room };
-    if keep == Some(size) {
+    // A card with a root has as much for what the board writes as for all else.
+    let size = match keep {
+        Some(room) if has_root => LARGEST.max(room * 2),
+        Some(_) => LARGEST,
+        None => room,
+    };
+    if keep == Some(size) || size > largest {
         return Err(profile.place().refused(format!(
             "the files of this card leave no room for `writes = \"keep\"` on an image of {} MiB; take less onto the card",
-            LARGEST / MIB
+            largest / MIB
         )));
     }
     Ok(Plan { size, keep, loaders, files, board })
@@ -110,14 +130,17 @@ fn read(lab: &Lab, path: &LabPath) -> Result<Vec<u8>> {
     fs::read(&full).map_err(|error| missing(&path.place, &full, &error))
 }
 
-/// The smallest size that has room.
-fn size(profile: &Profile, files: &[(String, Vec<u8>)]) -> Result<u64> {
+/// The smallest size up to `largest` that has room.
+fn size(profile: &Profile, files: &[(String, Vec<u8>)], largest: u64) -> Result<u64> {
     let bytes: u64 = files.iter().map(|(_, bytes)| (bytes.len() as u64).next_multiple_of(CLUSTER_MAX)).sum();
-    let needed = u64::from(PARTITION_LBA) * SECTOR + FAT_OVERHEAD + bytes;
-    SIZES.into_iter().find(|size| *size >= needed).ok_or_else(|| {
+    let before = u64::from(PARTITION_LBA) * SECTOR;
+    let mut sizes =
+        std::iter::successors(Some(SMALLEST), |size| Some(size * 2)).take_while(|size| *size <= largest);
+    // Both tables of a larger FAT have a 256th of it at most: two times four bytes for a cluster of two kilobytes.
+    sizes.find(|size| before + FAT_OVERHEAD.max(size / 256) + bytes <= *size).ok_or_else(|| {
         profile.place().refused(format!(
             "the files of this card take {bytes} bytes; an image of {} MiB has no room for them",
-            LARGEST / MIB
+            largest / MIB
         ))
     })
 }

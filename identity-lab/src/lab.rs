@@ -19,6 +19,8 @@ use crate::toml::{Section, TomlFile};
 pub const PROFILES: &str = "profiles";
 /// Where NBD is served, unless the lab says otherwise.
 const NBD_PORT: u16 = 10810;
+/// Where HTTP is served, unless the lab says otherwise: 80 is taken on many machines, also by the nginx that Debian starts.
+const HTTP_PORT: u16 = 8080;
 
 /// `[server]`: what serves the boards.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub struct Server {
     pub address: Option<Ipv4Addr>,
     /// The port of NBD.
     pub nbd_port: u16,
+    /// The port of HTTP.
+    pub http_port: u16,
     /// Where the tree lies on the server, if the files are to name it.
     pub root: Option<Placed<String>>,
 }
@@ -240,8 +244,11 @@ fn address(text: &Placed<String>, key: &str) -> Result<Ipv4Addr> {
 }
 
 fn server(section: &Section) -> Result<Server> {
-    section.only(&["address", "nbd_port", "root"])?;
-    let port = section.number("nbd_port", u64::from(u16::MAX))?;
+    section.only(&["address", "nbd_port", "http_port", "root"])?;
+    let port = |key: &str, default: u16| -> Result<u16> {
+        let port = section.number(key, u64::from(u16::MAX))?;
+        Ok(port.and_then(|port| u16::try_from(port.value).ok()).filter(|port| *port > 0).unwrap_or(default))
+    };
     let root = section.text("root")?;
     if let Some(root) = &root {
         let is_plain = root.value.chars().all(|char| char.is_ascii_alphanumeric() || "/._-".contains(char));
@@ -254,10 +261,8 @@ fn server(section: &Section) -> Result<Server> {
     }
     Ok(Server {
         address: section.text("address")?.map(|text| address(&text, "[server] address")).transpose()?,
-        nbd_port: port
-            .and_then(|port| u16::try_from(port.value).ok())
-            .filter(|port| *port > 0)
-            .unwrap_or(NBD_PORT),
+        nbd_port: port("nbd_port", NBD_PORT)?,
+        http_port: port("http_port", HTTP_PORT)?,
         root: root.map(|root| root.map(|root| root.trim_end_matches('/').to_owned())),
     })
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `profiles/NAME.toml`: what the boards of a role boot.
 
+mod root;
+
 use std::path::{Path, PathBuf};
 
 use identity_core::text;
@@ -76,12 +78,16 @@ pub struct Root {
     pub image: LabPath,
     /// How it comes to the board.
     pub transport: Transport,
+    /// The line that says it.
+    pub transport_place: Place,
     /// Where writes go.
     pub writes: Writes,
     /// What the board does when it has lost its server, if the profile says so.
     pub lost: Option<Lost>,
     /// The partition for `writes = "keep"`.
     pub keep: String,
+    /// The partition with the image, for `transport = "card"`.
+    pub partition: String,
 }
 
 /// `[loader]`: a second stage that U-Boot starts before the kernel.
@@ -190,7 +196,7 @@ impl Profile {
         top.only(&["boot", "root", "hardware", "loader", "card", "build"])?;
         let build = build(&top.section("build")?)?;
         let mut unbuilt = None;
-        let root = root(&top.section("root")?, build.is_some(), &mut unbuilt)?;
+        let root = root::root(&top.section("root")?, build.is_some(), &mut unbuilt)?;
         let hardware = hardware(&top.section("hardware")?, root.as_ref())?;
         Ok(Self {
             name,
@@ -217,6 +223,27 @@ impl Profile {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Refuses a root that would come in a way which the initramfs of `root build` does not know.
+    ///
+    /// # Errors
+    /// Exit 4 with the line of the transport.
+    pub fn check_transport(&self) -> Result<()> {
+        match &self.root {
+            Some(root) if root.transport == Transport::NfsFile && self.build.is_some() => {
+                Err(root.transport_place.unreadable(
+                    "[root] transport = \"nfs-file\": the initramfs of `identity-lab root build` has no NFS; choose \"nbd\", \
+                     \"http-ram\" or \"card\", or take an initramfs of your own and leave [build] out",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it has a root that comes this way.
+    pub fn has_root_by(&self, transport: Transport) -> bool {
+        self.root.as_ref().is_some_and(|root| root.transport == transport)
     }
 
     /// Its first line, for messages about the whole of it.
@@ -327,63 +354,6 @@ fn boot(section: &Section, is_built_here: bool, unbuilt: &mut Option<Placed<&'st
     })
 }
 
-fn root(
-    section: &Section,
-    is_built_here: bool,
-    unbuilt: &mut Option<Placed<&'static str>>,
-) -> Result<Option<Root>> {
-    section.only(&["image", "transport", "writes", "lost", "lost_after", "keep"])?;
-    if !section.is_there() {
-        return Ok(None);
-    }
-    let image = built_path(section, "image", "[root] image", is_built_here, unbuilt)?;
-    let transport = section.one_of("transport", &TRANSPORTS)?;
-    let transport = transport.ok_or_else(|| section.place().unreadable("[root] transport is missing"))?;
-    let writes =
-        section.one_of("writes", &WRITES)?.unwrap_or_else(|| transport.clone().map(|_| Writes::Discard));
-    if writes.value == Writes::Server && transport.value != Transport::Nbd {
-        return Err(writes.place.unreadable(
-            "[root] writes = \"server\" goes with transport = \"nbd\" alone; the others have \"discard\" and \"keep\"",
-        ));
-    }
-    let writes = writes.value;
-    let after = section.text("lost_after")?;
-    let lost = section.one_of("lost", &[("wait", false), ("reboot", true)])?;
-    if let Some(lost) = lost.as_ref().filter(|lost| writes == Writes::Server && !lost.value) {
-        return Err(lost.place.unreadable(
-            "[root] lost = \"wait\" does not go with writes = \"server\", which forgets what a board wrote when the connection \
-             ends; leave it out: the board restarts when the server is back",
-        ));
-    }
-    let lost = match (lost, after) {
-        (None, None) => None,
-        (Some(lost), None) if !lost.value => Some(Lost::Wait),
-        (Some(lost), Some(after)) if lost.value => Some(Lost::Reboot(seconds(&after)?)),
-        (Some(lost), _) if lost.value => Some(Lost::Reboot(600)),
-        (_, Some(after)) => {
-            return Err(after.place.unreadable("[root] lost_after needs lost = \"reboot\""));
-        }
-        (Some(_), None) => None,
-    };
-    let keep = section.text("keep")?.map_or_else(|| "/dev/mmcblk0p2".to_owned(), |keep| keep.value);
-    Ok(Some(Root { image, transport: transport.value, writes, lost, keep }))
-}
-
-/// A time such as `90s`, `10m`, `1h`.
-fn seconds(text: &Placed<String>) -> Result<u64> {
-    let units = [("s", 1), ("m", 60), ("h", 3600)];
-    let parsed = units.iter().find_map(|(unit, seconds)| {
-        let number: u64 = text.value.strip_suffix(unit)?.parse().ok()?;
-        number.checked_mul(*seconds).filter(|seconds| (1..=86_400).contains(seconds))
-    });
-    parsed.ok_or_else(|| {
-        text.place.unreadable(format!(
-            "[root] lost_after is \"{}\", no time like 90s, 10m or 1h, up to 24h",
-            text.value
-        ))
-    })
-}
-
 fn second_stage(section: &Section) -> Result<Option<SecondStage>> {
     section.only(&["file", "address", "how", "mark"])?;
     if !section.is_there() {
@@ -419,10 +389,10 @@ fn card(section: &Section) -> Result<Card> {
 
 fn hardware(section: &Section, root: Option<&Root>) -> Result<Hardware> {
     section.only(&["pack", "modules"])?;
-    let has_layers = |root: &Root| root.transport == Transport::Nbd && root.writes != Writes::Server;
+    let has_layers = |root: &Root| root.transport != Transport::NfsFile && root.writes != Writes::Server;
     if section.is_there() && !root.is_some_and(has_layers) {
         return Err(section.place().unreadable(
-            "[hardware] is laid over a root with transport = \"nbd\" and writes = \"discard\" or \"keep\"",
+            "[hardware] is laid over a root with transport = \"nbd\", \"http-ram\" or \"card\", and writes = \"discard\" or \"keep\"",
         ));
     }
     Ok(Hardware {

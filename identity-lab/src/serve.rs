@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! dnsmasq and nbdkit in the foreground, for a desk or a test: their output labelled, their end ours.
+//! dnsmasq, nbdkit and nginx in the foreground, for a desk or a test: their output labelled, their end ours.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,7 +18,7 @@ use identity_ui::{Exit, Failure, Result, shell};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::netboot::servers::NBDKIT_THREADS;
+use crate::netboot::servers::{self, NBDKIT_THREADS};
 use crate::place::cannot;
 use crate::signals;
 use crate::state;
@@ -36,8 +36,10 @@ pub struct Settings {
     pub lab: String,
     /// The tree that `netboot` has written.
     pub dir: PathBuf,
-    /// Where to listen for NBD.
-    pub nbd: SocketAddrV4,
+    /// Where to listen for NBD, if a board needs it.
+    pub nbd: Option<SocketAddrV4>,
+    /// Where to listen for HTTP, and nginx's configuration of it, if a board needs it.
+    pub http: Option<(SocketAddrV4, String)>,
     /// Who is shown a line of a server's output: the server's name, and the line.
     pub show: fn(&str, &str),
 }
@@ -51,20 +53,24 @@ struct Running {
     last: Arc<Mutex<String>>,
 }
 
-/// Runs both servers until a signal ends them, or one of them ends.
+/// Runs the servers until a signal ends them, or one of them ends.
 ///
 /// # Errors
 /// Exit 6 for a port that is taken, or for want of permission; 7 if a server ends by itself.
 pub fn run(settings: &Settings) -> Result<()> {
     let ended = signals::ended()?;
-    let nbd = nbd_socket(settings.nbd)?;
+    let nbd = settings.nbd.map(nbd_socket).transpose()?;
+    if let Some((address, _)) = &settings.http {
+        check_http(*address)?;
+    }
     let mut servers = vec![start_dnsmasq(settings)?];
-    let outcome = start_nbdkit(settings, nbd).and_then(|nbdkit| {
-        servers.push(nbdkit);
+    let outcome = start_others(settings, nbd, &mut servers).and_then(|()| {
+        let nbd = settings.nbd.map_or_else(String::new, |address| format!(", NBD by nbdkit on {address}"));
+        let http = settings.http.as_ref();
+        let http = http.map_or_else(String::new, |(address, _)| format!(", HTTP by nginx on {address}"));
         say(&format!(
-            "serving {}: DHCP and TFTP by dnsmasq, NBD by nbdkit on {}; Ctrl-C ends it",
-            settings.dir.display(),
-            settings.nbd
+            "serving {}: DHCP and TFTP by dnsmasq{nbd}{http}; Ctrl-C ends it",
+            settings.dir.display()
         ));
         wait(&mut servers, &ended)
     });
@@ -72,6 +78,16 @@ pub fn run(settings: &Settings) -> Result<()> {
         server.end();
     }
     outcome
+}
+
+fn start_others(settings: &Settings, nbd: Option<OwnedFd>, servers: &mut Vec<Running>) -> Result<()> {
+    if let Some(socket) = nbd {
+        servers.push(start_nbdkit(settings, socket)?);
+    }
+    if let Some((_, part)) = &settings.http {
+        servers.push(start_nginx(settings, part)?);
+    }
+    Ok(())
 }
 
 fn wait(servers: &mut [Running], ended: &AtomicBool) -> Result<()> {
@@ -162,9 +178,14 @@ impl Running {
 
 fn not_started(name: &str, error: &io::Error) -> Failure {
     let way_out = if error.kind() == io::ErrorKind::NotFound {
-        "; install it: on Debian `apt install dnsmasq-base nbdkit`"
+        let package = match name {
+            "dnsmasq" => "dnsmasq-base",
+            "nginx" => "nginx-light",
+            _ => name,
+        };
+        format!("; install it: on Debian `apt install {package}`")
     } else {
-        ""
+        String::new()
     };
     Failure::refused(format!("{name} cannot be started: {}{way_out}", plain(error)))
 }
@@ -238,18 +259,30 @@ fn nbd_socket(address: SocketAddrV4) -> Result<OwnedFd> {
         listen(&socket, 128)?;
         Ok(socket)
     };
-    made().map_err(|errno| {
-        let error = io::Error::from(errno);
-        let way_out = match error.kind() {
-            io::ErrorKind::AddrInUse => "another program has this port: stop it, or set `nbd_port` in lab.toml, [server]",
-            io::ErrorKind::AddrNotAvailable => {
-                "this machine does not have the address: give it to an interface, or change `address` in lab.toml, [server]"
-            }
-            io::ErrorKind::PermissionDenied => "ports below 1024 need root: set `nbd_port` in lab.toml, [server]",
-            _ => "see lab.toml, [server]",
-        };
-        Failure::refused(format!("NBD on {address}: {}; {way_out}", plain(&error)))
-    })
+    made().map_err(|errno| no_socket("NBD", address, "nbd_port", &errno.into()))
+}
+
+/// nginx binds its socket itself; that it can is found out before, for what it says of it is not for everybody.
+fn check_http(address: SocketAddrV4) -> Result<()> {
+    let bound = TcpListener::bind(address).map(drop);
+    bound.map_err(|error| no_socket("HTTP", address, "http_port", &error))
+}
+
+/// That a protocol's port cannot be had, and what to do.
+fn no_socket(protocol: &str, address: SocketAddrV4, key: &str, error: &io::Error) -> Failure {
+    let way_out = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("another program has this port: stop it, or set `{key}` in lab.toml, [server]")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have the address: give it to an interface, or change `address` in lab.toml, [server]".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need root: set `{key}` in lab.toml, [server]")
+        }
+        _ => "see lab.toml, [server]".to_owned(),
+    };
+    Failure::refused(format!("{protocol} on {address}: {}; {way_out}", plain(error)))
 }
 
 /// nbdkit gets the socket as systemd hands it over: as descriptor 3, with its own process number in LISTEN_PID, which only a
@@ -276,6 +309,32 @@ fn start_nbdkit(settings: &Settings, socket: OwnedFd) -> Result<Running> {
     command.arg("file").arg(format!("dir={}", images.display()));
     command.env("LISTEN_FDS", "1").stdin(Stdio::from(socket));
     Running::start("nbdkit", &mut command, settings.show)
+}
+
+/// nginx with a configuration for this tree, wherever it lies: as its prefix, the tree may have any name that names no variable.
+fn start_nginx(settings: &Settings, part: &str) -> Result<Running> {
+    let directory = state::file(&settings.lab, "nginx");
+    let directory = state::made(directory.as_deref())?;
+    if settings.dir.to_string_lossy().contains('$') {
+        let shown = shell::path(&settings.dir);
+        return Err(Failure::refused(format!(
+            "nginx serves nothing from {shown}, for `$` begins a variable of its own"
+        )));
+    }
+    let how = match (is_root_of_all(), rustix::process::geteuid().is_root()) {
+        (true, _) => "user nobody nogroup;",
+        // In a namespace of its own it cannot become another user.
+        (false, true) => "user root root;\nmaster_process off;",
+        (false, false) => "master_process off;",
+    };
+    let text = servers::nginx_alone(part, &directory.to_string_lossy(), how);
+    let file = directory.join("nginx.conf");
+    let written = fs::create_dir_all(directory).and_then(|()| fs::write(&file, text));
+    written.map_err(|error| cannot("write", &file, &error, Exit::Device))?;
+    let mut command = server("nginx");
+    // Else it begins with its log of the system, which only root may write.
+    command.args(["-e", "stderr", "-p"]).arg(&settings.dir).arg("-c").arg(&file);
+    Running::start("nginx", command.stdin(Stdio::null()), settings.show)
 }
 
 /// The address to listen at: the lab's, or all of this machine's.

@@ -18,6 +18,7 @@ mod made;
 mod netboot;
 mod netboot_cards;
 mod netboot_root;
+mod netboot_transports;
 mod netroot;
 mod object;
 mod orangepi;

@@ -22,6 +22,7 @@ mod stamp;
 mod story;
 mod strangers;
 mod through_identity;
+mod transports;
 
 use std::ffi::OsStr;
 use std::fs;

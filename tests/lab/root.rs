@@ -82,7 +82,7 @@ fn a_profile_that_cannot_be_built_is_refused_with_its_line() {
             "profiles/panda.toml:8: [build] arch: \"vax\" is none of armhf, arm64",
         ),
         (
-            BUILD.replace("transport = \"nbd\"", "transport = \"card\"\n[hardware]\npack = \"p\"")
+            BUILD.replace("transport = \"nbd\"", "transport = \"nfs-file\"\n[hardware]\npack = \"p\"")
                 + "suite = \"bookworm\"\n",
             4,
             "[hardware] is laid over a root",

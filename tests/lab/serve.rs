@@ -11,7 +11,7 @@ use identity_tests::{copy_program, skipped};
 use crate::{Answer, Lab};
 
 /// A machine with the server's address, and another interface on the same wire where a board could be.
-const NETWORK: &str = "set -e
+pub const NETWORK: &str = "set -e
 ip link set lo up
 ip link add server type veth peer name board
 ip addr add 192.168.7.1/24 dev server

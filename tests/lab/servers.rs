@@ -198,7 +198,7 @@ fn nginx_takes_its_part_and_serves_boot_files_and_images() {
     }
     let lab = local(free_port());
     let port = free_port();
-    lab.write("part", lab.read("out/server/nginx.conf").replace(":80;", &format!(":{port};")));
+    lab.write("part", lab.read("out/server/nginx.conf").replace(":8080;", &format!(":{port};")));
     let dir = lab.dir.path().display();
     lab.write(
         "nginx.conf",

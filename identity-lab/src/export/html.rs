@@ -281,7 +281,7 @@ mod tests {
     /// A lab in this directory, with this list.
     fn lab(dir: &str, list: &str) -> Lab {
         let dir = PathBuf::from(dir);
-        let server = Server { address: None, nbd_port: 1, root: None };
+        let server = Server { address: None, nbd_port: 1, http_port: 1, root: None };
         let name = "desk".to_owned();
         let file = Path::new("lab.toml").to_owned();
         let journal = JournalPlace::Sqlite { file: file.clone(), lab_toml: file };

@@ -24,8 +24,10 @@ pub struct Target<'a> {
     pub image: Option<&'a str>,
     /// The name under which the image of the kernel's modules is served.
     pub modules: Option<&'a str>,
-    /// The path for TFTP of what is laid over the root.
+    /// What is laid over the root: its path for TFTP, and for HTTP.
     pub overlay: Option<&'a str>,
+    /// Whether all that the board boots lies on its card.
+    pub is_card: bool,
 }
 
 /// The arguments, separated by spaces. What is left of `${…}` are variables of U-Boot.
@@ -46,17 +48,28 @@ pub fn kernel(target: Target<'_>) -> Result<String> {
     Ok(words.join(" "))
 }
 
-/// What brings a root over NBD to an initramfs of `root build`, or, but for what is lost, to one with nbd-client. For other transports, the profile's arguments say it.
+/// What brings a root to an initramfs of `root build`; one over NBD, but for what is lost, also to one with nbd-client. For a
+/// file on NFS, the profile's arguments say it.
 fn root(target: Target<'_>) -> Vec<String> {
     let (Some(root), Some(image)) = (&target.profile.root, target.image) else { return Vec::new() };
     let mut words = Vec::new();
-    if root.transport == Transport::Nbd {
-        let address = server(target.lab);
-        let port = target.lab.settings.server.nbd_port;
-        words.extend(["ip=dhcp".to_owned(), "root=/dev/nbd0".to_owned()]);
-        let port = if root.writes == Writes::Server { NBD_SERVER_PORT } else { port };
-        words.push(format!("nbdroot={address}:{port}/{image}"));
-        words.push(if root.writes == Writes::Server { "rw" } else { "ro" }.to_owned());
+    let mut add = |text: &[&str]| words.extend(text.iter().map(|word| (*word).to_owned()));
+    match root.transport {
+        Transport::Nbd => {
+            let address = server(target.lab);
+            let port = target.lab.settings.server.nbd_port;
+            let (port, mode) =
+                if root.writes == Writes::Server { (NBD_SERVER_PORT, "rw") } else { (port, "ro") };
+            add(&["ip=dhcp", "root=/dev/nbd0", &format!("nbdroot={address}:{port}/{image}"), mode]);
+        }
+        Transport::HttpRam => {
+            let url = format!("netroot={}/images/{image}", http(target.lab));
+            add(&["ip=dhcp", "root=/dev/loop0", &url, "ro"]);
+        }
+        Transport::Card => {
+            add(&["root=/dev/loop0", &format!("netroot={}:{image}", root.partition), "ro"]);
+        }
+        Transport::NfsFile => (),
     }
     match root.writes {
         Writes::Discard => words.push("overlay=tmpfs".to_owned()),
@@ -65,7 +78,14 @@ fn root(target: Target<'_>) -> Vec<String> {
     }
     words.extend(target.modules.map(|modules| format!("netroot.modules={modules}")));
     if let Some(overlay) = target.overlay {
-        words.push(format!("netroot.overlay={}:{overlay}", server(target.lab)));
+        words.push(match root.transport {
+            Transport::HttpRam => format!("netroot.overlay={}/{overlay}", http(target.lab)),
+            Transport::Card if target.is_card => {
+                let name = overlay.rsplit('/').next().unwrap_or(overlay);
+                format!("netroot.overlay={}:{name}", root.partition)
+            }
+            _ => format!("netroot.overlay={}:{overlay}", server(target.lab)),
+        });
     }
     words.extend(match (root.writes, root.lost) {
         // Each connection has a copy of its own.
@@ -81,6 +101,14 @@ fn root(target: Target<'_>) -> Vec<String> {
 /// The server's address, or the variable in which U-Boot has it after DHCP.
 pub fn server(lab: &Lab) -> String {
     lab.settings.server.address.map_or_else(|| "${serverip}".to_owned(), |address| address.to_string())
+}
+
+/// Where the HTTP server is.
+fn http(lab: &Lab) -> String {
+    match lab.settings.server.http_port {
+        80 => format!("http://{}", server(lab)),
+        port => format!("http://{}:{port}", server(lab)),
+    }
 }
 
 /// An argument with its values; `None` where it names a value that is not there.

@@ -13,7 +13,7 @@ use super::uimage::{self, Arch};
 use crate::boards::Board;
 use crate::lab::{Lab, Rescue, is_in};
 use crate::place::Placed;
-use crate::profile::{LabPath, Profile, Writes};
+use crate::profile::{LabPath, Profile, Transport, Writes};
 
 /// Hex digits of a hash in a file's name.
 const SHORT: usize = 12;
@@ -34,6 +34,8 @@ pub enum Content {
 pub struct Tree {
     /// Files by their path below the tree's top.
     pub files: BTreeMap<String, Content>,
+    /// Images by name that no server has, for they lie on cards.
+    on_cards: BTreeMap<String, Image>,
     /// What a person should know.
     pub notes: Vec<String>,
 }
@@ -44,6 +46,7 @@ pub struct Tree {
 /// Exit 4 with the line of what cannot be; 6 where two boards clash.
 pub fn plan(lab: &Lab, sources: &Sources) -> Result<Tree> {
     check(lab)?;
+    lab.profiles.iter().try_for_each(Profile::check_transport)?;
     let mut tree = Tree::default();
     let mut loaded = BTreeMap::new();
     let name = &lab.settings.name;
@@ -101,30 +104,31 @@ pub fn plan(lab: &Lab, sources: &Sources) -> Result<Tree> {
     for directory in sources.overlays.unknown(lab) {
         tree.notes.push(format!("{directory}/ is of no board or profile of the lab, and goes nowhere"));
     }
-    let images: Vec<_> =
-        loaded.into_values().flat_map(|made| made.image.into_iter().chain(made.modules)).collect();
-    configure(lab, &images, &mut tree);
+    let exports: Vec<_> = loaded
+        .into_iter()
+        .filter(|(name, _)| lab.profile(name).is_some_and(|profile| profile.has_root_by(Transport::Nbd)))
+        .flat_map(|(_, made)| made.image.into_iter().chain(made.modules))
+        .collect();
+    configure(lab, &exports, &mut tree);
     Ok(tree)
 }
 
-/// The script and the boot files of a card, by their names on its partition.
+/// The script and the files of a card, by their names on its partition.
 ///
 /// # Errors
 /// Exit 4 with the line of what cannot be.
-pub fn for_card(
-    lab: &Lab,
-    sources: &Sources,
-    profile: &Profile,
-    board: Option<&Board>,
-) -> Result<Vec<(String, Vec<u8>)>> {
+pub fn for_card(lab: &Lab, sources: &Sources, profile: &Profile, board: Option<&Board>) -> Result<OnCard> {
     let name = &lab.settings.name;
     let mut tree = Tree::default();
+    let has_root = profile.has_root_by(Transport::Card);
+    let needs_images = has_root || profile.card.has_kernel;
+    let image = if needs_images { image(lab, sources, profile, &mut tree)? } else { None };
+    let modules = if needs_images { modules(sources, profile, &mut tree)? } else { None };
     let text = if profile.card.has_kernel {
-        let image = image(lab, sources, profile, &mut tree)?;
-        let modules = modules(sources, profile, &mut tree)?;
-        let (image, modules) = (served(&image), served(&modules));
-        // An overlay's name changes with its content, and the card's script does not.
-        let args = arguments::kernel(Target { lab, profile, board, image, modules, overlay: None })?;
+        // An overlay's name changes with its content, and the card's script does not: only what is on the card is there for sure.
+        let overlay = if has_root { overlay(sources, profile, board, &mut tree)? } else { None };
+        let (image, modules, overlay) = (served(&image), served(&modules), overlay.as_deref());
+        let args = arguments::kernel(Target { lab, profile, board, image, modules, overlay, is_card: true })?;
         let loaded = files(sources, profile, &mut tree)?;
         script::card(name, &script::boot(&Files { args, ..loaded }.without(&directory(profile)), From::Card))
     } else {
@@ -133,11 +137,20 @@ pub fn for_card(
     let mut put = vec![("boot.scr".to_owned(), uimage::script(&format!("{name} card"), &text))];
     let prefix = format!("tftp/{}", directory(profile));
     for (path, content) in tree.files {
-        if let (Some(name), Content::Bytes(bytes)) = (path.strip_prefix(&prefix), content) {
+        let name = path.strip_prefix(&prefix).or_else(|| path.strip_prefix("tftp/overlays/"));
+        if let (Some(name), Content::Bytes(bytes)) = (name, content) {
             put.push((name.to_owned(), bytes));
         }
     }
-    Ok(put)
+    Ok(OnCard { files: put, images: tree.on_cards.into_iter().collect() })
+}
+
+/// What lies on a card's partition, by name.
+pub struct OnCard {
+    /// The script and boot files.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// Images of the root, in files of the lab.
+    pub images: Vec<(String, Image)>,
 }
 
 /// What every board of a profile loads.
@@ -161,7 +174,8 @@ impl Loaded {
         overlay: Option<&str>,
     ) -> Result<Files> {
         let (image, modules) = (served(&self.image), served(&self.modules));
-        let args = arguments::kernel(Target { lab, profile, board, image, modules, overlay })?;
+        let args =
+            arguments::kernel(Target { lab, profile, board, image, modules, overlay, is_card: false })?;
         Ok(Files { args, ..self.files.clone() })
     }
 }
@@ -177,6 +191,15 @@ const PXE_LINE_MAX: usize = 511;
 impl Tree {
     fn put(&mut self, path: String, content: Content) {
         self.files.insert(path, content);
+    }
+
+    /// Puts an image where the profile's boards take it from.
+    fn put_image(&mut self, profile: &Profile, name: &str, image: &Image) {
+        if profile.has_root_by(Transport::Card) {
+            self.on_cards.insert(name.to_owned(), image.clone());
+        } else {
+            self.put(format!("images/{name}"), Content::Image(image.clone()));
+        }
     }
 
     /// Puts a file of the lab as [`Tree::put_hashed`] does.
@@ -228,7 +251,7 @@ fn image(lab: &Lab, sources: &Sources, profile: &Profile, tree: &mut Tree) -> Re
         ));
     }
     let name = format!("{}-{}.{}", profile.name, &image.sha256[..SHORT], image.kind);
-    tree.put(format!("images/{name}"), Content::Image(image.clone()));
+    tree.put_image(profile, &name, image);
     Ok(Some(Served { name, has_copies: root.writes == Writes::Server }))
 }
 
@@ -255,7 +278,7 @@ fn modules(sources: &Sources, profile: &Profile, tree: &mut Tree) -> Result<Opti
     let image = sources.images.get(&modules.value);
     let image = image.ok_or_else(|| modules.place.unreadable("this image was not read"))?;
     let name = format!("{}-modules-{}.{}", profile.name, &image.sha256[..SHORT], image.kind);
-    tree.put(format!("images/{name}"), Content::Image(image.clone()));
+    tree.put_image(profile, &name, image);
     Ok(Some(Served { name, has_copies: false }))
 }
 

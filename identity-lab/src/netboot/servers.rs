@@ -119,9 +119,23 @@ pub fn nginx(lab: &Lab, root: &str) -> String {
     let address = lab.settings.server.address.map_or_else(String::new, |address| format!("{address}:"));
     format!(
         "# Boot files and images of the lab {} over HTTP, to be included in http {{}}. {MADE}\n\
-         server {{\n    listen {address}80;\n    root {root}/tftp;\n    \
+         server {{\n    listen {address}{};\n    root {root}/tftp;\n    \
          location /images/ {{\n        root {root};\n    }}\n}}\n",
-        lab.settings.name
+        lab.settings.name, lab.settings.server.http_port
+    )
+}
+
+/// A whole configuration of nginx in the foreground, with a part for `http {}` whose paths are relative to its prefix. What it
+/// writes besides lies in `state`; `how` says as which user and in how many processes.
+pub fn nginx_alone(part: &str, state: &str, how: &str) -> String {
+    let state = state.replace('\\', "\\\\").replace('"', "\\\"");
+    // It makes these directories at its start, whether or not somebody sends something.
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("    {name}_temp_path \"{state}/{name}\";\n"))
+        .concat();
+    format!(
+        "daemon off;\n{how}\npid \"{state}/pid\";\nerror_log stderr;\nevents {{}}\nhttp {{\n    access_log /dev/stdout;\n    \
+         default_type application/octet-stream;\n    sendfile on;\n{temporary}{part}}}\n"
     )
 }
 

@@ -201,6 +201,7 @@ configure() {
     put 644 05-netroot.network etc/systemd/network/05-netroot.network
     put 644 functions etc/initramfs-tools/scripts/netroot
     put 755 nbd etc/initramfs-tools/scripts/local-top/nbd
+    put 755 netroot etc/initramfs-tools/scripts/local-top/netroot
     put 755 overlay etc/initramfs-tools/scripts/local-bottom/overlay
     put 755 hook etc/initramfs-tools/hooks/netroot
     put 644 modules etc/initramfs-tools/netroot.modules

@@ -90,6 +90,7 @@ pub fn plan<'a>(lab: &Lab, profile: &'a Profile, from: Option<&Path>) -> Result<
         let what = "the profile has no section [root]; it needs at least `transport`";
         return Err(profile.place().unreadable(what));
     }
+    profile.check_transport()?;
     let arch = ARCHS.iter().find(|arch| arch.name == build.arch.value).ok_or_else(|| {
         let names: Vec<_> = ARCHS.iter().map(|arch| arch.name).collect();
         let what = format!("[build] arch: \"{}\" is none of {}", build.arch.value, names.join(", "));

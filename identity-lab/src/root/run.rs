@@ -23,10 +23,11 @@ use crate::signals;
 
 const SCRIPT: &str = include_str!("build.sh");
 /// What the script puts into the root.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("05-netroot.network", include_str!("files/05-netroot.network")),
     ("functions", include_str!("files/functions")),
     ("nbd", include_str!("files/nbd")),
+    ("netroot", include_str!("files/netroot")),
     ("overlay", include_str!("files/overlay")),
     ("hook", include_str!("files/hook")),
     ("modules", include_str!("files/modules")),
