@@ -2,6 +2,7 @@
 //! Everything that a verb which writes must know of a card, each sector read once: whose the first sectors are, what is on
 //! the card, and what must not be written over.
 
+#[cfg(feature = "stamp")]
 use std::cmp::Reverse;
 use std::path::Path;
 

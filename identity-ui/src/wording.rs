@@ -223,6 +223,7 @@ pub fn error(error: &Error) -> String {
             shell::path(record),
             shell::path(path)
         ),
+        #[cfg(feature = "stamp")]
         Error::OtherCard { path, record, card, sectors } => {
             let cid = card.cid.as_ref().map_or_else(String::new, |cid| format!(", CID {cid}"));
             format!(
