@@ -204,7 +204,9 @@ fn of_two_lines_of_one_board_one_is_removed() {
     let found = lab.run(&["check"]).exits(5);
     found.shows(&["boards.csv:4:16: uuid: tiger-01 has ", "`identity-lab remove` takes one of them out"]);
     let shown = lab.run(&["show", "panda-01"]).exits(6);
-    shown.says(&["boards.csv:4:1: this board and that in line 2 have one UUID"]);
+    shown.says(&[
+        "boards.csv:4:1: this board and that in line 2 have one UUID; `identity-lab remove tiger-01`",
+    ]);
     lab.run(&["remove", "--yes", "tiger-01"]).exits(0);
     assert_eq!(lab.read("boards.csv"), before);
     lab.write("boards.csv", &merged);
@@ -271,8 +273,17 @@ fn what_cannot_be_renamed_stays_as_it_is() {
     );
     lab.write("boards.csv", format!("hostname,profile,uuid\na,panda,{UUID}\na,panda,{OTHER}\n"));
     for words in [&["rename", "a", "b"][..], &["remove", "--yes", "a"]] {
-        lab.run(words).exits(6).says(&["this board and that in line 2 are both a"]);
+        let said = lab.run(words).exits(6);
+        said.says(&[
+            "this board and that in line 2 have one hostname",
+            &format!("`identity-lab remove {OTHER}`"),
+        ]);
     }
+    let planned = lab.run(&["remove", "--dry-run", OTHER]).exits(0);
+    planned.shows(&["would remove a", OTHER]);
+    // Two people gave two boards one name.
+    lab.run(&["remove", "--yes", OTHER]).exits(0);
+    assert_eq!(lab.read("boards.csv"), format!("hostname,profile,uuid\na,panda,{UUID}\n"));
 }
 
 /// The old name or the new one, and the same command goes on.

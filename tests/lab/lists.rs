@@ -125,6 +125,8 @@ fn a_file_out_of_order_is_sorted_and_that_is_said() {
         "boards.csv",
         "hostname,uuid,profile\nd,9e3c1d40-5a37-4c8e-9f0b-6d2a81e4c7f5,panda\n\nb,0b9ad1c6-3a4b-4f3e-8d55-1f0e6f1a7c02,panda\n",
     );
+    let planned = lab.run(&["add", "c", "--profile", "panda", "--dry-run"]).exits(0);
+    planned.says(&["boards.csv is not sorted by hostname; it would be"]);
     lab.run(&["add", "c", "--profile", "panda"]).exits(0).says(&["boards.csv was not sorted"]);
     let text = lab.read("boards.csv");
     let names: String = text.lines().skip(1).map(|line| &line[..2]).collect();

@@ -39,7 +39,7 @@ pub fn run(dir: &Path, args: &AddArgs) -> Result<Exit> {
     }
     let path = dir.join(BOARDS_CSV);
     let text = lab.boards.with(&new)?;
-    say_sorted(&lab);
+    say_sorted(&lab, args.dry_run);
     if !args.dry_run {
         replace::sweep(here);
         replace::replace(&path, text.as_bytes())?;

@@ -94,7 +94,7 @@ pub fn run(dir: &Path, args: &ImportArgs) -> Result<Exit> {
     let list = dir.join(BOARDS_CSV);
     let is_changed = !merged.added.is_empty() || !merged.updated.is_empty();
     if is_changed {
-        say_sorted(&lab);
+        say_sorted(&lab, args.dry_run);
     }
     if is_changed && !args.dry_run {
         replace::sweep(here);

@@ -110,10 +110,15 @@ fn say_overlay(lab: &Lab, hostname: &str) {
     }
 }
 
-/// Says that a list is sorted that was not.
-fn say_sorted(lab: &Lab) {
+/// Says that a list is sorted that was not, or, `is_dry`, that it would be.
+fn say_sorted(lab: &Lab, is_dry: bool) {
     if !lab.boards.is_sorted() {
-        say(&format!("{} was not sorted by hostname; it is now", lab.dir.join(BOARDS_CSV).display()));
+        let done = if is_dry {
+            "is not sorted by hostname; it would be"
+        } else {
+            "was not sorted by hostname; it is now"
+        };
+        say(&format!("{} {done}", lab.dir.join(BOARDS_CSV).display()));
     }
 }
 

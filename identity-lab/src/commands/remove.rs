@@ -67,7 +67,7 @@ pub fn run(dir: &Path, args: &RemoveArgs) -> Result<Exit> {
         replace::sweep(here);
         replace::replace(&dir.join(BOARDS_CSV), lab.boards.without(&boards).as_bytes())?;
     }
-    say_sorted(&lab);
+    say_sorted(&lab, args.dry_run);
     print(&match args.format {
         Format::Json => json(&shown),
         Format::Text => {
@@ -87,8 +87,11 @@ fn named_boards<'l>(
     let mut boards: Vec<&Board> = Vec::new();
     for list in names {
         for name in hostlist::expand(list).map_err(Failure::usage)? {
-            // Git keeps both lines of a board that was renamed here and changed there: one of them may go.
-            let mut of_name = lab.boards.all.iter().filter(|board| board.hostname == name);
+            // Git keeps both lines of a board that was renamed here and changed there, and those of two boards that two people
+            // gave one name: one of them may go.
+            let uuid = Uuid::try_parse(&name).ok();
+            let is_named = |board: &&Board| board.hostname == name || Some(board.uuid) == uuid;
+            let mut of_name = lab.boards.all.iter().filter(is_named);
             let board = match (of_name.next(), of_name.next()) {
                 (Some(board), None) => board,
                 _ => find(lab, journal, &name)?,

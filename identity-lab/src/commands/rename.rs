@@ -86,7 +86,7 @@ pub fn run(dir: &Path, args: &RenameArgs) -> Result<Exit> {
     if !overlay {
         say_overlay(&lab, &args.new);
     }
-    say_sorted(&lab);
+    say_sorted(&lab, args.dry_run);
     let row = after.all.iter().find(|board| board.hostname == args.new).map(Row::of);
     let row = row.ok_or_else(|| Failure::usage(format!("there is no board {}", args.new)))?;
     let shown = Renamed { row, before: board.hostname.clone(), overlay, cards };

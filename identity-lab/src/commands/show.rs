@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use identity_ui::output::{json, print};
-use identity_ui::{Exit, Failure, Result, lines};
+use identity_ui::{Exit, Failure, Result, lines, shell};
 use serde::Serialize;
 
 use crate::args::{Format, ShowArgs};
@@ -55,15 +55,14 @@ pub fn find<'a>(lab: &'a Lab, journal: &mut Result<Option<Database>>, name: &str
         };
         return match lab.boards.all.iter().find(is_named) {
             Some(other) => {
-                let what = if other.hostname == board.hostname {
-                    format!("are both {name}")
-                } else {
-                    "have one UUID".to_owned()
+                let (what, way_out) = match (other.hostname == board.hostname, other.uuid == board.uuid) {
+                    (true, true) => ("are one and the same", "delete one of the lines".to_owned()),
+                    (true, false) => ("have one hostname", taken_out(&other.uuid.to_string())),
+                    _ => ("have one UUID", taken_out(&other.hostname)),
                 };
-                Err(other.place("hostname").refused(format!(
-                    "this board and that in line {} {what}; `identity-lab check` shows what they share",
-                    board.line
-                )))
+                Err(other
+                    .place("hostname")
+                    .refused(format!("this board and that in line {} {what}; {way_out}", board.line)))
             }
             None => Ok(board),
         };
@@ -75,6 +74,11 @@ pub fn find<'a>(lab: &'a Lab, journal: &mut Result<Option<Database>>, name: &str
     uuid.and_then(|uuid| lab.boards.find(&uuid)).ok_or_else(|| {
         Failure::usage(format!("there is no board {name}; `identity-lab list` shows which there are"))
     })
+}
+
+/// What takes a line out of the list that shares something with another one.
+fn taken_out(name: &str) -> String {
+    format!("`identity-lab remove {}` takes this one out", shell::value(name))
 }
 
 fn text(shown: &Shown) -> String {
