@@ -10,7 +10,7 @@ use identity_tests::capture::{Called, dhcp_requests, duids, mac, sources};
 use identity_tests::cli::Identity;
 use identity_tests::desk::Desk;
 use identity_tests::login::{ask, log_in, side_by_side};
-use identity_tests::published::{Client, Published, Release, Root};
+use identity_tests::published::{CLONED_MACHINE_ID, Client, Published, Release, Root, file_on};
 use serde_json::Value;
 
 const SECTOR_LEN: usize = 512;
@@ -19,14 +19,16 @@ const SECTOR_LEN: usize = 512;
 struct Pair {
     desk: Desk,
     published: Published,
+    /// The hostname of each board in the end.
+    ends_as: [&'static str; 2],
     image: PathBuf,
 }
 
 impl Pair {
-    fn new(published: Published) -> Self {
+    fn new(published: Published, ends_as: [&'static str; 2]) -> Self {
         let desk = Desk::new(2, "256M");
         let image = published.make(&desk.path("."));
-        let pair = Self { desk, published, image };
+        let pair = Self { desk, published, ends_as, image };
         for board in &pair.desk.boards {
             pair.flash(board);
         }
@@ -58,10 +60,11 @@ impl Pair {
     fn boot(&self, name: &str) -> Vec<Seen> {
         side_by_side(self.desk.boards.iter().collect(), |index, identity| {
             let capture = self.desk.path(format!("{name}{index}.pcap"));
-            let machine =
-                Model::Vexpress.machine(&Model::Vexpress.build("2025.01"), &self.desk.card(identity));
+            let card = self.desk.card(identity);
+            let machine = Model::Vexpress.machine(&Model::Vexpress.build("2025.01"), &card);
             let mut board = self.desk.network.start(&machine, index + 1, None, &capture);
-            Seen::of(&mut board, &self.published, &capture)
+            let seen = Seen::of(&mut board, &self.published, self.ends_as[index], &capture);
+            Seen { stored: file_on(&card, "/etc/machine-id"), ..seen }
         })
     }
 }
@@ -71,6 +74,8 @@ impl Pair {
 struct Seen {
     mac: String,
     machine_id: String,
+    /// On the card, afterwards.
+    stored: String,
     journal: String,
     hostname: String,
     address: String,
@@ -81,7 +86,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(board: &mut Board, published: &Published, capture: &Path) -> Self {
+    /// Waits for the hostname that it is to end with, for nothing says when all is settled.
+    fn of(board: &mut Board, published: &Published, ends_as: &str, capture: &Path) -> Self {
         board.stop_autoboot();
         board.run("setenv autoload no; dhcp");
         let address_in_u_boot = board.variable("ipaddr");
@@ -93,6 +99,10 @@ impl Seen {
             "for i in $(seq 250); do if ip -4 -o address show dev eth0 scope global | grep -q inet; then break; fi; \
              sleep 1; done; systemctl is-system-running --wait; sleep 5",
         );
+        let wait = format!(
+            "for i in $(seq 120); do if [ \"$(hostname)\" = {ends_as} ]; then break; fi; sleep 1; done"
+        );
+        ask(board, &wait);
         let journals =
             "ls /run/log/journal /var/log/journal 2>/dev/null | grep -E '^[0-9a-f]{32}$' | sort -u";
         let address = "ip -4 -o address show dev eth0 scope global | sed 's/.* inet \\([0-9.]*\\).*/\\1/'";
@@ -114,6 +124,7 @@ impl Seen {
         Self {
             mac: mac_there,
             machine_id,
+            stored: String::new(),
             journal,
             hostname,
             address,
@@ -148,41 +159,98 @@ impl Seen {
 }
 
 /// The whole life of two boards with one image: the first start; then a restart of one, and a start of the other after its card
-/// was written again. Returns what each one was.
-fn life_of_two_boards(published: Published) -> Vec<Seen> {
-    let pair = Pair::new(published);
+/// was written again. They end with these hostnames.
+fn two_machines(published: Published, ends_as: [&'static str; 2]) {
+    let pair = Pair::new(published, ends_as);
+    let is_image = || {
+        if published.root == Root::ReadOnly {
+            pair.desk.boards.iter().for_each(|board| pair.card_is_the_image(board));
+        }
+    };
     let seen = pair.boot("first");
     eprintln!("{published:?}\n{seen:#?}");
     for (seen, identity) in seen.iter().zip(&pair.desk.boards) {
         seen.is_of(identity);
-        if published.root == Root::ReadOnly {
-            pair.card_is_the_image(identity);
+        if published.root != Root::ReadOnly {
+            assert_eq!(seen.stored, seen.machine_id);
         }
     }
+    is_image();
     seen[0].differs_from(&seen[1]);
+    assert_eq!([&seen[0].hostname, &seen[1].hostname], ends_as);
     pair.flash(&pair.desk.boards[1]);
     let mut again = pair.boot("again");
+    is_image();
     if published.client == Client::Ifupdown {
         // Its DUID has a time in it, and is kept in a file: the image that was written again has none.
         again[1].linux.client.clone_from(&seen[1].linux.client);
         again[1].duids.clone_from(&seen[1].duids);
     }
     assert_eq!(again, seen);
-    seen
-}
-
-fn hostnames(seen: &[Seen]) -> Vec<&str> {
-    seen.iter().map(|seen| &*seen.hostname).collect()
 }
 
 #[test]
 fn debian_12_with_networkd_read_only_is_two_machines() {
-    let seen = life_of_two_boards(Published {
+    let published = Published {
         release: Release::Debian12,
         client: Client::Networkd,
         root: Root::ReadOnly,
         machine_id: Some(""),
         hostname: None,
-    });
-    assert_eq!(hostnames(&seen), ["panda-1", "panda-2"]);
+        more: "",
+    };
+    two_machines(published, ["panda-1", "panda-2"]);
+}
+
+/// A bad clone: somebody has copied the card of a system that had run. NetworkManager asks for the image's name.
+#[test]
+fn debian_12_with_network_manager_and_the_machine_id_of_a_bad_clone_is_two_machines() {
+    let published = Published {
+        release: Release::Debian12,
+        client: Client::NetworkManager,
+        root: Root::Remounted,
+        machine_id: Some(CLONED_MACHINE_ID),
+        hostname: Some("image"),
+        more: "",
+    };
+    two_machines(published, ["image", "image"]);
+}
+
+#[test]
+fn debian_12_with_network_manager_read_only_is_two_machines() {
+    let published = Published {
+        release: Release::Debian12,
+        client: Client::NetworkManager,
+        root: Root::ReadOnly,
+        machine_id: Some(""),
+        hostname: Some("image"),
+        more: "systemd.mask=systemd-hostnamed.service",
+    };
+    two_machines(published, ["panda-1", "panda-2"]);
+}
+
+#[test]
+fn debian_12_with_dhclient_is_two_machines() {
+    let published = Published {
+        release: Release::Debian12,
+        client: Client::Ifupdown,
+        root: Root::Writable,
+        machine_id: Some(CLONED_MACHINE_ID),
+        hostname: Some("image"),
+        more: "",
+    };
+    two_machines(published, ["panda-1", "panda-2"]);
+}
+
+#[test]
+fn debian_13_with_dhcpcd_is_two_machines() {
+    let published = Published {
+        release: Release::Debian13,
+        client: Client::Ifupdown,
+        root: Root::Remounted,
+        machine_id: Some("uninitialized"),
+        hostname: Some("image"),
+        more: "systemd.firstboot=off",
+    };
+    two_machines(published, ["panda-1", "panda-2"]);
 }

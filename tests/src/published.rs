@@ -59,6 +59,8 @@ pub struct Published {
     pub machine_id: Option<&'static str>,
     /// The content of /etc/hostname, if there is that file.
     pub hostname: Option<&'static str>,
+    /// Kernel arguments, beside those that it needs.
+    pub more: &'static str,
 }
 
 impl Published {
@@ -95,9 +97,14 @@ impl Published {
             }
             Client::NetworkManager => "NetworkManager",
             Client::Ifupdown => {
-                let eth0 = "auto eth0\niface eth0 inet dhcp\niface eth0 inet6 dhcp\n";
-                changes
-                    .file("/etc/network/interfaces", &format!("auto lo\niface lo inet loopback\n\n{eth0}"));
+                // ifupdown does not take dhcpcd for `inet6 dhcp`, and that asks for both by itself.
+                let inet6 = match self.release {
+                    Release::Debian12 => "iface eth0 inet6 dhcp\n",
+                    Release::Debian13 => "",
+                };
+                let text =
+                    format!("auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet dhcp\n{inet6}");
+                changes.file("/etc/network/interfaces", &text);
                 "networking"
             }
         };
@@ -112,7 +119,7 @@ impl Published {
             Root::Remounted => "ro",
             Root::Writable => "rw",
         };
-        format!("console=ttyAMA0 root=/dev/mmcblk0p1 {root} quiet")
+        format!("console=ttyAMA0 root=/dev/mmcblk0p1 {root} quiet {}", self.more)
     }
 
     /// At U-Boot's prompt, starts the system from the card.
@@ -131,6 +138,25 @@ impl Published {
         board.run(&format!("setenv bootargs {}", self.arguments()));
         board.send(&format!("bootz 62000000 64000000:{size} 63f00000\n"));
     }
+}
+
+/// A file of such a card, while no board has it; empty if there is none.
+///
+/// # Panics
+/// If its file system cannot be read.
+pub fn file_on(card: &Path, path: &str) -> String {
+    let cat = tool("debugfs").args(["-R", &format!("cat {path}")]).arg(file_system(card)).output();
+    let output = cat.expect("debugfs, of e2fsprogs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let is_fault = |line: &&str| !line.starts_with("debugfs 1.") && !line.contains("File not found");
+    let faults: Vec<_> = said.lines().filter(is_fault).collect();
+    assert!(faults.is_empty(), "{faults:?}: {path}");
+    String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
+}
+
+/// A card's partition, for debugfs.
+fn file_system(card: &Path) -> String {
+    format!("{}?offset={PARTITION}", card.display())
 }
 
 /// A copy that takes no more room than the file.
@@ -164,7 +190,7 @@ impl Changes<'_> {
 
     fn make(self, image: &Path) {
         let mut debugfs = tool("debugfs");
-        debugfs.args(["-w", "-f", "/dev/stdin"]).arg(format!("{}?offset={PARTITION}", image.display()));
+        debugfs.args(["-w", "-f", "/dev/stdin"]).arg(file_system(image));
         debugfs.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = debugfs.spawn().expect("debugfs, of e2fsprogs");
         child.stdin.take().expect("piped").write_all(self.script.as_bytes()).expect("it reads");
