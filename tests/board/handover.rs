@@ -189,4 +189,32 @@ mod own_default_line {
         assert!(said.contains("systemd.hostname=panda-3 is left out"), "{said}");
         assert!(!taken.contains(&words));
     }
+
+    #[test]
+    fn counts_once_where_a_tree_is_handed_over_twice() {
+        let (bench, words) = bench();
+        let kernel = artifact("IDENTITY_TEST_LINUX_OWN_LINE").join("zImage");
+        let mut mkimage = tool("mkimage");
+        mkimage.args("-q -A arm -O linux -T kernel -C none -a 60008000 -e 60008000 -d".split(' '));
+        assert!(mkimage.arg(kernel).arg(bench.path("uImage")).status().expect("u-boot-tools").success());
+        bench.put_file(&bench.path("uImage"), "uImage");
+        let (mut board, _) = bench.boot();
+        for command in [
+            "fatload mmc 0:1 62000000 uImage",
+            "fatload mmc 0:1 63f00000 tree",
+            &format!("setenv bootargs '{OWN}'"),
+            "bootm start 62000000 - 63f00000",
+            "bootm loados",
+            "bootm fdt",
+            "bootm prep",
+            "bootm prep",
+        ] {
+            let said = board.run(command);
+            assert!(!said.contains("out of order"), "{command}: {said}");
+        }
+        board.send("bootm go\n");
+        board.expect("CMDLINE ");
+        let line = board.expect("DONE");
+        assert_eq!(line.lines().next(), Some(&*format!("{OWN} {words}")));
+    }
 }
