@@ -199,18 +199,21 @@ mod own_default_line {
         assert!(mkimage.arg(kernel).arg(bench.path("uImage")).status().expect("u-boot-tools").success());
         bench.put_file(&bench.path("uImage"), "uImage");
         let (mut board, _) = bench.boot();
-        for command in [
-            "fatload mmc 0:1 62000000 uImage",
-            "fatload mmc 0:1 63f00000 tree",
-            &format!("setenv bootargs '{OWN}'"),
-            "bootm start 62000000 - 63f00000",
-            "bootm loados",
-            "bootm fdt",
-            "bootm prep",
-            "bootm prep",
-        ] {
-            let said = board.run(command);
-            assert!(!said.contains("out of order"), "{command}: {said}");
+        for command in
+            ["fatload mmc 0:1 62000000 uImage", "fatload mmc 0:1 63f00000 tree", "setenv fdt_high ffffffff"]
+        {
+            board.run(command);
+        }
+        board.run(&format!("setenv bootargs '{OWN}'"));
+        for _ in 0..2 {
+            for step in ["start 62000000 - 63f00000", "loados", "fdt", "prep"] {
+                let said = board.run(&format!("bootm {step}"));
+                assert!(!said.contains("out of order") && !said.contains("Usage"), "{step}: {said}");
+            }
+            // It stays where it is, with what was added.
+            board.run("fdt addr 63f00000");
+            assert!(board.run("fdt print /chosen bootargs").contains(&words));
+            board.run("setenv bootargs");
         }
         board.send("bootm go\n");
         board.expect("CMDLINE ");
