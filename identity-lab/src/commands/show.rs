@@ -78,7 +78,10 @@ pub fn find<'a>(lab: &'a Lab, journal: &mut Result<Option<Database>>, name: &str
 
 /// What takes a line out of the list that shares something with another one.
 fn taken_out(name: &str) -> String {
-    format!("`identity-lab remove {}` takes this one out", shell::value(name))
+    format!(
+        "`identity-lab remove {}` takes this one out, `identity-lab check` shows what they share",
+        shell::value(name)
+    )
 }
 
 fn text(shown: &Shown) -> String {
