@@ -7,7 +7,7 @@ use super::*;
 fn unfinished() -> (Bench, Vec<u8>, PathBuf) {
     let (bench, bytes) = (Bench::stamped(), image(PARTITION_LBA));
     let path = bench.file("a.img", &bytes);
-    bench.identity("flash").arg(&path).arg(bench.card.path()).fault("FAULT_WRITE", "15000").run().exits(7);
+    bench.cut_off(&path);
     bench.card.clear(52).clear(6607);
     (bench, bytes, path)
 }
@@ -134,7 +134,7 @@ fn a_record_that_is_used_up_meanwhile_is_not_given_twice() {
 fn what_is_erased_from_an_unfinished_card_comes_back_by_the_command_that_is_named() {
     let (bench, bytes) = (Bench::stamped(), image(PARTITION_LBA));
     let path = bench.file("a.img", &bytes);
-    bench.identity("flash").arg(&path).arg(bench.card.path()).fault("FAULT_WRITE", "15000").run().exits(7);
+    bench.cut_off(&path);
     let erased = bench.identity("erase --force").arg(bench.card.path()).run().exits(0);
     let named = erased.stderr.split("undo with `identity ").nth(1).and_then(|rest| rest.split('`').next());
     let words = named.expect("a way back").replace("IMAGE", &path.display().to_string());
@@ -152,13 +152,7 @@ fn the_record_of_an_unfinished_flash_is_for_another_card_by_consent_alone() {
     let begun = || {
         let bench = Bench::stamped();
         let path = bench.file("a.img", &image(PARTITION_LBA));
-        bench
-            .identity("flash")
-            .arg(&path)
-            .arg(bench.card.path())
-            .fault("FAULT_WRITE", "15000")
-            .run()
-            .exits(7);
+        bench.cut_off(&path);
         bench
     };
     // The next card in the same reader.
@@ -182,5 +176,17 @@ fn the_record_of_an_unfinished_flash_is_for_another_card_by_consent_alone() {
     let bench = begun();
     bench.card.put(0, &image(PARTITION_LBA)[..SECTOR_LEN]);
     bench.identity(format!("stamp --uuid {UUID} --serial S")).arg(bench.card.path()).run().exits(0);
+    assert!(bench.records().is_empty(), "{:?}", bench.records());
+    let bench = begun();
+    bench.card.put(0, &image(PARTITION_LBA)[..SECTOR_LEN]);
+    bench.identity("bind --board=SN7").arg(bench.card.path()).run().exits(0);
+    assert!(bench.records().is_empty(), "{:?}", bench.records());
+
+    // Its own card says so by the mark.
+    let bench = begun();
+    let record = bench.records().pop().expect("a record");
+    bench.card.clear(52).clear(6607);
+    let restore = bench.identity("stamp --at 52,6607 --restore").arg(&record).arg(bench.card.path()).run();
+    restore.exits(0).shows(&[UUID]);
     assert!(bench.records().is_empty(), "{:?}", bench.records());
 }

@@ -108,13 +108,7 @@ fn a_lost_identity_comes_back() {
     let (bench, bytes) = (Bench::stamped(), image(PARTITION_LBA));
     let path = bench.file("a.img", &bytes);
     let fail = |bench: &Bench| {
-        bench
-            .identity("flash")
-            .arg(&path)
-            .arg(bench.card.path())
-            .fault("FAULT_WRITE", "15000")
-            .run()
-            .exits(7);
+        bench.cut_off(&path);
         bench.card.clear(52).clear(6607);
     };
     fail(&bench);
@@ -167,10 +161,7 @@ fn a_dry_run_writes_nothing() {
 fn a_plan_says_that_it_finishes_a_flash() {
     let (bench, bytes) = (Bench::stamped(), image(PARTITION_LBA));
     let long = format!("{}.img", "n".repeat(70));
-    let stop = |image: &Path| {
-        let flash = bench.identity("flash").arg(image).arg(bench.card.path());
-        flash.fault("FAULT_WRITE", "15000").run().exits(7);
-    };
+    let stop = |image: &Path| bench.cut_off(image);
     let planned = |image: &Path, name: &str, is_same: bool| {
         let which = if is_same { "an image of the same name" } else { "another image" };
         let line = format!(
@@ -330,7 +321,7 @@ fn a_lone_copy_is_completed_by_consent_alone() {
 fn a_lone_copy_of_an_unfinished_flash_is_this_card_s() {
     let (bench, bytes) = (Bench::stamped(), image(PARTITION_LBA));
     let path = bench.file("a.img", &bytes);
-    bench.identity("flash").arg(&path).arg(bench.card.path()).fault("FAULT_WRITE", "15000").run().exits(7);
+    bench.cut_off(&path);
     bench.card.clear(6607);
     bench.flash("", &path).exits(0);
     bench.holds(&bytes, UUID, [52, 6607]);

@@ -89,6 +89,13 @@ impl Bench {
         self.identity(format!("flash {options}")).arg(image).arg(self.card.path()).run()
     }
 
+    /// A flash of this image that the card ends in the middle.
+    #[track_caller]
+    fn cut_off(&self, image: &Path) {
+        let flash = self.identity("flash").arg(image).arg(self.card.path());
+        flash.fault("FAULT_WRITE", "15000").run().exits(7);
+    }
+
     /// Runs `flash --yes` at a terminal, and answers; `None` where there is none to be had.
     fn flash_at_a_terminal(&self, answer: &str, image: &Path, card: &Path) -> Option<(Option<i32>, String)> {
         let [program, image, card] = [identity_tests::cli::program(), image, card].map(Path::display);
