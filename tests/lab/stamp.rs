@@ -134,6 +134,7 @@ fn a_person_stamps_card_after_card_and_goes_on_another_day() {
     assert_eq!(read(&cards[0])["state"], "blank");
     person.enter("");
     person.expect(&format!("stamped panda-01 ({})", slot.name()));
+    person.expect(&format!("take the card out of {}; the next board is panda-02", slot.name()));
     slot.remove();
 
     // The same card again: nothing is done twice.

@@ -464,4 +464,10 @@ mod tests {
             assert_eq!(time_of(&id), format!("2026-11-27T18:09:28.{text}Z"));
         }
     }
+
+    #[test]
+    fn a_person_without_variables_has_the_name_of_passwd() {
+        assert_eq!(name_of("0").as_deref(), Some("root"));
+        assert_eq!(name_of("root"), None);
+    }
 }

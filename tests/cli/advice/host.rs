@@ -45,3 +45,24 @@ fn no_place_for_records() {
     flash(&states(&card)).exits(0);
     is_whole(&card);
 }
+
+/// What makes a new file names it by /proc.
+#[test]
+fn without_proc() {
+    if !identity_tests::block::is_privileged() {
+        return;
+    }
+    let card = stamped();
+    let path = card.dir().join("new.img");
+    let mut unshare = identity_tests::cli::tool("unshare");
+    unshare.args(["--mount", "sh", "-c", "mount -t tmpfs none /proc; exec \"$@\"", "sh"]);
+    let stamp =
+        identity_tests::cli::Identity::prefixed(unshare, program(), "stamp --create 16M --profile panda")
+            .arg(&path);
+    stamp
+        .run()
+        .exits(7)
+        .says_one_sentence()
+        .says(&["/proc is not there: mount it, `mount -t proc proc /proc`"]);
+    assert!(!path.exists());
+}

@@ -63,6 +63,9 @@ fn an_identity_in_the_image_is_never_carried_over() {
     bench.holds(&clean, UUID, [52, 6607]);
 
     let bench = Bench::blank();
+    // Where there is no identity, nobody is told how to read it.
+    let done = bench.flash("--at 3000,3100", other.path()).exits(0).shows(&["no identity"]);
+    assert!(!done.stderr.contains("readers look there"), "{}", done.stderr);
     bench.flash("", other.path()).exits(0).shows(&["no identity"]);
     assert!(bench.card.bytes()[..clean.len()] == clean);
     bench.card.run("read").exits(3);
@@ -244,6 +247,12 @@ fn a_block_device_is_confirmed_on_a_terminal() {
             assert!(shown.contains(part), "{part}: {shown}");
         }
     }
+    let map = bench.path("a.img.bmap");
+    let made = tool("bmaptool").args(["create", "--output"]).args([&map, &path]).status();
+    assert!(made.expect("bmaptool, of bmap-tools").success());
+    let (code, shown) = answer("n\n");
+    assert!(code == Some(6) && shown.contains("Overwrite all that the block map lists on"), "{shown}");
+    fs::remove_file(map).expect("own file");
     assert!(before == bench.card.bytes());
     let (code, shown) = answer("y\n");
     assert_eq!(code, Some(0), "{shown}");

@@ -196,7 +196,12 @@ fn the_sum_of_the_file_as_distributed() {
     let path = bench.file("a.img", &bytes);
     let packed = packed(&path, "gzip", &["-c"]).expect("gzip, which is essential");
     let (good, bad) = (sum(&packed), sum(&path));
-    bench.refuses(&format!("--sha256 {bad}"), &packed, 6, &[&good, &bad]);
+    bench.refuses(
+        &format!("--sha256 {bad}"),
+        &packed,
+        6,
+        &[&good, &bad, "; check that sum, or fetch the image again"],
+    );
     bench.flash(&format!("--sha256 {good}"), &packed).exits(0).shows(&["SHA-256 as given"]);
 
     let beside = bench.path("a.gzip.sha256");
@@ -227,7 +232,7 @@ fn the_sum_of_the_file_as_distributed() {
             outcome.exits(0);
             bench.holds(&bytes, UUID, [52, 6607]);
         } else {
-            bench.is_unfinished(outcome, code, &["SHA-256"]);
+            bench.is_unfinished(outcome, code, &["SHA-256", "check that sum"]);
         }
     }
 }
