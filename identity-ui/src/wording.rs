@@ -411,17 +411,9 @@ pub fn part(path: &Path, file: &Path, offset: u64) -> String {
     )
 }
 
-/// Of a loop device that does not begin where its file begins: the file, and the byte where it begins.
-fn part_of(path: &Path) -> Option<(PathBuf, u64)> {
-    DeviceInfo::find(path.metadata().ok()?.rdev())?.part_of
-}
-
 /// What gives a card of so many sectors, without a table, one.
 fn make_table(path: &Path, sectors: u64) -> String {
-    match part_of(path) {
-        Some((file, offset)) => part(path, &file, offset),
-        None => format!("if it is a whole card and empty, {}", table_or_image(path, sectors)),
-    }
+    format!("if it is a whole card and empty, {}", table_or_image(path, sectors))
 }
 
 fn table_or_image(path: &Path, sectors: u64) -> String {
@@ -910,8 +902,16 @@ fn busy(why: &SlotBusy, path: &Path) -> String {
     why.to_string().replace("DEVICE", &shell::path(path))
 }
 
+/// Of a loop device that does not begin where its file begins: the file, and the byte where it begins.
+fn part_of(path: &Path) -> Option<(PathBuf, u64)> {
+    DeviceInfo::find(path.metadata().ok()?.rdev())?.part_of
+}
+
 fn no_slots(path: &Path, verdicts: &[SlotVerdict]) -> String {
     let shown = shell::path(path);
+    if let Some((file, offset)) = part_of(path) {
+        return format!("{shown}: no slot is free: {}", part(path, &file, offset));
+    }
     let reason =
         |slot: &SlotVerdict| slot.verdict.as_ref().map_or_else(|why| busy(why, path), |()| "free".into());
     let reasons: Vec<_> = verdicts.iter().map(reason).collect();

@@ -195,6 +195,11 @@ fn a_part_of_a_card_is_said_to_be_one() {
         );
     }
     part.run("map").exits(0).says(&[&whole]);
+    let mkfs = identity_tests::cli::tool("mkfs.ext4").arg("-qF").arg(part.path()).status();
+    assert!(mkfs.expect("mkfs.ext4, of e2fsprogs").success());
+    for verb in ["read", "stamp --profile x", "repair", "erase", "derive", "bind --board=x"] {
+        part.run(verb).says(&[&whole]);
+    }
     drop(part);
     let file_system = Image::of(Card::new(SECTORS).bytes());
     let mkfs = identity_tests::cli::tool("mkfs.ext4").arg("-q").arg(file_system.path()).status();

@@ -42,7 +42,7 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     let mut target = writing::open(&path, args.safety, InUse::Refuse, args.dry_run)?;
     let surroundings = Surroundings::of_target(&target);
     let prepared = stamp::prepare(&request, fresh, &target, &args.target, surroundings.clone())
-        .map_err(|error| refused(error, &target, &args, kept.as_ref()))?;
+        .map_err(|error| refused(error, &args, kept.as_ref()))?;
     let (identity, plan) = (&prepared.identity, &prepared.plan);
     if let Some(reason) = prepared.unbound {
         say(&format!("{}: not bound: {reason}", shell::path(&args.target)));
@@ -93,9 +93,8 @@ pub fn run(args: StampArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The sentence; of a part of an image, that it is one, and of another identity in the way of one from a file, what puts that
-/// in its place.
-fn refused(error: Error, target: &Target, args: &StampArgs, kept: Option<&Kept>) -> Failure {
+/// The sentence; of another identity in the way of one from a file, what puts that in its place.
+fn refused(error: Error, args: &StampArgs, kept: Option<&Kept>) -> Failure {
     if let (Error::IdentityPresent { scan, .. }, Some(file)) = (&error, &args.restore)
         && let Some(identity) = scan.latest()
     {
@@ -117,14 +116,7 @@ fn refused(error: Error, target: &Target, args: &StampArgs, kept: Option<&Kept>)
             identity.profile()
         ));
     }
-    match target.info().and_then(|info| info.part_of.as_ref()) {
-        Some((file, offset)) if matches!(error, Error::NoSlots { .. }) => Failure::refused(format!(
-            "{}: no slot is free: {}",
-            shell::path(&args.target),
-            wording::part(&args.target, file, *offset)
-        )),
-        _ => error.into(),
-    }
+    error.into()
 }
 
 /// Of a new identity whose first copy is there: what completes it. The same command would make another one.
